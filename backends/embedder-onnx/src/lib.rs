@@ -1,0 +1,1 @@
+//! Embeddings by ONNX Runtime, loaded at run time.

@@ -1,0 +1,1 @@
+//! The Qdrant engine in process, the embedded default vector index.

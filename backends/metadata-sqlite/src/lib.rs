@@ -1,0 +1,1 @@
+//! The photo ledger in SQLite, the embedded default.

@@ -1,0 +1,1 @@
+//! A durable job queue in SQLite, in process, the embedded default.

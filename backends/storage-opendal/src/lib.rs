@@ -1,0 +1,1 @@
+//! Blob storage on disk and on S3 through OpenDAL.

@@ -1,0 +1,136 @@
+//! What turns pictures and texts into vectors of one space.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use crate::error::Result;
+use crate::id::Fingerprint;
+use crate::picture::Picture;
+
+/// A unit vector, `(dimensions,)` f32.
+pub type Embedding = Vec<f32>;
+
+/// How urgent a piece of work is: the interactive lane goes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Lane {
+    /// Somebody waits for the answer: a search or an `/embed` call.
+    Interactive,
+    /// Nobody waits: ingestion, a change of models.
+    Background,
+}
+
+impl Lane {
+    /// Returns the name that metrics use.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Interactive => "interactive",
+            Self::Background => "background",
+        }
+    }
+}
+
+/// Which half of a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TowerKind {
+    /// The half that takes pictures.
+    Image,
+    /// The half that takes texts.
+    Text,
+}
+
+impl TowerKind {
+    /// Returns the name that metrics use.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Image => "image",
+            Self::Text => "text",
+        }
+    }
+}
+
+/// What an embedder takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Modalities {
+    /// Whether it takes pictures.
+    pub image: bool,
+    /// Whether it takes texts.
+    pub text: bool,
+}
+
+/// What an embedder is: enough to know whether two vectors may be compared.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EmbedderInfo {
+    /// The model's name for people and for the `model` field of answers, such as `starter`.
+    pub model: String,
+    /// What makes its vectors comparable.
+    pub fingerprint: Fingerprint,
+    /// The length of its vectors.
+    pub dimensions: usize,
+    /// What it takes.
+    pub modalities: Modalities,
+    /// How long a text may be, in bytes; longer ones are refused. Tokens beyond the model's own limit are cut.
+    pub max_text_bytes: usize,
+    /// The short side in pixels from which a picture may be decoded at a smaller scale without harm; `None`
+    /// asks for full size.
+    pub decode_short_side_pixels: Option<u32>,
+}
+
+/// Turns pictures and texts into unit vectors of one space.
+///
+/// The same input gives the same vector, bit for bit, whatever else is in the call or the batch. A call with
+/// nothing in it returns nothing. Implementations must not retry or time: the decorators do.
+#[async_trait]
+pub trait Embedder: Send + Sync {
+    /// Tells what the embedder is; cheap, needs no loaded weights.
+    fn describe(&self) -> &EmbedderInfo;
+
+    /// Embeds pictures: one result for each, in order.
+    ///
+    /// # Errors
+    /// Per item: `Unsupported` without an image tower, `Overloaded` when the lane is full, `Unavailable` when
+    /// the model can't be loaded, `Internal` when the model gives no usable vector.
+    async fn embed_images(&self, pictures: Vec<Arc<Picture>>, lane: Lane) -> Vec<Result<Embedding>>;
+
+    /// Embeds texts: one result for each, in order.
+    ///
+    /// # Errors
+    /// Per item: `InvalidInput` for an empty or too long text, `Unsupported` without a text tower, and those of
+    /// `embed_images`.
+    async fn embed_texts(&self, texts: Vec<String>, lane: Lane) -> Vec<Result<Embedding>>;
+
+    /// Embeds something real with each tower that is meant to be in memory, to see that it works.
+    ///
+    /// # Errors
+    /// `Unavailable`, naming the tower and the reason.
+    async fn ping(&self) -> Result<()>;
+}
+
+/// Embeds one picture.
+///
+/// # Errors
+/// Those of [`Embedder::embed_images`].
+pub async fn embed_image(embedder: &dyn Embedder, picture: Arc<Picture>, lane: Lane) -> Result<Embedding> {
+    only(embedder.embed_images(vec![picture], lane).await)
+}
+
+/// Embeds one text.
+///
+/// # Errors
+/// Those of [`Embedder::embed_texts`].
+pub async fn embed_text(embedder: &dyn Embedder, text: String, lane: Lane) -> Result<Embedding> {
+    only(embedder.embed_texts(vec![text], lane).await)
+}
+
+fn only(results: Vec<Result<Embedding>>) -> Result<Embedding> {
+    let count = results.len();
+    match results.into_iter().next() {
+        Some(result) if count == 1 => result,
+        Some(_) | None => Err(crate::Error::internal(format!(
+            "the embedder gave {count} results for one input"
+        ))),
+    }
+}

@@ -1,0 +1,38 @@
+//! The core of Lucida: the traits that backends and plugins implement, the types they share, and the pipeline
+//! that takes a photo from its upload to a search that finds it.
+//!
+//! No web framework, no configuration library, no backend: those depend on this crate, never the other way.
+
+mod batched;
+pub mod config;
+mod embedder;
+mod error;
+mod id;
+mod index;
+mod memory_release;
+mod metadata;
+pub mod metrics;
+mod model;
+mod photo;
+pub mod picture;
+mod plugin;
+mod queue;
+mod storage;
+
+pub use batched::{BatchOptions, Batched};
+pub use config::{BuildContext, Factory, Secret, Settings};
+pub use embedder::{Embedder, EmbedderInfo, Embedding, Lane, Modalities, TowerKind, embed_image, embed_text};
+pub use error::{Error, ErrorKind, Result, ResultExt};
+pub use id::{ContentHash, Fingerprint, PhotoId, UserId};
+pub use index::{CollectionName, IndexFilter, Point, ScoredId, VectorIndex};
+pub use memory_release::release_free_memory;
+pub use metadata::{Inserted, MetadataStore, Order, PhotoFilter, PhotoQuery, Record};
+pub use model::{Model, Tower};
+pub use photo::{DerivedBlob, Photo, PhotoError, PhotoState, StateCounts};
+pub use picture::{ImageFormat, Picture};
+pub use plugin::{
+    Caller, EnrichInput, Enrichment, Event, Hit, Hook, NewBlob, OnFailure, Plugin, PluginHost, SearchInput,
+    SearchQuery, Upload,
+};
+pub use queue::{DeadLetter, Delivery, Job, JobQueue, QueueCounts};
+pub use storage::{Blob, BlobKey, BlobStat, ByteStream, Storage, stream_of};

@@ -1,0 +1,172 @@
+//! The ledger: one record per photo, which is the truth about its state, and small named records.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::error::Result;
+use crate::id::{ContentHash, PhotoId, UserId};
+use crate::photo::{Photo, PhotoState, StateCounts};
+
+/// Which photos to list; every condition that is set must hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PhotoFilter {
+    /// Only this user's photos; `None` is for the server's own use.
+    pub user_id: Option<UserId>,
+    /// Only photos in one of these states; empty means any.
+    pub states: Vec<PhotoState>,
+    /// Only photos taken at or after this time.
+    pub taken_from: Option<Timestamp>,
+    /// Only photos taken before this time.
+    pub taken_to: Option<Timestamp>,
+    /// Only photos with all of these tags.
+    pub tags: Vec<String>,
+    /// Only photos whose record last changed before this time.
+    pub updated_before: Option<Timestamp>,
+}
+
+impl PhotoFilter {
+    /// Tells whether a photo meets every condition, for stores that filter in process.
+    #[must_use]
+    pub fn matches(&self, photo: &Photo) -> bool {
+        self.user_id.as_ref().is_none_or(|user| *user == photo.user_id)
+            && (self.states.is_empty() || self.states.contains(&photo.state))
+            && self
+                .taken_from
+                .is_none_or(|from| photo.taken_at.is_some_and(|taken| taken >= from))
+            && self
+                .taken_to
+                .is_none_or(|to| photo.taken_at.is_some_and(|taken| taken < to))
+            && self.tags.iter().all(|tag| photo.tags.contains(tag))
+            && self.updated_before.is_none_or(|before| photo.updated_at < before)
+    }
+}
+
+/// In which order a list comes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Order {
+    /// The latest upload first.
+    #[default]
+    NewestFirst,
+    /// The earliest upload first.
+    OldestFirst,
+}
+
+/// One page of a list to be read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PhotoQuery {
+    /// Which photos.
+    pub filter: PhotoFilter,
+    /// In which order, by id, which is the order of upload.
+    pub order: Order,
+    /// Where to go on: after this photo, which need not exist any more.
+    pub after: Option<PhotoId>,
+    /// How many at most; at least 1.
+    pub limit: usize,
+}
+
+/// What became of an insert.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Inserted {
+    /// The record is new.
+    New(Photo),
+    /// The same user has the same content already: this is its record, and nothing was written.
+    Existing(Photo),
+}
+
+/// A small named document of the server's own: leases, migrations, provenance.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Record {
+    /// The content.
+    pub value: Value,
+    /// Counts the changes, from 1.
+    pub version: u64,
+}
+
+/// Keeps the ledger.
+///
+/// Every call is atomic and durable when it returns, and sees what every earlier call wrote, from whichever
+/// process. Implementations must not retry, time or log: the decorators do.
+#[async_trait]
+pub trait MetadataStore: Send + Sync {
+    /// Adds a record with version 1, unless the same user has a photo of the same hash in any state.
+    ///
+    /// Of two inserts at once for one user and hash exactly one is `New`. Times are kept to the microsecond.
+    ///
+    /// # Errors
+    /// `AlreadyExists` when the id itself is taken by another content.
+    async fn insert(&self, photo: &Photo) -> Result<Inserted>;
+
+    /// Returns a record, `None` where there is none.
+    ///
+    /// # Errors
+    /// `Unavailable` by the store.
+    async fn get(&self, id: &PhotoId) -> Result<Option<Photo>>;
+
+    /// Returns those of the records that exist, in the order of `ids`.
+    ///
+    /// # Errors
+    /// `Unavailable` by the store.
+    async fn get_many(&self, ids: &[PhotoId]) -> Result<Vec<Photo>>;
+
+    /// Returns a user's photo of the given content.
+    ///
+    /// # Errors
+    /// `Unavailable` by the store.
+    async fn find_by_hash(&self, user: &UserId, hash: &ContentHash) -> Result<Option<Photo>>;
+
+    /// Replaces the record whose id and version are those of `photo`; returns it with the next version.
+    ///
+    /// `id`, `user_id`, `hash` and `created_at` never change. `updated_at` is what the caller set.
+    ///
+    /// # Errors
+    /// `Conflict` when the version is another by now; `NotFound` when the record is gone.
+    async fn update(&self, photo: &Photo) -> Result<Photo>;
+
+    /// Lists records in the order of their ids.
+    ///
+    /// Stable: photos that come or go between two pages neither repeat nor hide another one.
+    ///
+    /// # Errors
+    /// `InvalidInput` for a limit of 0.
+    async fn list(&self, query: &PhotoQuery) -> Result<Vec<Photo>>;
+
+    /// Deletes a record; an absent one is fine. The hash is free again afterwards.
+    ///
+    /// # Errors
+    /// `Unavailable` by the store.
+    async fn delete(&self, id: &PhotoId) -> Result<()>;
+
+    /// Counts photos by state, of one user or of all.
+    ///
+    /// # Errors
+    /// `Unavailable` by the store.
+    async fn count_by_state(&self, user: Option<&UserId>) -> Result<StateCounts>;
+
+    /// Returns a named record, `None` where there is none.
+    ///
+    /// # Errors
+    /// `Unavailable` by the store.
+    async fn record(&self, name: &str) -> Result<Option<Record>>;
+
+    /// Writes a named record if its version still is `expected` (`None`: if there is none), and returns the new
+    /// version.
+    ///
+    /// # Errors
+    /// `Conflict` when it is another by now.
+    async fn put_record(&self, name: &str, value: &Value, expected: Option<u64>) -> Result<u64>;
+
+    /// Deletes a named record; an absent one is fine.
+    ///
+    /// # Errors
+    /// `Unavailable` by the store.
+    async fn delete_record(&self, name: &str) -> Result<()>;
+
+    /// Checks that the store can be reached and written to.
+    ///
+    /// # Errors
+    /// `Unavailable` or `PermissionDenied`, naming the store.
+    async fn ping(&self) -> Result<()>;
+}

@@ -1,0 +1,248 @@
+//! Plugins: named steps in the life of a photo, and HTTP routes of their own.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::error::Result;
+use crate::id::{PhotoId, UserId};
+use crate::index::IndexFilter;
+use crate::metadata::MetadataStore;
+use crate::photo::Photo;
+use crate::picture::{ImageFormat, Picture};
+use crate::storage::Storage;
+
+/// The points in a photo's life at which a plugin can take part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Hook {
+    /// At upload, before anything is kept; may refuse.
+    Inspect,
+    /// In the worker, with the decoded picture.
+    Enrich,
+    /// Before a search.
+    Query,
+    /// After a search.
+    Rerank,
+    /// When a photo became ready, failed, or was deleted.
+    Event,
+}
+
+impl Hook {
+    /// Returns the name that metrics use.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Inspect => "inspect",
+            Self::Enrich => "enrich",
+            Self::Query => "query",
+            Self::Rerank => "rerank",
+            Self::Event => "event",
+        }
+    }
+}
+
+/// What a plugin's failure does to the photo or the search at hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnFailure {
+    /// It is recorded (log, metric, and `attributes.<plugin>.error` of the photo), and all goes on.
+    Record,
+    /// It fails: the upload is refused, the photo is tried again or `failed`, the search is an error.
+    Fail,
+}
+
+/// An upload that a plugin may look at and refuse.
+#[derive(Debug, Clone)]
+pub struct Upload {
+    /// Whose upload it is.
+    pub user_id: UserId,
+    /// The name it came under.
+    pub filename: Option<String>,
+    /// The format, told from the bytes.
+    pub format: ImageFormat,
+    /// The width in pixels as seen.
+    pub width: u32,
+    /// The height in pixels as seen.
+    pub height: u32,
+    /// The size in bytes.
+    pub size_bytes: u64,
+    /// Where the whole upload lies for now; only to be read.
+    pub path: std::path::PathBuf,
+}
+
+/// What an enriching plugin looks at.
+#[derive(Clone)]
+pub struct EnrichInput {
+    /// The photo's record as it is.
+    pub photo: Photo,
+    /// The decoded picture, upright.
+    pub picture: Arc<Picture>,
+    /// The original's bytes.
+    pub original: Bytes,
+}
+
+/// What an enriching plugin found out or made.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Enrichment {
+    /// Becomes `attributes.<plugin>` of the photo; `None` leaves out the key.
+    pub attributes: Option<Value>,
+    /// Added to the photo's tags.
+    pub tags: BTreeSet<String>,
+    /// When the photo was taken; the first plugin that knows wins, and what the user said goes before.
+    pub taken_at: Option<Timestamp>,
+    /// Blobs to keep with the photo, by name (characters of a blob key's segment).
+    pub blobs: BTreeMap<String, NewBlob>,
+}
+
+/// A blob that a plugin made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewBlob {
+    /// Its media type.
+    pub content_type: String,
+    /// Its bytes.
+    pub bytes: Bytes,
+}
+
+/// What a search looks for, which plugins may change before it runs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SearchQuery {
+    /// Who searches.
+    pub user_id: UserId,
+    /// What for.
+    pub input: SearchInput,
+    /// Among which photos; its `user_id` is set to the searcher after all plugins.
+    pub filter: IndexFilter,
+    /// How many hits at most.
+    pub limit: usize,
+}
+
+/// What a search looks for.
+#[derive(Debug, Clone, PartialEq)]
+pub enum SearchInput {
+    /// Words.
+    Text(String),
+    /// Photos like this one.
+    Photo(PhotoId),
+    /// Photos like a picture that was sent along.
+    Picture(Arc<Picture>),
+}
+
+/// A photo found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Hit {
+    /// The cosine, -1 to 1, or what a reranking plugin made of it; higher is better.
+    pub score: f32,
+    /// The photo.
+    pub photo: Photo,
+}
+
+/// Something that happened to a photo.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// It is embedded and found by searches.
+    Ready(Photo),
+    /// It was given up.
+    Failed(Photo),
+    /// It is gone.
+    Deleted(Photo),
+}
+
+/// What a plugin's routes may use.
+#[derive(Clone)]
+pub struct PluginHost {
+    /// The ledger.
+    pub metadata: Arc<dyn MetadataStore>,
+    /// The blobs.
+    pub storage: Arc<dyn Storage>,
+}
+
+/// The authenticated caller of a plugin's route, put into the request's extensions by the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// Who calls; only this user's photos may be shown.
+    pub user_id: UserId,
+}
+
+/// A named, configured step; every hook is optional.
+///
+/// The server calls only the hooks that [`Plugin::hooks`] names, each under [`Plugin::timeout`].
+#[async_trait]
+pub trait Plugin: Send + Sync {
+    /// Returns the plugin's name: the key of its attributes, and the prefix of its blobs.
+    fn name(&self) -> &str;
+
+    /// Returns the hooks that the plugin takes part in.
+    fn hooks(&self) -> &[Hook];
+
+    /// Returns how long one call of a hook may take.
+    fn timeout(&self) -> Duration {
+        Duration::from_secs(30)
+    }
+
+    /// Tells what a failure or a timeout of a hook does.
+    fn on_failure(&self, hook: Hook) -> OnFailure {
+        match hook {
+            Hook::Inspect => OnFailure::Fail,
+            Hook::Enrich | Hook::Query | Hook::Rerank | Hook::Event => OnFailure::Record,
+        }
+    }
+
+    /// Looks at an upload before anything is kept.
+    ///
+    /// # Errors
+    /// `InvalidInput` or `PermissionDenied` refuses the upload, always; other kinds are failures.
+    async fn inspect(&self, upload: &Upload) -> Result<()> {
+        let _ = upload;
+        Ok(())
+    }
+
+    /// Adds to a photo what can be told from its picture and bytes. May be called again for the same photo.
+    ///
+    /// # Errors
+    /// Any kind; transient ones are tried again when failures are not only recorded.
+    async fn enrich(&self, input: &EnrichInput) -> Result<Enrichment> {
+        let _ = input;
+        Ok(Enrichment::default())
+    }
+
+    /// Changes a search before it runs.
+    ///
+    /// # Errors
+    /// `InvalidInput` refuses the search, always; other kinds are failures.
+    async fn query(&self, query: SearchQuery) -> Result<SearchQuery> {
+        Ok(query)
+    }
+
+    /// Changes the hits of a search: their scores, order or number.
+    ///
+    /// # Errors
+    /// Any kind is a failure.
+    async fn rerank(&self, query: &SearchQuery, hits: Vec<Hit>) -> Result<Vec<Hit>> {
+        let _ = query;
+        Ok(hits)
+    }
+
+    /// Hears what happened. At least once for each event, unless the process dies in between.
+    ///
+    /// # Errors
+    /// Any kind is a failure, which is only recorded.
+    async fn event(&self, event: &Event) -> Result<()> {
+        let _ = event;
+        Ok(())
+    }
+
+    /// Returns HTTP routes, mounted at `/v1/plugins/<name>` behind the server's authentication (scope `read` for
+    /// GET and HEAD, else `write`); handlers find the [`Caller`] in the request's extensions.
+    #[cfg(feature = "http")]
+    fn router(&self, host: PluginHost) -> Option<axum::Router> {
+        let _ = host;
+        None
+    }
+}

@@ -1,0 +1,1 @@
+//! Reads what the camera wrote into a photo: when, where and with what.

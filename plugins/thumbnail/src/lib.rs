@@ -1,0 +1,1 @@
+//! Makes previews of configured sizes, once, and serves them.
