@@ -6,7 +6,7 @@ import {
 } from "./api.js";
 import { Lightbox } from "./lightbox.js";
 import { Grid, countOf, dateOf, el, icon, nameOf, previewsOf } from "./photos.js";
-import { Uploads, filesOf } from "./uploads.js";
+import { Uploads, watchDrops } from "./uploads.js";
 
 const FIRST_HITS = 50;
 const MOST_HITS = 100;
@@ -397,7 +397,6 @@ let chipFor = null;
 function showControls() {
   if (document.activeElement !== query || !view.q) query.value = view.q;
   byId("clear").hidden = !isSearch();
-  byId("title").hidden = false;
   showQueryPhoto();
   const form = byId("filters");
   form.elements.state.value = view.state;
@@ -515,6 +514,11 @@ function toast(text, bad = false) {
   setTimeout(() => note.remove(), bad ? 9000 : 4500);
 }
 
+// A dialog that closes would take the notes in it along.
+document.addEventListener("close", ({ target }) => {
+  if (target.contains(byId("toasts"))) document.body.append(byId("toasts"));
+}, true);
+
 function report(problem) {
   if (problem.name === "AbortError") return;
   toast(problem.requestId ? `${problem.message} (request ${problem.requestId})` : problem.message, true);
@@ -578,54 +582,12 @@ byId("key-input").addEventListener("keydown", (event) => {
 
 // Drops and files
 
-let dragDepth = 0;
-const ownPhoto = "application/x-lucida-photo";
-const carries = (event, type) => event.dataTransfer?.types.includes(type);
-const overSearch = (event) => byId("search").contains(event.target);
-
-function dragging(on, own = false) {
-  byId("drop").hidden = !on || own;
-  document.body.classList.toggle("dragging", on);
-  if (!on) {
-    dragDepth = 0;
-    byId("search").classList.remove("over");
-  }
-}
-
-addEventListener("dragenter", (event) => {
-  const own = carries(event, ownPhoto);
-  if (!own && !carries(event, "Files")) return;
-  event.preventDefault();
-  dragDepth += 1;
-  dragging(true, own);
-});
-addEventListener("dragover", (event) => {
-  const own = carries(event, ownPhoto);
-  if (!own && !carries(event, "Files")) return;
-  const search = overSearch(event);
-  byId("search").classList.toggle("over", search);
-  if (own && !search) return;
-  event.preventDefault();
-  event.dataTransfer.dropEffect = own ? "link" : "copy";
-});
-addEventListener("dragleave", () => {
-  dragDepth -= 1;
-  if (dragDepth <= 0) dragging(false);
-});
-addEventListener("dragend", () => dragging(false));
-addEventListener("drop", async (event) => {
-  const id = event.dataTransfer.getData(ownPhoto);
-  dragging(false);
-  if (!id && !carries(event, "Files")) return;
-  event.preventDefault();
-  if (id) {
-    if (overSearch(event)) go({ q: "", like: id, photo: "" });
-    return;
-  }
-  const search = overSearch(event);
-  const files = await filesOf(event.dataTransfer);
-  if (!search) uploads.add(files);
-  else if (files.length) searchFor(files[0]);
+watchDrops({
+  overlay: byId("drop"),
+  search: byId("search"),
+  add: (files) => uploads.add(files),
+  searchFor,
+  similar: (id) => go({ q: "", like: id, photo: "" }),
 });
 
 function picked(id, use) {

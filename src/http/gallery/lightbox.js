@@ -312,6 +312,7 @@ const unitless = (label) => label.replace(/ (mm|secs|seconds|ms|metres|meters|pi
 function plain(value, name) {
   if (typeof value === "boolean") return value ? "yes" : "no";
   if (typeof value !== "number") return String(value);
+  if (name === "f_number") return `f/${Number(value.toPrecision(3))}`;
   const unit = UNITS[unitOf(name)];
   // A short exposure reads as photographers write it.
   if (unit === "s" && value > 0 && value < 0.4) return `1/${Math.round(1 / value).toLocaleString()} s`;
@@ -320,7 +321,7 @@ function plain(value, name) {
 }
 
 function words(name) {
-  const text = name.replaceAll("_", " ").replace(/\bgps\b/gi, "GPS").replace(/\biso\b/gi, "ISO").replace(/\bf number\b/i, "aperture f/");
+  const text = name.replaceAll("_", " ").replace(/\bgps\b/gi, "GPS").replace(/\biso\b/gi, "ISO").replace(/\bf number\b/i, "aperture");
   return text === "exif" ? "Camera" : text.charAt(0).toUpperCase() + text.slice(1);
 }
 

@@ -10,6 +10,8 @@ const SHOWN_TYPES = new Set([
 /// Tiles this far outside the window have their picture; further ones give it back.
 const NEAR = "1400px 0px";
 const GAP = 6;
+/// What a photo of the grid is dragged as.
+export const OWN_PHOTO = "application/x-lucida-photo";
 
 /// Builds an element: attributes, `on…` listeners, children. Strings become text, never markup.
 export function el(tag, attributes = {}, ...children) {
@@ -27,6 +29,7 @@ export function icon(name) {
   const svg = document.createElementNS(SVG, "svg");
   const use = document.createElementNS(SVG, "use");
   svg.setAttribute("aria-hidden", "true");
+  svg.setAttribute("data-icon", name);
   use.setAttribute("href", `#i-${name}`);
   svg.append(use);
   return svg;
@@ -54,7 +57,7 @@ export function takenOf(photo, style = "long") {
 export function dateOf(iso, style = "long", timeZone = undefined) {
   const date = new Date(iso);
   if (Number.isNaN(date.getTime())) return String(iso);
-  const options = style === "day" ? { dateStyle: "medium" } : { dateStyle: "long", timeStyle: "short" };
+  const options = style === "day" ? { dateStyle: "medium" } : { dateStyle: "medium", timeStyle: "short" };
   return new Intl.DateTimeFormat(undefined, { ...options, timeZone }).format(date);
 }
 
@@ -129,7 +132,7 @@ export class Grid {
       (entries) => entries.forEach((entry) => this.#picture(entry.target, entry.isIntersecting)),
       { rootMargin: NEAR });
     new ResizeObserver(() => {
-      if (list.clientWidth === this.#width) return;
+      if (this.#room() === this.#width) return;
       this.#settled = 0;
       this.#layout();
     }).observe(list);
@@ -137,7 +140,7 @@ export class Grid {
     list.addEventListener("click", (event) => this.#click(event));
     list.addEventListener("dragstart", (event) => {
       const tile = event.target.closest(".tile");
-      if (tile) event.dataTransfer.setData("application/x-lucida-photo", tile.dataset.id);
+      if (tile) event.dataTransfer.setData(OWN_PHOTO, tile.dataset.id);
     });
   }
 
@@ -287,9 +290,14 @@ export class Grid {
       () => item.classList.toggle("blank", !signal.aborted));
   }
 
+  /// The width for tiles in whole pixels; `clientWidth` would round up, and a row would wrap.
+  #room() {
+    return Math.floor(this.#list.getBoundingClientRect().width);
+  }
+
   /// Lays out from the first row that may still change.
   #layout() {
-    const width = this.#list.clientWidth;
+    const width = this.#room();
     if (!width) return;
     this.#width = width;
     const target = width < 560 ? Math.max(110, width / 3) : Math.min(280, Math.max(180, width / 6));

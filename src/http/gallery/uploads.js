@@ -1,15 +1,66 @@
 // Sending photos: the files of a drop or a folder, four at a time, and the tray that tells how each fares.
 
 import { Problem, pause, retryPhoto, uploadPhoto } from "./api.js";
-import { bytesOf, countOf, el, icon } from "./photos.js";
+import { OWN_PHOTO, bytesOf, countOf, el, icon } from "./photos.js";
 
 const AT_ONCE = 4;
 const MOST_BREAKS = 5;
+/// Answers about the file itself: the same bytes get the same answer again.
+const FINAL = new Set([413, 415, 422]);
 const PHOTO_NAMES = /\.(jpe?g|png|webp|gif|bmp|tiff?|heic|heif|avif)$/i;
 const JUNK_NAMES = /^(\.|thumbs\.db$|desktop\.ini$)/i;
 
+/// Takes what is dropped on the page: on the search box, a file or a photo of the grid is what to search
+/// by; anywhere else, files and folders are added.
+export function watchDrops({ overlay, search, add, searchFor, similar }) {
+  let depth = 0;
+  const holds = (event, type) => Boolean(event.dataTransfer?.types.includes(type));
+  const show = (on, own = false) => {
+    overlay.hidden = !on || own;
+    document.body.classList.toggle("dragging", on);
+    if (on) return;
+    depth = 0;
+    search.classList.remove("over");
+  };
+  addEventListener("dragenter", (event) => {
+    const own = holds(event, OWN_PHOTO);
+    if (!own && !holds(event, "Files")) return;
+    event.preventDefault();
+    depth += 1;
+    show(true, own);
+  });
+  addEventListener("dragover", (event) => {
+    const own = holds(event, OWN_PHOTO);
+    if (!own && !holds(event, "Files")) return;
+    const over = search.contains(event.target);
+    search.classList.toggle("over", over);
+    if (own && !over) return;
+    event.preventDefault();
+    event.dataTransfer.dropEffect = "copy";
+  });
+  addEventListener("dragleave", () => {
+    depth -= 1;
+    if (depth <= 0) show(false);
+  });
+  addEventListener("dragend", () => show(false));
+  addEventListener("drop", async (event) => {
+    const id = event.dataTransfer.getData(OWN_PHOTO);
+    const over = search.contains(event.target);
+    show(false);
+    if (!id && !holds(event, "Files")) return;
+    event.preventDefault();
+    if (id) {
+      if (over) similar(id);
+      return;
+    }
+    const files = await filesOf(event.dataTransfer);
+    if (!over) add(files);
+    else if (files.length) searchFor(files[0]);
+  });
+}
+
 /// Returns the files of a drop; folders are walked. Call it inside the event: its data goes away after.
-export function filesOf(dataTransfer) {
+function filesOf(dataTransfer) {
   const entries = [...dataTransfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
   if (!entries.length) return Promise.resolve([...dataTransfer.files]);
   return Promise.all(entries.map(walk)).then((lists) => lists.flat());
@@ -68,7 +119,7 @@ export class Uploads {
     const skipped = files.filter((file) => !isPhoto(file) && !JUNK_NAMES.test(file.name)).length;
     if (skipped) this.#on.skipped(skipped);
     for (const file of photos) {
-      const item = { file, state: "queued", share: 0, photo: null, message: "", stop: null, breaks: 0 };
+      const item = { file, state: "queued", share: 0, photo: null, message: "", stop: null, breaks: 0, final: false };
       item.row = this.#row(item);
       this.#items.push(item);
       this.#queue.push(item);
@@ -146,6 +197,7 @@ export class Uploads {
     if (broke) item.breaks += 1;
     if (!problem.busy && (!broke || item.breaks > MOST_BREAKS)) {
       const text = broke ? `${problem.message}: the server is away, or the file is larger than it takes` : problem.message;
+      item.final = FINAL.has(problem.status);
       return this.#set(item, "failed", text);
     }
     this.#busyRow += 1;
@@ -250,7 +302,7 @@ export class Uploads {
       case "ready": case "known":
         return [button(item.state === "ready" ? "check" : "image", "Show", () => this.#on.open(item.photo.id))];
       default:
-        return [button("retry", "Try again", () => this.#again(item))];
+        return item.final ? [] : [button("retry", "Try again", () => this.#again(item))];
     }
   }
 
