@@ -1,0 +1,149 @@
+//! `cargo xtask ci`: every check that a change must pass, in an order that shares what is compiled.
+//!
+//! Clippy, the documentation and the features compile dependencies to metadata only and share it;
+//! tests compile them whole, once. Everything is a debug build.
+
+use std::ffi::OsStr;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::cache::Cache;
+use crate::cargo::{Workspace, run as execute};
+use crate::generate;
+use crate::test::{self, Resources, Sum};
+
+/// Runs the command.
+pub(crate) fn run(cache: &Cache, mut workspace: Workspace) -> Result<()> {
+    workspace.default_variable("CARGO_TARGET_DIR", cache.path("target"));
+    if std::env::var_os("CI").is_some() {
+        // What is built once and thrown away gains nothing from incremental compilation.
+        workspace.default_variable("CARGO_INCREMENTAL", "0");
+    }
+    let mut steps = Steps::default();
+    let mut sum = Sum::default();
+    let outcome = check(&mut steps, &mut sum, cache, &workspace);
+    steps.print();
+    if sum != Sum::default() {
+        println!("{sum}");
+    }
+    outcome
+}
+
+fn check(steps: &mut Steps, sum: &mut Sum, cache: &Cache, workspace: &Workspace) -> Result<()> {
+    let cargo = |arguments: &[&str]| execute(&mut workspace.cargo(arguments));
+
+    steps.run("format", || cargo(&["fmt", "--all", "--check"]))?;
+    steps.run("lints", || {
+        cargo(&[
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--locked",
+            "--",
+            "--deny",
+            "warnings",
+        ])
+    })?;
+    steps.run("docs", || {
+        let mut doc = workspace.cargo(["doc", "--workspace", "--no-deps", "--locked"]);
+        execute(doc.env("RUSTDOCFLAGS", "--deny warnings"))
+    })?;
+    let features = workspace.features("lucida")?;
+    for feature in std::iter::once("").chain(features.iter().map(String::as_str)) {
+        let name = if feature.is_empty() {
+            "no feature".into()
+        } else {
+            format!("feature {feature} alone")
+        };
+        // Clippy rather than check: it shares the members' metadata with the step above.
+        let alone = [
+            "clippy",
+            "--package=lucida",
+            "--locked",
+            "--no-default-features",
+            "--features",
+            feature,
+        ];
+        steps.run(&name, || {
+            cargo(&[alone.as_slice(), &["--", "--deny", "warnings"]].concat())
+        })?;
+    }
+    let resources = steps.run("setup", || Resources::prepare(cache, workspace))?;
+    let server = steps.run("build tests", || {
+        workspace.build("lucida", ["test", "--workspace", "--locked", "--no-run"])
+    })?;
+    steps.run("tests", || {
+        let arguments = ["--workspace", "--locked", "--no-fail-fast"].map(OsStr::new);
+        test::execute(workspace, &resources, &arguments, sum)?;
+        if sum.passed == 0 {
+            bail!("no test ran");
+        }
+        Ok(())
+    })?;
+    steps.run("generated files", || {
+        let server =
+            server.context("the tests built no server: the root package has no test that runs it")?;
+        generate::compare(workspace, &server)
+    })
+}
+
+/// The steps that ran, with their times.
+#[derive(Default)]
+struct Steps {
+    done: Vec<(String, Duration, bool)>,
+}
+
+impl Steps {
+    fn run<T>(&mut self, name: &str, step: impl FnOnce() -> Result<T>) -> Result<T> {
+        println!("── {name}");
+        let start = Instant::now();
+        let outcome = step();
+        let time = start.elapsed();
+        println!(
+            "── {name}: {} in {:.1} s\n",
+            verdict(outcome.is_ok()),
+            time.as_secs_f64()
+        );
+        self.done.push((name.into(), time, outcome.is_ok()));
+        outcome.with_context(|| format!("ci step `{name}` failed"))
+    }
+
+    fn print(&self) {
+        let width = self.done.iter().map(|(name, ..)| name.len()).max().unwrap_or(0);
+        for (name, time, passed) in &self.done {
+            println!(
+                "{name:width$}  {:>7.1} s  {}",
+                time.as_secs_f64(),
+                verdict(*passed)
+            );
+        }
+        let total: Duration = self.done.iter().map(|(_, time, _)| *time).sum();
+        println!("{:width$}  {:>7.1} s", "", total.as_secs_f64());
+    }
+}
+
+fn verdict(passed: bool) -> &'static str {
+    if passed { "ok" } else { "FAILED" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_that_fails_is_named_in_the_error_and_in_the_list() {
+        let mut steps = Steps::default();
+        assert_eq!(steps.run("format", || Ok(7)).unwrap(), 7);
+        let error = steps
+            .run("lints", || -> Result<()> { bail!("2 warnings") })
+            .unwrap_err();
+        assert_eq!(format!("{error:#}"), "ci step `lints` failed: 2 warnings");
+        let list: Vec<_> = steps
+            .done
+            .iter()
+            .map(|(name, _, passed)| (name.as_str(), *passed))
+            .collect();
+        assert_eq!(list, [("format", true), ("lints", false)]);
+    }
+}

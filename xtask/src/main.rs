@@ -1,0 +1,98 @@
+//! The project's own commands: `cargo xtask setup | serve | test | ci | bench | generate | new-backend`.
+//!
+//! Needs Rust, Python 3 with pip and a C/C++ compiler. This crate is built before anything else
+//! happens, so its dependencies stay few.
+
+#![expect(
+    clippy::print_stdout,
+    reason = "a command line tool writes its results to stdout"
+)]
+
+mod bench;
+mod cache;
+mod cargo;
+mod ci;
+mod generate;
+mod photos;
+mod python;
+mod runtime;
+mod serve;
+mod setup;
+mod starter;
+mod test;
+mod wheel;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::cache::Cache;
+use crate::cargo::Workspace;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "The project's own commands")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Put what the default configuration needs (ONNX Runtime, the starter model) into the cache.
+    Setup {
+        /// Fetch the photos that tests and benchmarks use as well.
+        #[arg(long)]
+        photos: bool,
+    },
+    /// Set up, build the server in release mode and run it in the current directory.
+    Serve {
+        /// What follows goes to `lucida serve`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
+    /// Set up everything that the tests need and run them.
+    Test {
+        /// What follows goes to `cargo test`, which else tests the whole workspace.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
+    /// Run every check that a change must pass; stop at the first that fails.
+    Ci,
+    /// Measure: set up, build the server in release mode and run the benchmarks against it.
+    Bench {
+        /// What follows goes to the benchmark program.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
+    /// Write the files that are made from the code.
+    Generate {
+        /// Write nothing and fail where a file differs from what would be written.
+        #[arg(long)]
+        check: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<ExitCode> {
+    let cache = Cache::locate()?;
+    let workspace = Workspace::locate()?;
+    match command {
+        Command::Setup { photos } => setup::run(&cache, &workspace, photos)?,
+        Command::Serve { args } => return serve::run(&cache, &workspace, &args),
+        Command::Test { args } => test::run(&cache, &workspace, &args)?,
+        Command::Ci => ci::run(&cache, workspace)?,
+        Command::Bench { args } => return bench::run(&cache, &workspace, &args),
+        Command::Generate { check } => generate::run(&workspace, check)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

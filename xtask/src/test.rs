@@ -1,0 +1,161 @@
+//! `cargo xtask test`: everything that the tests need put in place, the tests, and their sum.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+
+use crate::cache::{self, Cache};
+use crate::cargo::{Workspace, read_lines};
+use crate::{photos, setup};
+
+/// The variables that tell tests what they may use.
+pub(crate) struct Resources {
+    variables: Vec<(&'static str, PathBuf)>,
+}
+
+impl Resources {
+    /// Puts everything in place.
+    pub(crate) fn prepare(cache: &Cache, workspace: &Workspace) -> Result<Self> {
+        setup::ensure(cache, workspace)?;
+        let photos = photos::ensure(cache)?;
+        // Tests run in their package's folder, where a relative cache folder would be another one.
+        let root = cache.root().to_path_buf();
+        Ok(Self {
+            variables: vec![(cache::VARIABLE, root), (photos::VARIABLE, photos)],
+        })
+    }
+}
+
+/// Runs the command.
+pub(crate) fn run(cache: &Cache, workspace: &Workspace, arguments: &[OsString]) -> Result<()> {
+    let resources = Resources::prepare(cache, workspace)?;
+    let mut cargo_arguments = scope(arguments);
+    cargo_arguments.extend(arguments.iter().map(OsString::as_os_str));
+    let mut sum = Sum::default();
+    let outcome = execute(workspace, &resources, &cargo_arguments, &mut sum);
+    println!("\n{sum}");
+    outcome
+}
+
+/// Runs `cargo test` with `arguments`, shows what it prints, and adds its results to `sum`.
+pub(crate) fn execute(
+    workspace: &Workspace,
+    resources: &Resources,
+    arguments: &[&OsStr],
+    sum: &mut Sum,
+) -> Result<()> {
+    let mut command = workspace.cargo(["test"]);
+    command
+        .args(arguments)
+        .envs(resources.variables.iter().map(|(name, value)| (name, value)));
+    let mut shown = Ok(());
+    read_lines(&mut command, |line| {
+        sum.add(&String::from_utf8_lossy(line));
+        if shown.is_ok() {
+            shown = io::stdout().write_all(line);
+        }
+    })?;
+    shown?;
+    if sum.failed > 0 {
+        bail!("{} tests failed", sum.failed);
+    }
+    Ok(())
+}
+
+/// The whole workspace, unless the user's own arguments choose packages.
+fn scope(arguments: &[OsString]) -> Vec<&'static OsStr> {
+    let chosen = arguments
+        .iter()
+        .take_while(|argument| *argument != "--")
+        .any(|argument| {
+            let argument = argument.to_string_lossy();
+            argument.starts_with("-p")
+                || ["--package", "--workspace", "--all", "--manifest-path"].contains(&argument.as_ref())
+                || argument.starts_with("--package=")
+        });
+    if chosen {
+        Vec::new()
+    } else {
+        vec![OsStr::new("--workspace")]
+    }
+}
+
+/// How many tests passed, failed and were skipped.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Sum {
+    pub(crate) passed: u64,
+    pub(crate) failed: u64,
+    pub(crate) skipped: u64,
+}
+
+impl Sum {
+    /// Adds a line of a test program's output, if it is the one with its result.
+    fn add(&mut self, line: &str) {
+        let Some((_, counts)) = line
+            .strip_prefix("test result: ")
+            .and_then(|rest| rest.split_once(". "))
+        else {
+            return;
+        };
+        for count in counts.split(';') {
+            let mut words = count.split_whitespace();
+            let number: u64 = words.next().and_then(|word| word.parse().ok()).unwrap_or(0);
+            match words.next() {
+                Some("passed") => self.passed += number,
+                Some("failed") => self.failed += number,
+                Some("ignored") => self.skipped += number,
+                _ => {}
+            }
+        }
+    }
+}
+
+impl fmt::Display for Sum {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            out,
+            "{} passed, {} failed, {} skipped",
+            self.passed, self.failed, self.skipped
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_results_of_several_test_programs_add_up() {
+        let mut sum = Sum::default();
+        for line in [
+            "running 4 tests\n",
+            "test a_result: ok. 9 passed ... ok\n",
+            "test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 2 filtered out; finished in 0.00s\n",
+            "test result: FAILED. 4 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1.20s\n",
+        ] {
+            sum.add(line);
+        }
+        assert_eq!(
+            sum,
+            Sum {
+                passed: 7,
+                failed: 2,
+                skipped: 1
+            }
+        );
+        assert_eq!(sum.to_string(), "7 passed, 2 failed, 1 skipped");
+    }
+
+    #[test]
+    fn the_workspace_is_tested_unless_a_package_is_named_before_the_double_dash() {
+        let scope_of = |words: &[&str]| scope(&words.iter().map(OsString::from).collect::<Vec<_>>()).len();
+        assert_eq!(scope_of(&[]), 1);
+        assert_eq!(scope_of(&["--release", "name_of_a_test"]), 1);
+        assert_eq!(scope_of(&["-p", "lucida-core"]), 0);
+        assert_eq!(scope_of(&["--package=lucida-core"]), 0);
+        assert_eq!(scope_of(&["--", "-p"]), 1);
+    }
+}
