@@ -23,11 +23,15 @@ impl Python {
     /// Finds `$PYTHON`, else `python3`, else `python`, and checks its version and pip.
     pub(crate) fn find() -> Result<Self> {
         let named = std::env::var_os("PYTHON").filter(|value| !value.is_empty());
-        let candidates: Vec<PathBuf> = match named {
-            Some(named) => vec![named.into()],
-            None => vec!["python3".into(), "python".into()],
-        };
         let mut reason = anyhow!("python3 not found: install Python 3 with pip, or set PYTHON to its path");
+        let mut candidates: Vec<PathBuf> = vec!["python3".into(), "python".into()];
+        if let Some(named) = named {
+            reason = anyhow!(
+                "PYTHON is `{}`, which is no Python: set it to a Python 3",
+                named.display()
+            );
+            candidates = vec![named.into()];
+        }
         for program in candidates {
             match version(&program) {
                 Ok(Some(version)) if version >= OLDEST => {
@@ -228,7 +232,7 @@ fn pip_failure(complaint: &str) -> anyhow::Error {
     let said = last_lines(complaint.as_bytes());
     if complaint.contains("DO NOT MATCH THE HASHES") {
         return anyhow!(
-            "pip was served another file than the one pinned in xtask: check your package index or mirror\n{said}"
+            "pip was served another file than the one pinned in this checkout: check your package index or mirror\n{said}"
         );
     }
     if NO_NETWORK.iter().any(|sign| complaint.contains(sign)) {
