@@ -3,8 +3,10 @@
 //!
 //! No web framework, no configuration library, no backend: those depend on this crate, never the other way.
 
+mod backoff;
 mod batched;
 pub mod config;
+pub mod decorate;
 mod embedder;
 mod error;
 mod id;
@@ -15,10 +17,12 @@ pub mod metrics;
 mod model;
 mod photo;
 pub mod picture;
+pub mod pipeline;
 mod plugin;
 mod queue;
 mod storage;
 
+pub use backoff::Backoff;
 pub use batched::{BatchOptions, Batched};
 pub use config::{BuildContext, Factory, Secret, Settings};
 pub use embedder::{Embedder, EmbedderInfo, Embedding, Lane, Modalities, TowerKind, embed_image, embed_text};
@@ -30,6 +34,7 @@ pub use metadata::{Inserted, MetadataStore, Order, PhotoFilter, PhotoQuery, Reco
 pub use model::{Model, Tower};
 pub use photo::{DerivedBlob, Photo, PhotoError, PhotoState, StateCounts};
 pub use picture::{ImageFormat, Picture};
+pub use pipeline::{IngestOptions, Parts, Photos};
 pub use plugin::{
     Caller, EnrichInput, Enrichment, Event, Hit, Hook, NewBlob, OnFailure, Plugin, PluginHost, SearchInput,
     SearchQuery, Upload,

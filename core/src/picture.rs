@@ -10,6 +10,7 @@ use std::path::Path;
 use image::RgbImage;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use decode::truncated;
 pub use decode::{DecodeOptions, decode};
 pub use header::{ImageHeader, probe};
 

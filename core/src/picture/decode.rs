@@ -50,7 +50,7 @@ pub fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Picture> {
     Picture::new(image.into_rgb8())
 }
 
-pub(super) fn truncated() -> Error {
+pub(crate) fn truncated() -> Error {
     Error::invalid("the file ends before its picture does: upload it again from a whole copy")
         .with_code("truncated_image")
         .with_field("file")

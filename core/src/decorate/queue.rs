@@ -1,0 +1,62 @@
+//! The guard around a job queue.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::Guarded;
+use crate::error::Result;
+use crate::id::PhotoId;
+use crate::queue::{DeadLetter, Delivery, Job, JobQueue, QueueCounts};
+
+#[async_trait]
+impl JobQueue for Guarded<dyn JobQueue> {
+    async fn publish(&self, job: &Job, delay: Duration) -> Result<()> {
+        self.guard
+            .call("publish", || self.inner.publish(job, delay))
+            .await
+    }
+
+    /// Waiting is what this call is for, so it is neither timed nor retried here: its caller loops.
+    async fn receive(&self, wait: Duration) -> Result<Option<Delivery>> {
+        self.inner.receive(wait).await
+    }
+
+    async fn ack(&self, delivery: &Delivery) -> Result<()> {
+        self.guard.call("ack", || self.inner.ack(delivery)).await
+    }
+
+    async fn retry(&self, delivery: &Delivery, delay: Duration) -> Result<()> {
+        self.guard
+            .call("retry", || self.inner.retry(delivery, delay))
+            .await
+    }
+
+    async fn dead_letter(&self, delivery: &Delivery, reason: &str) -> Result<()> {
+        self.guard
+            .call("dead_letter", || self.inner.dead_letter(delivery, reason))
+            .await
+    }
+
+    async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>> {
+        self.guard
+            .call("dead_letters", || self.inner.dead_letters(limit))
+            .await
+    }
+
+    async fn remove_dead_letters(&self, photo_id: &PhotoId) -> Result<u64> {
+        self.guard
+            .call("remove_dead_letters", || self.inner.remove_dead_letters(photo_id))
+            .await
+    }
+
+    async fn counts(&self) -> Result<QueueCounts> {
+        self.guard.call("counts", || self.inner.counts()).await
+    }
+
+    async fn ping(&self) -> Result<()> {
+        self.guard
+            .once("ping", self.guard.options.timeout, self.inner.ping())
+            .await
+    }
+}

@@ -1,0 +1,415 @@
+//! The life of a photo: upload, ingestion, search, deletion, and the mending of what was left half done.
+//!
+//! [`Photos`] is the one service that HTTP handlers, workers and the command line use. The ledger is the truth:
+//! every step may run twice, and any step may be the last before a crash.
+
+mod delete;
+mod hooks;
+mod ingest;
+mod lease;
+mod readiness;
+mod reconcile;
+mod search;
+mod spool;
+mod upload;
+mod workers;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Notify, OnceCell, Semaphore};
+use tokio_util::task::TaskTracker;
+
+pub use readiness::{PartHealth, Readiness};
+pub use reconcile::{CheckReport, Finding, FindingKind};
+pub use search::SearchResult;
+pub use spool::SpoolWriter;
+pub use upload::{UploadDetails, Uploaded};
+pub use workers::Workers;
+
+use crate::backoff::Backoff;
+use crate::embedder::Embedder;
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::{PhotoId, UserId};
+use crate::index::{CollectionName, VectorIndex};
+use crate::metadata::{MetadataStore, PhotoQuery};
+use crate::metrics;
+use crate::photo::{DerivedBlob, Photo, PhotoState, StateCounts};
+use crate::picture::{DecodeOptions, Picture};
+use crate::plugin::Plugin;
+use crate::queue::{JobQueue, QueueCounts};
+use crate::storage::{Blob, Storage};
+
+/// What a server is made of.
+#[derive(Clone)]
+pub struct Parts {
+    /// Where photos lie.
+    pub storage: Arc<dyn Storage>,
+    /// The ledger.
+    pub metadata: Arc<dyn MetadataStore>,
+    /// The vectors.
+    pub index: Arc<dyn VectorIndex>,
+    /// What is to be done.
+    pub queue: Arc<dyn JobQueue>,
+    /// The model.
+    pub embedder: Arc<dyn Embedder>,
+    /// The plugins, in the order of their hooks.
+    pub plugins: Vec<Arc<dyn Plugin>>,
+}
+
+/// How photos are taken in.
+#[derive(Debug, Clone)]
+pub struct IngestOptions {
+    /// The most pixels a picture may have.
+    pub max_pixels: u64,
+    /// Whether a truncated picture is taken as far as it goes.
+    pub accept_truncated: bool,
+    /// Where uploads are written until they are known to be photos.
+    pub spool_dir: PathBuf,
+    /// How many photos are worked on at once in this process; 0 leaves the work to others.
+    pub workers: usize,
+    /// The wait before the second try, and the longest one.
+    pub backoff: Backoff,
+    /// After how many failed tries that are not a store's fault a photo is given up.
+    pub max_attempts: u32,
+    /// How often the reconciler looks for pending photos without a job and unfinished deletions.
+    pub reconcile_interval: Duration,
+    /// How often the reconciler compares all three stores.
+    pub deep_reconcile_interval: Duration,
+    /// How old an unknown blob or spool file must be before it is removed.
+    pub orphan_grace: Duration,
+}
+
+/// The service: everything that can be done with photos.
+#[derive(Clone)]
+pub struct Photos {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    parts: Parts,
+    options: IngestOptions,
+    collection: CollectionName,
+    collection_ready: OnceCell<()>,
+    decoding: Arc<Semaphore>,
+    settled: Mutex<HashMap<PhotoId, Arc<Notify>>>,
+    model_health: tokio::sync::Mutex<Option<(Instant, Option<String>)>>,
+    /// Plugins that are being told of something.
+    events: TaskTracker,
+    /// This process, for leases.
+    holder: String,
+}
+
+/// A page of a list of photos.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PhotoPage {
+    /// The photos.
+    pub photos: Vec<Photo>,
+    /// Where the next page goes on, `None` after the last.
+    pub next: Option<PhotoId>,
+}
+
+/// What a user has, and what serves it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stats {
+    /// The user's photos by state.
+    pub photos: StateCounts,
+    /// The jobs of all users.
+    pub queue: QueueCounts,
+    /// The model's name.
+    pub model: String,
+}
+
+/// The model that serves, and how much of the library it has seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelStatus {
+    /// The model.
+    pub info: crate::embedder::EmbedderInfo,
+    /// The collection of its vectors.
+    pub collection: CollectionName,
+    /// How many vectors there are in it.
+    pub points: u64,
+}
+
+impl Photos {
+    /// Puts a service together; opens and starts nothing.
+    ///
+    /// # Errors
+    /// `InvalidInput` when the index's alias can't name a collection.
+    pub fn new(parts: Parts, options: IngestOptions) -> Result<Self> {
+        let fingerprint = &parts.embedder.describe().fingerprint;
+        let collection = CollectionName::for_fingerprint(parts.index.alias_name(), fingerprint)?;
+        let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        Ok(Self {
+            inner: Arc::new(Inner {
+                parts,
+                options,
+                collection,
+                collection_ready: OnceCell::new(),
+                decoding: Arc::new(Semaphore::new(cores)),
+                settled: Mutex::new(HashMap::new()),
+                model_health: tokio::sync::Mutex::new(None),
+                events: TaskTracker::new(),
+                holder: uuid::Uuid::now_v7().to_string(),
+            }),
+        })
+    }
+
+    /// Returns what the service is made of.
+    #[must_use]
+    pub fn parts(&self) -> &Parts {
+        &self.inner.parts
+    }
+
+    /// Returns how photos are taken in.
+    #[must_use]
+    pub fn options(&self) -> &IngestOptions {
+        &self.inner.options
+    }
+
+    /// Returns the collection that belongs to the model.
+    #[must_use]
+    pub fn collection(&self) -> &CollectionName {
+        &self.inner.collection
+    }
+
+    /// Makes sure that the model's collection is there, once; a failure is tried again at the next call.
+    ///
+    /// # Errors
+    /// Those of the index; `Conflict` when the collection has other dimensions.
+    pub async fn prepare(&self) -> Result<()> {
+        let ensure = || async {
+            let index = &self.parts().index;
+            index
+                .ensure(self.collection(), self.parts().embedder.describe().dimensions)
+                .await?;
+            if index.alias().await?.is_none() {
+                index.set_alias(self.collection()).await?;
+            }
+            Ok::<(), Error>(())
+        };
+        self.inner.collection_ready.get_or_try_init(ensure).await?;
+        Ok(())
+    }
+
+    /// Returns a user's photo.
+    ///
+    /// # Errors
+    /// `NotFound` when there is none of that id, it is another user's, or it is being deleted.
+    pub async fn photo(&self, user: &UserId, id: &PhotoId) -> Result<Photo> {
+        let found = self.parts().metadata.get(id).await?;
+        found
+            .filter(|photo| photo.user_id == *user && photo.state != PhotoState::Deleting)
+            .ok_or_else(|| Error::not_found(format!("photo `{id}` not found")).with_code("photo_not_found"))
+    }
+
+    /// Lists a user's photos; those being deleted are never shown.
+    ///
+    /// # Errors
+    /// `InvalidInput` for a limit of 0 or a filter without a user.
+    pub async fn list(&self, query: &PhotoQuery) -> Result<PhotoPage> {
+        if query.filter.user_id.is_none() {
+            return Err(Error::invalid("a list of photos is always one user's"));
+        }
+        let mut query = query.clone();
+        if query.filter.states.is_empty() {
+            query.filter.states = vec![PhotoState::Pending, PhotoState::Ready, PhotoState::Failed];
+        }
+        query.filter.states.retain(|state| *state != PhotoState::Deleting);
+        if query.filter.states.is_empty() {
+            return Ok(PhotoPage {
+                photos: Vec::new(),
+                next: None,
+            });
+        }
+        let limit = query.limit;
+        query.limit = limit.saturating_add(usize::from(limit > 0));
+        let mut photos = self.parts().metadata.list(&query).await?;
+        let more = photos.len() > limit;
+        photos.truncate(limit);
+        let next = photos.last().filter(|_| more).map(|photo| photo.id);
+        Ok(PhotoPage { photos, next })
+    }
+
+    /// Opens a photo's original, or a range of its bytes.
+    ///
+    /// # Errors
+    /// `Internal` (`blob_missing`) when the store has lost it; those of the store.
+    pub async fn content(&self, photo: &Photo, range: Option<std::ops::Range<u64>>) -> Result<Blob> {
+        self.parts()
+            .storage
+            .get(&photo.blob, range)
+            .await
+            .map_err(missing_blob)
+    }
+
+    /// Opens a blob that a plugin made from a photo, by `plugin/name`.
+    ///
+    /// # Errors
+    /// `NotFound` when the photo has none of that name; those of the store.
+    pub async fn derived(&self, photo: &Photo, name: &str) -> Result<(DerivedBlob, Blob)> {
+        let derived = photo
+            .derived
+            .get(name)
+            .ok_or_else(|| Error::not_found(format!("the photo has no `{name}`")))?;
+        let blob = self
+            .parts()
+            .storage
+            .get(&derived.key, None)
+            .await
+            .map_err(missing_blob)?;
+        Ok((derived.clone(), blob))
+    }
+
+    /// Counts what a user has.
+    ///
+    /// # Errors
+    /// Those of the ledger and the queue.
+    pub async fn stats(&self, user: &UserId) -> Result<Stats> {
+        let photos = self.parts().metadata.count_by_state(Some(user)).await?;
+        let queue = self.parts().queue.counts().await?;
+        Ok(Stats {
+            photos,
+            queue,
+            model: self.parts().embedder.describe().model.clone(),
+        })
+    }
+
+    /// Tells what serves.
+    ///
+    /// # Errors
+    /// Those of the index.
+    pub async fn model_status(&self) -> Result<ModelStatus> {
+        self.prepare().await?;
+        let points = self.parts().index.count(self.collection()).await?;
+        let info = self.parts().embedder.describe().clone();
+        Ok(ModelStatus {
+            info,
+            collection: self.collection().clone(),
+            points,
+        })
+    }
+
+    /// Sets the gauges that count photos and jobs; a part that can't be asked leaves its gauges as they were.
+    pub async fn report_gauges(&self) {
+        if let Ok(counts) = self.parts().metadata.count_by_state(None).await {
+            for state in PhotoState::ALL {
+                metrics::PHOTOS.set(gauge(counts.get(state)), &[state.as_str()]);
+            }
+        }
+        if let Ok(counts) = self.parts().queue.counts().await {
+            let QueueCounts {
+                ready,
+                delayed,
+                in_flight,
+                dead,
+            } = counts;
+            for (state, count) in [
+                ("ready", ready),
+                ("delayed", delayed),
+                ("in_flight", in_flight),
+                ("dead", dead),
+            ] {
+                metrics::QUEUE_JOBS.set(gauge(count), &[state]);
+            }
+        }
+    }
+
+    /// Waits until a photo is ready, failed or gone, or the time is up; returns it as it is then.
+    ///
+    /// # Errors
+    /// `NotFound` when it is gone; those of the ledger.
+    pub async fn wait_until_settled(&self, id: &PhotoId, at_most: Duration) -> Result<Photo> {
+        // Another process may do the work, so a look now and then is needed besides the notification.
+        const LOOK_EVERY: Duration = Duration::from_millis(500);
+        let deadline = tokio::time::Instant::now() + at_most;
+        loop {
+            let notify = Arc::clone(self.lock_settled().entry(*id).or_default());
+            let notified = notify.notified();
+            tokio::pin!(notified);
+            notified.as_mut().enable();
+            let photo = self.parts().metadata.get(id).await?;
+            let photo = photo.ok_or_else(|| Error::not_found(format!("photo `{id}` not found")))?;
+            let now = tokio::time::Instant::now();
+            if photo.state != PhotoState::Pending || now >= deadline {
+                self.forget_waiter(id, &notify);
+                return Ok(photo);
+            }
+            let wait = LOOK_EVERY.min(deadline - now);
+            // Either way the ledger is asked again.
+            let _ = tokio::time::timeout(wait, notified).await;
+        }
+    }
+
+    fn lock_settled(&self) -> std::sync::MutexGuard<'_, HashMap<PhotoId, Arc<Notify>>> {
+        self.inner.settled.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn forget_waiter(&self, id: &PhotoId, notify: &Arc<Notify>) {
+        let mut settled = self.lock_settled();
+        // The map and this waiter hold one each; further ones are other waiters.
+        if Arc::strong_count(notify) <= 2 {
+            settled.remove(id);
+        }
+    }
+
+    fn notify_settled(&self, id: &PhotoId) {
+        if let Some(notify) = self.lock_settled().remove(id) {
+            notify.notify_waiters();
+        }
+    }
+
+    /// Decodes on a blocking thread, as many at once as there are cores.
+    async fn decode<B>(&self, read: impl FnOnce() -> Result<B> + Send + 'static) -> Result<(Arc<Picture>, B)>
+    where
+        B: AsRef<[u8]> + Send + 'static,
+    {
+        let options = self.decode_options();
+        let closed = |_| Error::unavailable("the server is shutting down");
+        let permit = Arc::clone(&self.inner.decoding)
+            .acquire_owned()
+            .await
+            .map_err(closed)?;
+        let work = move || {
+            let bytes = read()?;
+            let picture = crate::picture::decode(bytes.as_ref(), &options)?;
+            drop(permit);
+            Ok((Arc::new(picture), bytes))
+        };
+        tokio::task::spawn_blocking(work).await.map_err(|error| {
+            Error::invalid("the picture can't be decoded: the decoder failed on it")
+                .with_code("corrupt_image")
+                .with_source(error)
+        })?
+    }
+
+    fn decode_options(&self) -> DecodeOptions {
+        let IngestOptions {
+            max_pixels,
+            accept_truncated,
+            ..
+        } = *self.options();
+        DecodeOptions {
+            max_pixels,
+            accept_truncated,
+        }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
+const fn gauge(count: u64) -> f64 {
+    count as f64
+}
+
+/// A blob that the ledger knows and the store does not is damage, not a wrong address.
+fn missing_blob(error: Error) -> Error {
+    if error.kind() == ErrorKind::NotFound {
+        Error::internal("the photo's blob is missing from the store: restore it from a backup")
+            .with_code("blob_missing")
+            .with_source(error)
+    } else {
+        error
+    }
+}

@@ -1,0 +1,225 @@
+//! Ingestion: from a pending photo to one that searches find, or to a failure that is told.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use tracing::{Instrument, debug, info, info_span, warn};
+
+use super::{Photos, missing_blob};
+use crate::embedder::{Lane, embed_image};
+use crate::error::{Error, ErrorKind, Result};
+use crate::index::Point;
+use crate::metrics;
+use crate::photo::{Photo, PhotoError, PhotoState};
+use crate::plugin::{EnrichInput, Event};
+use crate::queue::Delivery;
+
+/// A job that comes back this often without a failure being recorded takes the process down with it each time.
+const MAX_CRASHES: u32 = 30;
+
+/// How a try ended, unless it failed.
+enum Outcome {
+    /// The photo is ready.
+    Ready(Box<Photo>),
+    /// There was nothing to do: the photo is gone, or was done before.
+    Nothing,
+}
+
+impl Photos {
+    /// Works on one delivery until it is settled.
+    pub(super) async fn work_on(&self, delivery: Delivery) {
+        let photo_id = delivery.job.photo_id;
+        let span = info_span!("photo.ingest", %photo_id, redeliveries = delivery.redeliveries);
+        async {
+            let settled = match self.ingest(&delivery).await {
+                Ok(Outcome::Ready(photo)) => {
+                    metrics::INGEST_PHOTOS.increment(&["ready"]);
+                    let took = Timestamp::now().duration_since(photo.created_at);
+                    metrics::INGEST_DURATION.record(Duration::try_from(took).unwrap_or_default(), &[]);
+                    info!(elapsed_ms = took.as_millis(), "photo is ready");
+                    self.notify_settled(&photo_id);
+                    self.tell_plugins(Event::Ready(*photo));
+                    self.parts().queue.ack(&delivery).await
+                }
+                Ok(Outcome::Nothing) => {
+                    metrics::INGEST_PHOTOS.increment(&["dropped"]);
+                    self.parts().queue.ack(&delivery).await
+                }
+                Err(error) => self.fail(&delivery, error).await,
+            };
+            if let Err(error) = settled {
+                // The queue hands it out again; doing it twice does no harm.
+                warn!(%error, "settling a job failed");
+            }
+        }
+        .instrument(span)
+        .await;
+    }
+
+    async fn ingest(&self, delivery: &Delivery) -> Result<Outcome> {
+        let Some(photo) = self.parts().metadata.get(&delivery.job.photo_id).await? else {
+            debug!("photo of the job is gone");
+            return Ok(Outcome::Nothing);
+        };
+        let fingerprint = &self.parts().embedder.describe().fingerprint;
+        match photo.state {
+            PhotoState::Deleting => {
+                self.finish_deletion(&photo).await?;
+                return Ok(Outcome::Nothing);
+            }
+            PhotoState::Failed => return Ok(Outcome::Nothing),
+            PhotoState::Ready if photo.fingerprint.as_ref() == Some(fingerprint) => {
+                return Ok(Outcome::Nothing);
+            }
+            PhotoState::Ready | PhotoState::Pending => {}
+        }
+        if delivery.redeliveries > MAX_CRASHES + photo.attempts {
+            let message = "working on the photo ended the process again and again";
+            return Err(Error::invalid(message).with_code("crashes"));
+        }
+        let photo = self.enrich(photo).await?;
+        self.make_ready(photo).await
+    }
+
+    /// Decodes, enriches and embeds a photo, and puts its vector into the index.
+    async fn enrich(&self, photo: Photo) -> Result<Photo> {
+        let original = self
+            .parts()
+            .storage
+            .get(&photo.blob, None)
+            .await
+            .map_err(missing_blob)?;
+        let original = original.bytes().await?;
+        let (picture, original) = self.decode(move || Ok(original)).await?;
+        let mut input = EnrichInput {
+            photo,
+            picture,
+            original,
+        };
+        self.enrich_by_plugins(&mut input).await?;
+        let EnrichInput {
+            mut photo, picture, ..
+        } = input;
+
+        let embedder = &self.parts().embedder;
+        let vector = embed_image(&**embedder, picture, Lane::Background).await?;
+        self.prepare().await?;
+        let point = Point {
+            photo_id: photo.id,
+            vector,
+            user_id: photo.user_id.clone(),
+            taken_at: photo.taken_at,
+            tags: photo.tags.clone(),
+        };
+        self.parts().index.upsert(self.collection(), &[point]).await?;
+        photo.fingerprint = Some(embedder.describe().fingerprint.clone());
+        Ok(photo)
+    }
+
+    async fn make_ready(&self, mut photo: Photo) -> Result<Outcome> {
+        photo.state = PhotoState::Ready;
+        photo.error = None;
+        photo.next_attempt_at = None;
+        photo.updated_at = Timestamp::now();
+        match self.parts().metadata.update(&photo).await {
+            Ok(updated) => Ok(Outcome::Ready(Box::new(updated))),
+            Err(error) if matches!(error.kind(), ErrorKind::Conflict | ErrorKind::NotFound) => {
+                self.lose_the_race(&photo, error).await
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Somebody changed the record meanwhile: another worker finished it, or it was deleted.
+    async fn lose_the_race(&self, photo: &Photo, error: Error) -> Result<Outcome> {
+        match self.parts().metadata.get(&photo.id).await? {
+            Some(newer) if newer.state == PhotoState::Ready && newer.fingerprint == photo.fingerprint => {
+                Ok(Outcome::Nothing)
+            }
+            Some(newer) if newer.state == PhotoState::Deleting => {
+                self.finish_deletion(&newer).await?;
+                Ok(Outcome::Nothing)
+            }
+            Some(_) => Err(error),
+            None => {
+                // Deleted while it was worked on: nothing of this try may stay.
+                self.remove_points(std::slice::from_ref(&photo.id)).await?;
+                for derived in photo.derived.values() {
+                    self.parts().storage.delete(&derived.key).await?;
+                }
+                Ok(Outcome::Nothing)
+            }
+        }
+    }
+
+    /// Records a failed try on the photo and decides what becomes of its job.
+    async fn fail(&self, delivery: &Delivery, error: Error) -> Result<()> {
+        let photo_id = &delivery.job.photo_id;
+        let Some(photo) = self
+            .parts()
+            .metadata
+            .get(photo_id)
+            .await
+            .unwrap_or_else(|ledger| {
+                warn!(error = %ledger, "recording a failure failed");
+                None
+            })
+        else {
+            // Gone, or the ledger is away: the next delivery will tell.
+            metrics::INGEST_PHOTOS.increment(&["retried"]);
+            return self
+                .parts()
+                .queue
+                .retry(delivery, self.options().backoff.max)
+                .await;
+        };
+        let attempts = photo.attempts.saturating_add(1);
+        let give_up = match error.kind() {
+            ErrorKind::InvalidInput | ErrorKind::Unsupported => true,
+            // A store or the model is away or misconfigured: not the photo's fault, so it never gives up.
+            ErrorKind::Overloaded
+            | ErrorKind::Timeout
+            | ErrorKind::Unavailable
+            | ErrorKind::PermissionDenied
+            | ErrorKind::ConfigInvalid
+            | ErrorKind::Conflict => false,
+            ErrorKind::NotFound | ErrorKind::AlreadyExists | ErrorKind::Internal => {
+                attempts >= self.options().max_attempts
+            }
+        };
+        let delay = self.options().backoff.delay(attempts);
+        let failure = PhotoError::from(&error);
+        // A photo that is ready under an earlier model stays so while the new one can't embed it.
+        let state = match (give_up, photo.state) {
+            (true, PhotoState::Pending) => PhotoState::Failed,
+            (_, state) => state,
+        };
+        let next = SignedDuration::try_from(delay)
+            .ok()
+            .and_then(|wait| Timestamp::now().checked_add(wait).ok());
+        let record = |photo: &mut Photo| {
+            photo.state = state;
+            photo.attempts = attempts;
+            photo.error = Some(failure.clone());
+            photo.next_attempt_at = next.filter(|_| !give_up);
+        };
+        let recorded = self.change(photo, record).await;
+        if give_up {
+            warn!(%error, attempts, "photo failed");
+            metrics::INGEST_PHOTOS.increment(&["failed"]);
+            let Some(photo) = recorded? else {
+                return self.parts().queue.ack(delivery).await;
+            };
+            self.notify_settled(photo_id);
+            self.tell_plugins(Event::Failed(photo));
+            self.parts().queue.dead_letter(delivery, &error.to_string()).await
+        } else {
+            warn!(%error, attempts, delay_ms = delay.as_millis(), "trying a photo again later");
+            metrics::INGEST_PHOTOS.increment(&["retried"]);
+            if let Err(error) = recorded {
+                warn!(%error, "recording a failure failed");
+            }
+            self.parts().queue.retry(delivery, delay).await
+        }
+    }
+}
