@@ -1,0 +1,28 @@
+//! The settings of `storage.disk`.
+
+use std::path::PathBuf;
+
+use lucida_core::{Error, Result, Settings};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// Photos as files in one folder of this machine.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DiskConfig {
+    /// The folder; made when it isn't there. All below it must be on one file system.
+    #[schemars(example = "data/photos")]
+    pub root: PathBuf,
+}
+
+impl Settings for DiskConfig {
+    fn validate(&self) -> Result<()> {
+        if self.root.as_os_str().is_empty() {
+            return Err(Error::config(
+                "root",
+                "storage.disk.root is empty: name a folder such as `data/photos`",
+            ));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,30 @@
+//! The storage contract, on disk.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use lucida_core::Storage;
+use lucida_core::config::IntoPart;
+use lucida_core::testkit::Fixture;
+use lucida_storage_opendal::{DiskConfig, DiskStorage};
+
+async fn fixture() -> Fixture<dyn Storage> {
+    let folder = tempfile::tempdir().unwrap();
+    let storage = DiskStorage::open(DiskConfig {
+        root: folder.path().join("photos"),
+    })
+    .await
+    .unwrap();
+    Fixture::new(storage).keeping(folder)
+}
+lucida_core::storage_contract!(fixture);
+
+async fn open(folder: &Path) -> Arc<dyn Storage> {
+    DiskStorage::open(DiskConfig {
+        root: folder.join("photos"),
+    })
+    .await
+    .unwrap()
+    .into_part()
+}
+lucida_core::storage_durability!(open);
