@@ -200,7 +200,7 @@ async function more() {
   return loadingMore;
 }
 
-const nearEnd = new IntersectionObserver(([entry]) => { if (entry.isIntersecting) more(); }, { rootMargin: "1600px 0px" });
+const nearEnd = new IntersectionObserver((entries) => { if (entries.at(-1).isIntersecting) more(); }, { rootMargin: "1600px 0px" });
 
 function showTail() {
   nearEnd.disconnect();
@@ -258,23 +258,22 @@ function learn(photos) {
 }
 
 let statsTimer = null;
-let statsRunning = false;
+let statsDue = false;
 
-/// Refreshes the line of counts, soon after a change and now and then without one.
+/// Refreshes the line of counts: soon after a change, at most once a second, and now and then without one.
 function stats() {
+  if (statsDue) return;
+  statsDue = true;
   clearTimeout(statsTimer);
   statsTimer = setTimeout(async () => {
-    if (statsRunning) return stats();
-    statsRunning = true;
     try {
       await showStats(await getStats());
     } catch {
       // The line is a courtesy: whatever is wrong shows where it matters.
     }
-    statsRunning = false;
-    clearTimeout(statsTimer);
+    statsDue = false;
     statsTimer = setTimeout(stats, document.hidden ? 20 * STATS_MS : STATS_MS);
-  }, 300);
+  }, 700);
 }
 
 async function showStats({ photos, model }) {
