@@ -1,0 +1,95 @@
+//! What `[embedder.onnx]` in a config file can say.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use lucida_core::{BatchOptions, Error, Result, Settings};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// The settings of the ONNX Runtime embedder.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OnnxConfig {
+    /// The model: the name of one in the cache's `models` folder, such as `"starter"`, or a folder, which has a `/`
+    /// in it, such as `"./models/mine"`.
+    pub model: String,
+    /// The number format that it computes in: `"fp32"`.
+    pub precision: Precision,
+    /// What it computes on: `"cpu"`.
+    pub device: Device,
+    /// The ONNX Runtime library, such as `"/opt/onnxruntime/lib/libonnxruntime.so"`. Without it the library is looked
+    /// for in `ORT_DYLIB_PATH`, the cache, beside the program and in the system's folders.
+    pub library: Option<PathBuf>,
+    /// How many threads compute one batch, and how many inputs are prepared at once; 0 is one for each core.
+    pub threads: usize,
+    /// How many inputs may wait in each lane of each tower, such as 256; more are answered with 429.
+    pub queue_items: usize,
+    /// Whether the model is loaded at start (`true`) or when it is first needed (`false`).
+    pub preload: bool,
+    /// After how many seconds without work a tower leaves memory, such as 600; 0 is never.
+    pub idle_unload_secs: u64,
+}
+
+/// The number format that a model computes in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// 32-bit floats.
+    Fp32,
+}
+
+/// What a model computes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Device {
+    /// ONNX Runtime's own kernels on the processor.
+    Cpu,
+}
+
+impl Settings for OnnxConfig {
+    fn validate(&self) -> Result<()> {
+        if self.model.trim().is_empty() {
+            return Err(Error::config(
+                "model",
+                "is empty: name a model, such as \"starter\", or a folder",
+            ));
+        }
+        if self.queue_items == 0 {
+            return Err(Error::config("queue_items", "is 0: let at least 1 input wait"));
+        }
+        if self.threads > MAX_THREADS {
+            let message = format!("{} threads are more than {MAX_THREADS}", self.threads);
+            return Err(Error::config("threads", message));
+        }
+        Ok(())
+    }
+}
+
+/// More than any machine has cores; a number above it is a slip.
+const MAX_THREADS: usize = 1024;
+
+impl OnnxConfig {
+    /// Returns the number of threads, with 0 resolved to the cores of this machine.
+    #[must_use]
+    pub fn thread_count(&self) -> usize {
+        match NonZeroUsize::new(self.threads) {
+            Some(threads) => threads.get(),
+            None => std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
+        }
+    }
+
+    /// Returns how the model's inputs are queued; a batch costs at most one, since the models here compute each
+    /// input by itself and a search should not wait for more than the one under way.
+    pub(crate) fn batch_options(&self) -> BatchOptions {
+        BatchOptions {
+            image_batch_cost: 1,
+            text_batch_cost: 1,
+            queue_items: self.queue_items,
+            preparation_threads: self.thread_count(),
+            preload: self.preload,
+            idle_unload: (self.idle_unload_secs > 0).then(|| Duration::from_secs(self.idle_unload_secs)),
+        }
+    }
+}

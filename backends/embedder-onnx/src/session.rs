@@ -1,0 +1,50 @@
+//! A graph in memory, opened with the options that a server wants.
+
+use lucida_core::{Error, Result};
+use ort::ep;
+use ort::logging::LogLevel;
+use ort::session::Session;
+use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
+
+use crate::error::internal;
+use crate::runtime::Runtime;
+
+/// Opens the graph in `bytes`; `file` names it in errors.
+///
+/// Options set on purpose: no arena and no memory pattern, because both keep the largest batch's memory for good
+/// and measure no faster here; no spinning, because threads that wait busily take the core from decoding.
+///
+/// # Errors
+/// `Internal`, naming the file, when it is no graph or hasn't exactly these inputs and this output.
+pub(crate) fn open(
+    runtime: &Runtime,
+    file: &str,
+    bytes: &[u8],
+    threads: usize,
+    inputs: &[&str],
+    output: &str,
+) -> Result<Session> {
+    let loading = format!("loading the graph {file}");
+    let configure = |builder: SessionBuilder| {
+        builder
+            .with_optimization_level(GraphOptimizationLevel::All)?
+            .with_intra_threads(threads)?
+            .with_intra_op_spinning(false)?
+            .with_memory_pattern(false)?
+            .with_log_level(LogLevel::Warning)?
+            .with_execution_providers([ep::CPU::default().with_arena_allocator(false).build()])
+    };
+    let builder = Session::builder(runtime.environment()).map_err(|error| internal(&loading, error))?;
+    let session = configure(builder)
+        .map_err(|error| internal(&loading, error))?
+        .commit_from_memory(bytes)
+        .map_err(|error| internal(&loading, error))?;
+    let found: Vec<_> = session.inputs().iter().map(|input| input.name()).collect();
+    let gives_output = session.outputs().iter().any(|found| found.name() == output);
+    if found != inputs || !gives_output {
+        return Err(Error::internal(format!(
+            "{file} has inputs {found:?} and not {inputs:?}, or no output `{output}`: make the model folder anew"
+        )));
+    }
+    Ok(session)
+}

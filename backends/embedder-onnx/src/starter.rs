@@ -1,0 +1,105 @@
+//! The bundled `starter` model: pictures and English in the space of sentences, by way of ImageNet's labels.
+//!
+//! ConSE (Norouzi et al., "Zero-Shot Learning by Convex Combination of Semantic Embeddings", ICLR 2014): a
+//! classifier tells the likeliest labels of a picture, and the picture's vector is the mean of those labels'
+//! sentence vectors, weighted by their probability. The folder is made by `starter/convert.py` in this crate.
+
+mod consensus;
+mod image_tower;
+mod manifest;
+mod text_tower;
+
+use std::path::Path;
+
+use lucida_core::{EmbedderInfo, Fingerprint, Modalities, Model, Picture, Result, Tower};
+
+use crate::pixels::{self, Region};
+use crate::runtime::Runtime;
+use image_tower::{ImageTower, Views};
+use manifest::Manifest;
+use text_tower::{TextTower, Tokens, Words};
+
+/// The file that tells this layout from others.
+pub(crate) const MANIFEST_FILE: &str = "starter.json";
+
+/// Changes whenever other numbers come out of the same weights: the views, the filter, the averaging, the pooling.
+const PREPROCESSING: &str = "starter-1 crop+squash bicubic conse";
+
+/// Enough for a page of text; the model itself reads the first 256 tokens.
+const MAX_TEXT_BYTES: usize = 16 * 1024;
+
+/// The starter model: a folder that was read, and a runtime to run it.
+pub(crate) struct Starter {
+    manifest: Manifest,
+    runtime: Runtime,
+    words: Words,
+    threads: usize,
+}
+
+impl Starter {
+    /// Reads the manifest and the tokenizer; the towers read their graphs when they are loaded.
+    ///
+    /// # Errors
+    /// `Unavailable` or `Internal`, naming the file that is missing or not what the manifest says.
+    pub(crate) fn open(folder: &Path, runtime: Runtime, threads: usize) -> Result<Self> {
+        let manifest = Manifest::read(folder)?;
+        let words = Words::read(&manifest)?;
+        Ok(Self {
+            manifest,
+            runtime,
+            words,
+            threads,
+        })
+    }
+}
+
+impl Model for Starter {
+    type Visual = ImageTower;
+    type Textual = TextTower;
+
+    fn describe(&self) -> EmbedderInfo {
+        let manifest = &self.manifest;
+        EmbedderInfo {
+            model: manifest.model().to_owned(),
+            fingerprint: Fingerprint::derive(manifest.model(), &manifest.weights_id(), PREPROCESSING),
+            dimensions: manifest.dimensions(),
+            modalities: Modalities {
+                image: true,
+                text: true,
+            },
+            max_text_bytes: MAX_TEXT_BYTES,
+            // Twice what the crop needs leaves the filter enough to average.
+            decode_short_side_pixels: Some(manifest.image().short_side_pixels() * 2),
+        }
+    }
+
+    fn prepare_image(&self, picture: &Picture) -> Result<Views> {
+        let recipe = self.manifest.image();
+        let (size, short_side) = (recipe.size_pixels, recipe.short_side_pixels());
+        let crop = Region::centre_crop(picture, size, short_side);
+        Ok(Views([
+            pixels::resize(picture, crop, size)?,
+            pixels::resize(picture, Region::whole(picture), size)?,
+        ]))
+    }
+
+    fn prepare_text(&self, text: &str) -> Result<Tokens> {
+        self.words.tokenize(text)
+    }
+
+    fn load_visual(&self) -> Result<ImageTower> {
+        ImageTower::load(&self.manifest, &self.runtime, self.threads)
+    }
+
+    fn load_textual(&self) -> Result<TextTower> {
+        TextTower::load(&self.manifest, &self.runtime, self.threads)
+    }
+}
+
+// Both towers compute each input by itself, so that nothing else in a batch can change a vector: ONNX Runtime may
+// choose another kernel for another batch size, and padded texts were seen to differ in the last bit.
+const _: () = {
+    const fn is_tower<T: Tower>() {}
+    is_tower::<ImageTower>();
+    is_tower::<TextTower>();
+};
