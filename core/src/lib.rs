@@ -11,6 +11,7 @@ mod embedder;
 mod error;
 mod id;
 mod index;
+pub mod memory;
 mod memory_release;
 mod metadata;
 pub mod metrics;
@@ -21,6 +22,8 @@ pub mod pipeline;
 mod plugin;
 mod queue;
 mod storage;
+#[cfg(feature = "testkit")]
+pub mod testkit;
 
 pub use backoff::Backoff;
 pub use batched::{BatchOptions, Batched};
