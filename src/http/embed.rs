@@ -1,0 +1,246 @@
+//! Vectors for whoever only wants those: pictures and texts, one or many, with a result for each.
+
+use axum::extract::{Request, State};
+use axum::response::Json;
+use futures::StreamExt;
+use futures::stream::FuturesOrdered;
+use lucida_core::{Embedding, Error, Lane, Result, embed_image};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::docs::Refusals;
+use super::json::JsonBody;
+use super::limits::within;
+use super::multipart::{Form, missing_file};
+use super::problem::{Answer, ItemProblem, Problem};
+use super::query::{Query, invalid};
+use super::state::HttpState;
+
+/// How many decoded pictures of one call wait for the model at once; the rest of the form is not read meanwhile.
+const PICTURES_AT_ONCE: usize = 8;
+
+/// A text, or several: exactly one of the two fields.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({ "text": "dog on the beach" }))]
+pub(super) struct TextRequest {
+    /// One text.
+    #[serde(default)]
+    text: Option<String>,
+    /// Several texts.
+    #[serde(default)]
+    texts: Option<Vec<String>>,
+}
+
+/// The form of pictures to embed.
+#[derive(ToSchema)]
+#[expect(
+    dead_code,
+    reason = "says in the OpenAPI document what the form has; the form is read as a stream"
+)]
+pub(super) struct PictureForm {
+    /// A picture; the part may be repeated.
+    #[schema(value_type = Vec<String>, format = Binary)]
+    file: Vec<Vec<u8>>,
+}
+
+/// The vector of one input, or the results of several.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub(super) enum Embedded {
+    /// For one input.
+    One {
+        /// The unit vector.
+        embedding: Vec<f32>,
+        /// The model that made it.
+        model: String,
+        /// The length of the vector.
+        dimensions: usize,
+    },
+    /// For several inputs.
+    Many {
+        /// One result for each input, in order.
+        embeddings: Vec<ItemBody>,
+        /// The model that made them.
+        model: String,
+        /// The length of the vectors.
+        dimensions: usize,
+    },
+}
+
+/// The vector of one of several inputs, or why there is none.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub(super) enum ItemBody {
+    /// The unit vector.
+    Vector(Vec<f32>),
+    /// Why there is none.
+    Failed {
+        /// What was wrong with this input; the others are not touched by it.
+        error: ItemProblem,
+    },
+}
+
+/// Turns texts into vectors.
+#[utoipa::path(
+    post,
+    path = "/embed/text",
+    tag = "embed",
+    request_body = TextRequest,
+    responses((status = 200, description = "The vectors.", body = Embedded), Refusals)
+)]
+pub(super) async fn text(
+    State(state): State<HttpState>,
+    query: Query,
+    JsonBody(asked): JsonBody<TextRequest>,
+) -> Answer<Json<Embedded>> {
+    query.finish("none")?;
+    let (texts, is_one) = match (asked.text, asked.texts) {
+        (Some(text), None) => (vec![text], true),
+        (None, Some(texts)) => (texts, false),
+        (None, None) => {
+            let missing = Error::invalid("nothing to embed: give `text`, or several in `texts`");
+            return Err(missing.with_code("missing_field").with_field("text").into());
+        }
+        (Some(_), Some(_)) => return Err(invalid("texts", "give either `text` or `texts`, not both").into()),
+    };
+    if !is_one {
+        check_count("texts", texts.len(), &state)?;
+    }
+    let results = embed_texts(texts, &state).await?;
+    answer(results, is_one, &state).map(Json)
+}
+
+/// Turns pictures into vectors.
+#[utoipa::path(
+    post,
+    path = "/embed/image",
+    tag = "embed",
+    request_body(content = PictureForm, content_type = "multipart/form-data"),
+    responses((status = 200, description = "The vectors.", body = Embedded), Refusals)
+)]
+pub(super) async fn image(
+    State(state): State<HttpState>,
+    query: Query,
+    request: Request,
+) -> Answer<Json<Embedded>> {
+    query.finish("none")?;
+    let mut form = Form::open(request, &state).await?;
+    let mut working = FuturesOrdered::new();
+    let mut results = Vec::new();
+    let mut count = 0;
+    while let Some(part) = form.next().await? {
+        if part.name != "file" {
+            return Err(part.unknown("`file`").into());
+        }
+        count += 1;
+        check_count("file", count, &state)?;
+        let (spool, _) = part.spool(state.photos()).await?;
+        if working.len() == PICTURES_AT_ONCE {
+            results.extend(working.next().await);
+        }
+        let state = state.clone();
+        // A task of its own goes on while the next part is read.
+        let one = tokio::spawn(async move {
+            let work = async {
+                let picture = state.photos().decode_upload(spool).await?;
+                embed_image(&*state.photos().parts().embedder, picture, Lane::Interactive).await
+            };
+            within(state.options().request_timeout, work).await
+        });
+        working.push_back(async move {
+            one.await
+                .unwrap_or_else(|error| Err(Error::internal("embedding a picture failed").with_source(error)))
+        });
+    }
+    if count == 0 {
+        return Err(missing_file().into());
+    }
+    while let Some(result) = working.next().await {
+        results.push(result);
+    }
+    answer(results, count == 1, &state).map(Json)
+}
+
+/// Embeds texts for somebody who waits.
+pub(super) async fn embed_texts(texts: Vec<String>, state: &HttpState) -> Result<Vec<Result<Embedding>>> {
+    let embedder = &state.photos().parts().embedder;
+    let work = async { Ok(embedder.embed_texts(texts, Lane::Interactive).await) };
+    within(state.options().request_timeout, work).await
+}
+
+/// Checks how many inputs a call has.
+pub(super) fn check_count(field: &str, count: usize, state: &HttpState) -> Result<()> {
+    let most = state.options().max_embed_items;
+    if (1..=most).contains(&count) {
+        return Ok(());
+    }
+    let given = if count > most {
+        format!("more than {most}")
+    } else {
+        "none".to_owned()
+    };
+    Err(invalid(
+        field,
+        format!("`{field}` must have 1 to {most} inputs, not {given}"),
+    ))
+}
+
+/// Checks a text the way the model will, but under the name that the caller knows.
+pub(super) fn check_text(field: &str, text: &str, state: &HttpState) -> Result<()> {
+    let most = state.photos().parts().embedder.describe().max_text_bytes;
+    if text.trim().is_empty() {
+        let message = format!("`{field}` is empty: give 1 to {most} bytes");
+        return Err(Error::invalid(message).with_code("empty_text").with_field(field));
+    }
+    if text.len() > most {
+        let message = format!("`{field}` has {} bytes; 1 to {most} are taken", text.len());
+        return Err(Error::invalid(message)
+            .with_code("text_too_long")
+            .with_field(field));
+    }
+    Ok(())
+}
+
+fn answer(results: Vec<Result<Embedding>>, is_one: bool, state: &HttpState) -> Answer<Embedded> {
+    let info = state.photos().parts().embedder.describe();
+    let (model, dimensions) = (info.model.clone(), info.dimensions);
+    if is_one {
+        let only = results.into_iter().next();
+        let embedding = only.unwrap_or_else(|| Err(Error::internal("the embedder gave no result")))?;
+        return Ok(Embedded::One {
+            embedding,
+            model,
+            dimensions,
+        });
+    }
+    let mut failed = Vec::new();
+    let mut embeddings = Vec::with_capacity(results.len());
+    for result in results {
+        embeddings.push(match result {
+            Ok(vector) => ItemBody::Vector(vector),
+            Err(error) => {
+                let problem = Problem::from(error);
+                let item = ItemBody::Failed {
+                    error: problem.for_item(),
+                };
+                failed.push(problem);
+                item
+            }
+        });
+    }
+    // When nothing came out and trying again may help, the whole call says so, with its `Retry-After`.
+    if failed.len() == embeddings.len()
+        && let Some(problem) = failed.iter().find(|problem| problem.is_transient())
+    {
+        return Err(problem.clone());
+    }
+    for problem in failed {
+        problem.log();
+    }
+    Ok(Embedded::Many {
+        embeddings,
+        model,
+        dimensions,
+    })
+}

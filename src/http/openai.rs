@@ -1,0 +1,206 @@
+//! The embeddings call of OpenAI's API, for clients that have it already.
+
+use axum::extract::State;
+use axum::response::Json;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use lucida_core::{Embedding, Error};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::docs::Refusals;
+use super::embed::{check_count, check_text, embed_texts};
+use super::json::JsonBody;
+use super::problem::Answer;
+use super::query::{Query, invalid};
+use super::state::HttpState;
+
+/// How many bytes of text a token stands for in `usage`, which is an estimate: a server of its own bills nobody.
+const BYTES_PER_TOKEN: usize = 4;
+
+/// What an OpenAI client sends.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({ "input": ["dog on the beach", "a red car"], "encoding_format": "float" }))]
+pub(super) struct EmbeddingsRequest {
+    /// A text, or several.
+    #[schema(value_type = OneOrMany)]
+    input: serde_json::Value,
+    /// The model; if given, it must be the one that the server runs.
+    #[serde(default)]
+    model: Option<String>,
+    /// How vectors are written, numbers by default.
+    #[serde(default)]
+    encoding_format: EncodingFormat,
+    /// The length of the vectors; if given, it must be the model's.
+    #[serde(default)]
+    dimensions: Option<usize>,
+    /// Not used.
+    #[serde(default)]
+    #[expect(dead_code, reason = "clients send it, and it is of no use here")]
+    user: Option<String>,
+}
+
+/// A text, or several.
+#[derive(ToSchema)]
+#[schema(as = EmbeddingsInput)]
+#[serde(untagged)]
+#[derive(Serialize)]
+#[expect(dead_code, reason = "says in the OpenAPI document what `input` may be")]
+pub(super) enum OneOrMany {
+    /// One text.
+    One(String),
+    /// Several texts.
+    Many(Vec<String>),
+}
+
+/// How vectors are written.
+#[derive(Debug, Clone, Copy, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum EncodingFormat {
+    /// As numbers.
+    #[default]
+    Float,
+    /// As base64 of little-endian f32.
+    Base64,
+}
+
+/// What an OpenAI client gets.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct EmbeddingsAnswer {
+    /// Always `list`.
+    object: &'static str,
+    /// One vector for each input, in order.
+    data: Vec<EmbeddingObject>,
+    /// The model that made them.
+    model: String,
+    /// An estimate: one token for every four bytes.
+    usage: Usage,
+}
+
+/// One vector.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct EmbeddingObject {
+    /// Always `embedding`.
+    object: &'static str,
+    /// The place of its input.
+    index: usize,
+    /// The unit vector.
+    embedding: Encoded,
+}
+
+/// A vector in the wanted format.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub(super) enum Encoded {
+    /// As numbers.
+    Float(Vec<f32>),
+    /// As base64 of little-endian f32.
+    Base64(String),
+}
+
+/// How much text there was.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Usage {
+    /// An estimate.
+    prompt_tokens: usize,
+    /// The same.
+    total_tokens: usize,
+}
+
+/// Turns texts into vectors, the way OpenAI's API does.
+#[utoipa::path(
+    post,
+    path = "/v1/embeddings",
+    tag = "embed",
+    request_body = EmbeddingsRequest,
+    responses((status = 200, description = "The vectors.", body = EmbeddingsAnswer), Refusals)
+)]
+pub(super) async fn embeddings(
+    State(state): State<HttpState>,
+    query: Query,
+    JsonBody(asked): JsonBody<EmbeddingsRequest>,
+) -> Answer<Json<EmbeddingsAnswer>> {
+    query.finish("none")?;
+    let info = state.photos().parts().embedder.describe();
+    if let Some(model) = &asked.model
+        && *model != info.model
+    {
+        let message = format!(
+            "model `{model}` is not served here: `{}` is; leave out `model` to use it",
+            info.model
+        );
+        return Err(Error::not_found(message)
+            .with_code("model_not_found")
+            .with_field("model")
+            .into());
+    }
+    if asked.dimensions.is_some_and(|wanted| wanted != info.dimensions) {
+        let message = format!(
+            "`dimensions` must be {}, the length of this model's vectors",
+            info.dimensions
+        );
+        return Err(invalid("dimensions", message).into());
+    }
+    let texts = texts_of(asked.input)?;
+    check_count("input", texts.len(), &state)?;
+    for (place, text) in texts.iter().enumerate() {
+        check_text(&format!("input[{place}]"), text, &state)?;
+    }
+    let tokens = texts
+        .iter()
+        .map(|text| text.len().div_ceil(BYTES_PER_TOKEN))
+        .sum();
+    let mut data = Vec::with_capacity(texts.len());
+    for (index, result) in embed_texts(texts, &state).await?.into_iter().enumerate() {
+        let embedding = result.map_err(|error| error.with_field(format!("input[{index}]")))?;
+        data.push(EmbeddingObject {
+            object: "embedding",
+            index,
+            embedding: encode(embedding, asked.encoding_format),
+        });
+    }
+    let usage = Usage {
+        prompt_tokens: tokens,
+        total_tokens: tokens,
+    };
+    Ok(Json(EmbeddingsAnswer {
+        object: "list",
+        data,
+        model: info.model.clone(),
+        usage,
+    }))
+}
+
+fn texts_of(input: serde_json::Value) -> Result<Vec<String>, Error> {
+    use serde_json::Value;
+    let refuse = || {
+        invalid(
+            "input",
+            "`input` must be a text or a list of texts; lists of tokens are not taken",
+        )
+    };
+    match input {
+        Value::String(text) => Ok(vec![text]),
+        Value::Array(items) => items
+            .into_iter()
+            .map(|item| match item {
+                Value::String(text) => Ok(text),
+                Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+                    Err(refuse())
+                }
+            })
+            .collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => Err(refuse()),
+    }
+}
+
+fn encode(embedding: Embedding, format: EncodingFormat) -> Encoded {
+    match format {
+        EncodingFormat::Float => Encoded::Float(embedding),
+        EncodingFormat::Base64 => {
+            let bytes: Vec<u8> = embedding.iter().flat_map(|number| number.to_le_bytes()).collect();
+            Encoded::Base64(STANDARD.encode(bytes))
+        }
+    }
+}

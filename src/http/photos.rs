@@ -1,0 +1,184 @@
+//! The library: list, look at, delete and retry photos.
+
+use axum::extract::{Extension, FromRequestParts, Path, State};
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use axum::response::Json;
+use lucida_core::{Caller, Error, Order, PhotoFilter, PhotoId, PhotoQuery, PhotoState, Result};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::cursor;
+use super::docs::Refusals;
+use super::dto::{PhotoBody, check_times, checked_tags};
+use super::problem::{Answer, Problem};
+use super::query::{Query, invalid};
+use super::state::HttpState;
+
+const DEFAULT_LIMIT: usize = 50;
+const MAX_LIMIT: usize = 200;
+
+/// The photo's id in a path; whatever is no id is not found.
+pub(super) struct PhotoPath(pub(super) PhotoId);
+
+impl FromRequestParts<HttpState> for PhotoPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &HttpState) -> std::result::Result<Self, Problem> {
+        let Path(text) = Path::<String>::from_request_parts(parts, state)
+            .await
+            .map_err(|error| not_a_photo("this").with_source(error))?;
+        text.parse()
+            .map(Self)
+            .map_err(|_| Problem::from(not_a_photo(&format!("`{text}`"))))
+    }
+}
+
+/// Says that there is no such photo, in the words of a photo that is not the caller's.
+fn not_a_photo(what: &str) -> Error {
+    Error::not_found(format!("photo {what} not found")).with_code("photo_not_found")
+}
+
+/// A page of photos.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct PhotoList {
+    /// The photos, the latest upload first.
+    photos: Vec<PhotoBody>,
+    /// What to give as `cursor` to get the next page; null after the last.
+    next_cursor: Option<String>,
+}
+
+/// Lists photos.
+///
+/// The latest upload comes first. Photos that come or go between two pages neither repeat nor hide another one.
+#[utoipa::path(
+    get,
+    path = "/v1/photos",
+    tag = "photos",
+    params(
+        ("limit" = Option<usize>, Query, description = "How many photos: 1 to 200, 50 by default."),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before, of the same list."),
+        ("state" = Option<Vec<String>>, Query, description = "Only `pending`, `ready` or `failed` photos; may be repeated."),
+        ("taken_from" = Option<String>, Query, description = "Only photos taken at or after this time.", example = "2024-06-01T00:00:00Z"),
+        ("taken_to" = Option<String>, Query, description = "Only photos taken before this time."),
+        ("tag" = Option<Vec<String>>, Query, description = "Only photos with this tag; repeated, with all of them."),
+    ),
+    responses((status = 200, description = "A page of photos.", body = PhotoList), Refusals)
+)]
+pub(super) async fn list(
+    State(state): State<HttpState>,
+    Extension(caller): Extension<Caller>,
+    query: Query,
+) -> Answer<Json<PhotoList>> {
+    let query = read_query(query, &caller)?;
+    let page = state.photos().list(&query).await?;
+    let next_cursor = page.next.map(|last| cursor::write(&query.filter, &last));
+    Ok(Json(PhotoList {
+        photos: page.photos.into_iter().map(PhotoBody::from).collect(),
+        next_cursor,
+    }))
+}
+
+fn read_query(mut query: Query, caller: &Caller) -> Result<PhotoQuery> {
+    let limit = query.number("limit", 1..=MAX_LIMIT)?.unwrap_or(DEFAULT_LIMIT);
+    let cursor = query.one("cursor")?;
+    let mut states = query
+        .all("state")
+        .iter()
+        .map(|text| state_of(text))
+        .collect::<Result<Vec<_>>>()?;
+    states.sort_unstable();
+    states.dedup();
+    let (taken_from, taken_to) = (query.time("taken_from")?, query.time("taken_to")?);
+    check_times("", taken_from, taken_to)?;
+    let tags = checked_tags("tag", query.all("tag"))?;
+    query.finish("`limit`, `cursor`, `state`, `taken_from`, `taken_to` or `tag`")?;
+    let filter = PhotoFilter {
+        user_id: Some(caller.user_id.clone()),
+        states,
+        taken_from,
+        taken_to,
+        tags: tags.into_iter().collect(),
+        updated_before: None,
+    };
+    let after = cursor.map(|text| cursor::read(&filter, &text)).transpose()?;
+    Ok(PhotoQuery {
+        filter,
+        order: Order::NewestFirst,
+        after,
+        limit,
+    })
+}
+
+fn state_of(text: &str) -> Result<PhotoState> {
+    match text.parse() {
+        Ok(state @ (PhotoState::Pending | PhotoState::Ready | PhotoState::Failed)) => Ok(state),
+        Ok(PhotoState::Deleting) | Err(_) => Err(invalid(
+            "state",
+            format!("`state` must be pending, ready or failed, not `{text}`"),
+        )),
+    }
+}
+
+/// Returns a photo.
+#[utoipa::path(
+    get,
+    path = "/v1/photos/{id}",
+    tag = "photos",
+    params(("id" = String, Path, description = "The photo's id.")),
+    responses((status = 200, description = "The photo.", body = PhotoBody), Refusals)
+)]
+pub(super) async fn get(
+    State(state): State<HttpState>,
+    Extension(caller): Extension<Caller>,
+    PhotoPath(id): PhotoPath,
+    query: Query,
+) -> Answer<Json<PhotoBody>> {
+    query.finish("none")?;
+    let photo = state.photos().photo(&caller.user_id, &id).await?;
+    Ok(Json(photo.into()))
+}
+
+/// Deletes a photo, with everything that was made from it.
+#[utoipa::path(
+    delete,
+    path = "/v1/photos/{id}",
+    tag = "photos",
+    params(("id" = String, Path, description = "The photo's id.")),
+    responses((status = 204, description = "The photo is gone."), Refusals)
+)]
+pub(super) async fn delete(
+    State(state): State<HttpState>,
+    Extension(caller): Extension<Caller>,
+    PhotoPath(id): PhotoPath,
+    query: Query,
+) -> Answer<StatusCode> {
+    query.finish("none")?;
+    let photos = state.photos().clone();
+    state
+        .to_the_end(async move { photos.delete(&caller.user_id, &id).await })
+        .await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Tries again to embed a photo that failed.
+#[utoipa::path(
+    post,
+    path = "/v1/photos/{id}/retry",
+    tag = "photos",
+    params(("id" = String, Path, description = "The photo's id.")),
+    responses((status = 202, description = "The photo is pending again.", body = PhotoBody), Refusals)
+)]
+pub(super) async fn retry(
+    State(state): State<HttpState>,
+    Extension(caller): Extension<Caller>,
+    PhotoPath(id): PhotoPath,
+    query: Query,
+) -> Answer<(StatusCode, Json<PhotoBody>)> {
+    query.finish("none")?;
+    let photos = state.photos().clone();
+    let photo = state
+        .to_the_end(async move { photos.retry(&caller.user_id, &id).await })
+        .await?;
+    Ok((StatusCode::ACCEPTED, Json(photo.into())))
+}
