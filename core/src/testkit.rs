@@ -30,6 +30,7 @@ pub mod embedder;
 mod fixture;
 mod hash_model;
 pub mod index;
+pub mod index_search;
 pub mod metadata;
 pub mod metadata_list;
 mod model_controls;

@@ -98,6 +98,7 @@ fn every_sentence_of_a_suite_is_run() {
         include_str!("../src/testkit/metadata.rs"),
         include_str!("../src/testkit/metadata_list.rs"),
         include_str!("../src/testkit/index.rs"),
+        include_str!("../src/testkit/index_search.rs"),
         include_str!("../src/testkit/queue.rs"),
         include_str!("../src/testkit/embedder.rs"),
         include_str!("../src/testkit/plugin.rs"),

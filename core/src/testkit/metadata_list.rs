@@ -334,7 +334,8 @@ pub async fn conditions_hold_together(fixture: Fixture<dyn MetadataStore>) {
     let start = 1_720_000_000_000_000;
     let change = |number: usize, photo: &mut Photo| {
         photo.state = PhotoState::ALL[number % 4];
-        photo.taken_at = (!number.is_multiple_of(5)).then(|| micros(start + i64::try_from(number % 9).unwrap()));
+        photo.taken_at =
+            (!number.is_multiple_of(5)).then(|| micros(start + i64::try_from(number % 9).unwrap()));
         photo.updated_at = micros(start + i64::try_from(number % 8).unwrap());
         for (divisor, tag) in [(2, "two"), (3, "three")] {
             if number.is_multiple_of(divisor) {

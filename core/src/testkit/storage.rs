@@ -48,14 +48,12 @@ fn key(name: &str) -> BlobKey {
     BlobKey::new(name).unwrap()
 }
 
-/// Makes bytes that differ at every place.
+/// Makes bytes without a pattern that a lost or doubled piece would fit into.
 fn content(length: usize, seed: u8) -> Bytes {
-    (0..length)
-        .map(|at| {
-            let mixed = at.wrapping_mul(2_654_435_761) >> 7;
-            mixed.to_le_bytes()[0] ^ seed
-        })
-        .collect()
+    let key = [seed; 32];
+    let mut bytes = vec![0; length];
+    blake3::Hasher::new_keyed(&key).finalize_xof().fill(&mut bytes);
+    bytes.into()
 }
 
 fn pieces_of(bytes: &Bytes, size: usize) -> Vec<Bytes> {
