@@ -1,0 +1,29 @@
+//! The settings of `metadata.sqlite`.
+
+use std::path::PathBuf;
+
+use lucida_core::{Error, Result, Settings};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// The ledger in one SQLite file on this machine.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SqliteConfig {
+    /// The database file, on a local disk; made when it isn't there. Two more files lie beside it while it is
+    /// open.
+    #[schemars(example = "data/metadata.db")]
+    pub path: PathBuf,
+}
+
+impl Settings for SqliteConfig {
+    fn validate(&self) -> Result<()> {
+        if self.path.file_name().is_none() {
+            return Err(Error::config(
+                "path",
+                "metadata.sqlite.path names no file: set it to one such as `data/metadata.db`",
+            ));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,45 @@
+//! What SQLite's errors mean to a caller of the ledger.
+
+use lucida_core::{Error, ErrorKind};
+use rusqlite::ErrorCode;
+
+/// Makes Lucida's error of one of SQLite's.
+pub(crate) fn failed(doing: &str, error: rusqlite::Error) -> Error {
+    described(&error).with_source(error).context(doing)
+}
+
+/// Makes the error of one write among several that were to be committed together and were not.
+pub(crate) fn uncommitted(error: &rusqlite::Error) -> Error {
+    described(error).context(format!("committing to the ledger ({error})"))
+}
+
+fn described(error: &rusqlite::Error) -> Error {
+    let Some(code) = error.sqlite_error_code() else {
+        return Error::internal("the ledger could not be understood");
+    };
+    #[expect(clippy::wildcard_enum_match_arm, reason = "SQLite's codes are open-ended")]
+    match code {
+        ErrorCode::DiskFull => {
+            Error::unavailable("the disk is full: free space, or move metadata.sqlite.path to a larger disk")
+                .with_code("storage_full")
+        }
+        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => {
+            Error::unavailable("another process has kept the ledger locked for too long")
+        }
+        ErrorCode::SystemIoFailure | ErrorCode::OperationAborted | ErrorCode::OutOfMemory => {
+            Error::unavailable("the disk of metadata.sqlite.path failed")
+        }
+        ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen => Error::new(
+            ErrorKind::PermissionDenied,
+            "the file of metadata.sqlite.path can't be opened for writing: check the owner and mode of it and its folder",
+        ),
+        ErrorCode::NotADatabase => Error::config(
+            "path",
+            "the file of metadata.sqlite.path is no SQLite database: set it to another file",
+        ),
+        ErrorCode::DatabaseCorrupt => {
+            Error::internal("the ledger's file is damaged: restore metadata.sqlite.path from a backup")
+        }
+        _ => Error::internal("the ledger's database refused"),
+    }
+}

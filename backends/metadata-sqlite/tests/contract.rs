@@ -1,0 +1,28 @@
+//! The metadata contract, on SQLite.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use lucida_core::MetadataStore;
+use lucida_core::config::IntoPart;
+use lucida_core::testkit::Fixture;
+use lucida_metadata_sqlite::{SqliteConfig, SqliteMetadata};
+
+async fn opened(folder: &Path) -> SqliteMetadata {
+    SqliteMetadata::open(SqliteConfig {
+        path: folder.join("metadata.db"),
+    })
+    .await
+    .unwrap()
+}
+
+async fn fixture() -> Fixture<dyn MetadataStore> {
+    let folder = tempfile::tempdir().unwrap();
+    Fixture::new(opened(folder.path()).await).keeping(folder)
+}
+lucida_core::metadata_contract!(fixture);
+
+async fn open(folder: &Path) -> Arc<dyn MetadataStore> {
+    opened(folder).await.into_part()
+}
+lucida_core::metadata_durability!(open);
