@@ -96,6 +96,15 @@ impl<M: Model> Batched<M> {
         })
     }
 
+    /// Tells how many inputs wait in a lane of a tower, without those being computed.
+    #[must_use]
+    pub fn waiting(&self, tower: TowerKind, lane: Lane) -> usize {
+        match tower {
+            TowerKind::Image => self.images.as_ref().map_or(0, |worker| worker.waiting(lane)),
+            TowerKind::Text => self.texts.as_ref().map_or(0, |worker| worker.waiting(lane)),
+        }
+    }
+
     /// Prepares one input on a blocking thread; at most `preparation_threads` run at once.
     async fn prepare<I, O>(
         &self,
@@ -280,6 +289,7 @@ impl<T: Tower> Worker<T> {
             wake: Condvar::new(),
         });
         metrics::EMBEDDER_LOADED.set(0.0, &[tower.as_str()]);
+        metrics::EMBEDDER_OVERLOADED.add(0, &[]);
         shared.report_depth(&shared.lock());
         let (preload, idle_unload) = (options.preload, options.idle_unload);
         let theirs = Arc::clone(&shared);
@@ -307,7 +317,10 @@ impl<T: Tower> Worker<T> {
 
     /// Refuses early, before an input is prepared in vain.
     fn check_room(&self, lane: Lane) -> Result<()> {
-        let queues = self.shared.lock();
+        self.check_room_in(&self.shared.lock(), lane)
+    }
+
+    fn check_room_in(&self, queues: &Queues<T::Input>, lane: Lane) -> Result<()> {
         let (waiting, ahead) = match lane {
             Lane::Interactive => (queues.interactive.len(), queues.interactive.len()),
             Lane::Background => (
@@ -328,10 +341,10 @@ impl<T: Tower> Worker<T> {
     }
 
     fn submit(&self, input: T::Input, lane: Lane) -> Result<oneshot::Receiver<Result<Embedding>>> {
-        self.check_room(lane)?;
         let (answer, receiver) = oneshot::channel();
         let entry = Entry { input, answer };
         let mut queues = self.shared.lock();
+        self.check_room_in(&queues, lane)?;
         match lane {
             Lane::Interactive => queues.interactive.push_back(entry),
             Lane::Background => queues.background.push_back(entry),
@@ -340,6 +353,14 @@ impl<T: Tower> Worker<T> {
         drop(queues);
         self.shared.wake.notify_one();
         Ok(receiver)
+    }
+
+    fn waiting(&self, lane: Lane) -> usize {
+        let queues = self.shared.lock();
+        match lane {
+            Lane::Interactive => queues.interactive.len(),
+            Lane::Background => queues.background.len(),
+        }
     }
 
     /// Tells whether the tower is in memory and can be asked.

@@ -141,6 +141,8 @@ impl Photos {
     pub fn new(parts: Parts, options: IngestOptions) -> Result<Self> {
         let fingerprint = &parts.embedder.describe().fingerprint;
         let collection = CollectionName::for_fingerprint(parts.index.alias_name(), fingerprint)?;
+        ingest::show_counters();
+        reconcile::show_counters();
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         Ok(Self {
             inner: Arc::new(Inner {

@@ -17,6 +17,13 @@ use crate::queue::Delivery;
 /// A job that comes back this often without a failure being recorded takes the process down with it each time.
 const MAX_CRASHES: u32 = 30;
 
+/// Makes the counters appear before anything happened, so that their rates are known from the start.
+pub(super) fn show_counters() {
+    for outcome in ["ready", "retried", "failed", "dropped"] {
+        metrics::INGEST_PHOTOS.add(0, &[outcome]);
+    }
+}
+
 /// How a try ended, unless it failed.
 enum Outcome {
     /// The photo is ready.

@@ -50,7 +50,26 @@ pub enum FindingKind {
     BlobUnknown,
 }
 
+/// Makes the counters appear before anything happened, so that their rates are known from the start.
+pub(super) fn show_counters() {
+    for kind in FindingKind::ALL {
+        metrics::RECONCILE_REPAIRS.add(0, &[kind.as_str()]);
+    }
+}
+
 impl FindingKind {
+    /// Every kind.
+    pub const ALL: [Self; 8] = [
+        Self::PendingWithoutJob,
+        Self::DeletionUnfinished,
+        Self::OtherModel,
+        Self::PointMissing,
+        Self::PointUnknown,
+        Self::BlobMissing,
+        Self::DerivedMissing,
+        Self::BlobUnknown,
+    ];
+
     /// Returns the name that metrics and reports use.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -326,19 +345,17 @@ impl<'a> Pass<'a> {
         in_index: bool,
         missing: Option<FindingKind>,
     ) -> Result<()> {
-        if photo.updated_at >= self.settled_before || photo.state == PhotoState::Deleting {
-            return Ok(());
-        }
         let fingerprint = &self.photos.parts().embedder.describe().fingerprint;
+        let other_model = photo.state == PhotoState::Ready && photo.fingerprint.as_ref() != Some(fingerprint);
+        let recent = photo.updated_at >= self.settled_before;
         let kind = match (photo.state, missing) {
-            (_, Some(kind)) => kind,
-            (PhotoState::Ready, None) if photo.fingerprint.as_ref() != Some(fingerprint) => {
-                FindingKind::OtherModel
-            }
+            // Not in anybody's hands, however lately it became ready.
+            (PhotoState::Ready, None) if other_model => FindingKind::OtherModel,
+            (PhotoState::Deleting, _) => return Ok(()),
+            _ if recent => return Ok(()),
+            (PhotoState::Pending | PhotoState::Ready | PhotoState::Failed, Some(kind)) => kind,
             (PhotoState::Ready, None) if !in_index => FindingKind::PointMissing,
-            (PhotoState::Ready | PhotoState::Pending | PhotoState::Failed | PhotoState::Deleting, None) => {
-                return Ok(());
-            }
+            (PhotoState::Pending | PhotoState::Ready | PhotoState::Failed, None) => return Ok(()),
         };
         // The page is a moment old: only what still is so counts.
         let metadata = &self.photos.parts().metadata;

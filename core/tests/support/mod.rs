@@ -1,0 +1,265 @@
+//! A library on memory parts, with stores that can be switched off.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use lucida_core::memory::{MemoryIndex, MemoryMetadata, MemoryQueue, MemoryStorage};
+use lucida_core::pipeline::{IngestOptions, Parts, Photos, UploadDetails, Uploaded, Workers};
+use lucida_core::testkit::{Controls, HashModel};
+use lucida_core::{
+    Backoff, Blob, BlobKey, BlobStat, ByteStream, DeadLetter, Delivery, Error, Job, JobQueue, Photo, PhotoId,
+    Plugin, QueueCounts, Result, SearchInput, SearchQuery, Storage, UserId,
+};
+use tokio_util::sync::CancellationToken;
+
+/// A part that answers `Unavailable` while it is switched off.
+pub struct Switchable<T> {
+    pub inner: T,
+    away: AtomicBool,
+}
+
+impl<T> Switchable<T> {
+    fn new(inner: T) -> Self {
+        Self {
+            inner,
+            away: AtomicBool::new(false),
+        }
+    }
+
+    pub fn switch_off(&self) {
+        self.away.store(true, Ordering::SeqCst);
+    }
+
+    pub fn switch_on(&self) {
+        self.away.store(false, Ordering::SeqCst);
+    }
+
+    fn there(&self) -> Result<&T> {
+        if self.away.load(Ordering::SeqCst) {
+            Err(Error::unavailable("switched off"))
+        } else {
+            Ok(&self.inner)
+        }
+    }
+}
+
+#[async_trait]
+impl Storage for Switchable<MemoryStorage> {
+    async fn put(&self, key: &BlobKey, body: ByteStream) -> Result<u64> {
+        self.there()?.put(key, body).await
+    }
+    async fn get(&self, key: &BlobKey, range: Option<Range<u64>>) -> Result<Blob> {
+        self.there()?.get(key, range).await
+    }
+    async fn stat(&self, key: &BlobKey) -> Result<BlobStat> {
+        self.there()?.stat(key).await
+    }
+    async fn delete(&self, key: &BlobKey) -> Result<()> {
+        self.there()?.delete(key).await
+    }
+    fn list(&self, prefix: &str) -> BoxStream<'static, Result<BlobStat>> {
+        self.inner.list(prefix)
+    }
+    async fn ping(&self) -> Result<()> {
+        self.there()?.ping().await
+    }
+}
+
+#[async_trait]
+impl JobQueue for Switchable<MemoryQueue> {
+    async fn publish(&self, job: &Job, delay: Duration) -> Result<()> {
+        self.there()?.publish(job, delay).await
+    }
+    async fn receive(&self, wait: Duration) -> Result<Option<Delivery>> {
+        self.there()?.receive(wait).await
+    }
+    async fn ack(&self, delivery: &Delivery) -> Result<()> {
+        self.there()?.ack(delivery).await
+    }
+    async fn retry(&self, delivery: &Delivery, delay: Duration) -> Result<()> {
+        self.there()?.retry(delivery, delay).await
+    }
+    async fn dead_letter(&self, delivery: &Delivery, reason: &str) -> Result<()> {
+        self.there()?.dead_letter(delivery, reason).await
+    }
+    async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>> {
+        self.there()?.dead_letters(limit).await
+    }
+    async fn remove_dead_letters(&self, photo_id: &PhotoId) -> Result<u64> {
+        self.there()?.remove_dead_letters(photo_id).await
+    }
+    async fn counts(&self) -> Result<QueueCounts> {
+        self.there()?.counts().await
+    }
+    async fn ping(&self) -> Result<()> {
+        self.there()?.ping().await
+    }
+}
+
+/// A library to be tested; its workers stop with it.
+pub struct Library {
+    pub photos: Photos,
+    pub storage: Arc<Switchable<MemoryStorage>>,
+    pub queue: Arc<Switchable<MemoryQueue>>,
+    pub model: Arc<Controls>,
+    pub alice: UserId,
+    pub bob: UserId,
+    shutdown: CancellationToken,
+    _spool: Arc<tempfile::TempDir>,
+}
+
+impl Library {
+    pub fn new() -> Self {
+        Self::with_plugins(Vec::new())
+    }
+
+    pub fn with_plugins(plugins: Vec<Arc<dyn Plugin>>) -> Self {
+        let spool = Arc::new(tempfile::tempdir().unwrap());
+        let storage = Arc::new(Switchable::new(MemoryStorage::new()));
+        let queue = Arc::new(Switchable::new(MemoryQueue::new()));
+        let model = HashModel::new();
+        let controls = model.controls();
+        let parts = Parts {
+            storage: storage.clone(),
+            metadata: Arc::new(MemoryMetadata::new()),
+            index: Arc::new(MemoryIndex::new()),
+            queue: queue.clone(),
+            embedder: Arc::new(model.start()),
+            plugins,
+        };
+        let photos = Photos::new(parts, options(&spool)).unwrap();
+        Self {
+            photos,
+            storage,
+            queue,
+            model: controls,
+            alice: UserId::new("alice").unwrap(),
+            bob: UserId::new("bob").unwrap(),
+            shutdown: CancellationToken::new(),
+            _spool: spool,
+        }
+    }
+
+    /// The same stores, where an unknown blob need not be old to be removed.
+    pub fn without_grace(&self) -> Self {
+        let options = IngestOptions {
+            orphan_grace: Duration::ZERO,
+            ..self.photos.options().clone()
+        };
+        self.again(HashModel::new(), options)
+    }
+
+    /// The same stores under another model.
+    pub fn with_model(&self, model: HashModel) -> Self {
+        self.again(model, self.photos.options().clone())
+    }
+
+    fn again(&self, model: HashModel, options: IngestOptions) -> Self {
+        let controls = model.controls();
+        let parts = Parts {
+            embedder: Arc::new(model.start()),
+            ..self.photos.parts().clone()
+        };
+        Self {
+            photos: Photos::new(parts, options).unwrap(),
+            storage: Arc::clone(&self.storage),
+            queue: Arc::clone(&self.queue),
+            model: controls,
+            alice: self.alice.clone(),
+            bob: self.bob.clone(),
+            shutdown: CancellationToken::new(),
+            _spool: Arc::clone(&self._spool),
+        }
+    }
+
+    pub fn start(&self) -> Workers {
+        self.photos.start_workers(&self.shutdown)
+    }
+
+    pub async fn stop(&self, workers: Workers) {
+        self.shutdown.cancel();
+        workers.finished().await;
+    }
+
+    pub async fn upload(&self, user: &UserId, bytes: &Bytes) -> Result<Uploaded> {
+        self.upload_with(user, bytes, UploadDetails::default()).await
+    }
+
+    pub async fn upload_with(
+        &self,
+        user: &UserId,
+        bytes: &Bytes,
+        details: UploadDetails,
+    ) -> Result<Uploaded> {
+        let mut spool = self.photos.spool().await?;
+        for piece in bytes.chunks(1000) {
+            spool.write(Bytes::copy_from_slice(piece)).await?;
+        }
+        self.photos.upload(user, spool, details).await
+    }
+
+    /// Uploads and waits until the photo is ready or failed.
+    pub async fn settle(&self, user: &UserId, bytes: &Bytes) -> Photo {
+        let id = self.upload(user, bytes).await.unwrap().photo().id;
+        self.settled(&id).await
+    }
+
+    pub async fn settled(&self, id: &PhotoId) -> Photo {
+        self.photos
+            .wait_until_settled(id, Duration::from_secs(20))
+            .await
+            .unwrap()
+    }
+
+    pub async fn found_by_text(&self, user: &UserId, text: &str) -> Vec<PhotoId> {
+        self.found(user, SearchInput::Text(text.to_owned()))
+            .await
+            .unwrap()
+    }
+
+    pub async fn found(&self, user: &UserId, input: SearchInput) -> Result<Vec<PhotoId>> {
+        let query = SearchQuery {
+            user_id: user.clone(),
+            input,
+            filter: Default::default(),
+            limit: 10,
+        };
+        Ok(self
+            .photos
+            .search(query)
+            .await?
+            .hits
+            .into_iter()
+            .map(|hit| hit.photo.id)
+            .collect())
+    }
+
+    /// Counts the files in the spool folder.
+    pub fn spooled(&self) -> usize {
+        std::fs::read_dir(self._spool.path()).unwrap().count()
+    }
+}
+
+fn options(spool: &tempfile::TempDir) -> IngestOptions {
+    IngestOptions {
+        max_pixels: 1_000_000,
+        accept_truncated: false,
+        spool_dir: spool.path().to_owned(),
+        workers: 2,
+        backoff: Backoff {
+            min: Duration::from_millis(5),
+            max: Duration::from_millis(50),
+        },
+        max_attempts: 3,
+        reconcile_interval: Duration::from_millis(200),
+        deep_reconcile_interval: Duration::from_secs(3600),
+        orphan_grace: Duration::from_secs(3600),
+    }
+}
