@@ -10,8 +10,8 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::cache::Cache;
 use crate::cargo::{Workspace, run as execute};
-use crate::generate;
 use crate::test::{self, Resources, Sum};
+use crate::{generate, scaffold};
 
 /// Runs the command.
 pub(crate) fn run(cache: &Cache, mut workspace: Workspace) -> Result<()> {
@@ -69,6 +69,9 @@ fn check(steps: &mut Steps, sum: &mut Sum, cache: &Cache, workspace: &Workspace)
             cargo(&[alone.as_slice(), &["--", "--deny", "warnings"]].concat())
         })?;
     }
+    steps.run("new backends", || {
+        scaffold::check(workspace, &cache.path("new-backends"))
+    })?;
     let resources = steps.run("setup", || Resources::prepare(cache, workspace))?;
     let server = steps.run("build tests", || {
         workspace.build("lucida", ["test", "--workspace", "--locked", "--no-run"])

@@ -16,6 +16,7 @@ mod generate;
 mod photos;
 mod python;
 mod runtime;
+mod scaffold;
 mod serve;
 mod setup;
 mod starter;
@@ -71,6 +72,13 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Lay out the crate of a new backend.
+    NewBackend {
+        /// The part that it makes.
+        role: scaffold::Role,
+        /// The word that a config file will use, such as `azure-blob`.
+        name: String,
+    },
 }
 
 fn main() -> ExitCode {
@@ -93,6 +101,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Ci => ci::run(&cache, workspace)?,
         Command::Bench { args } => return bench::run(&cache, &workspace, &args),
         Command::Generate { check } => generate::run(&workspace, check)?,
+        Command::NewBackend { role, name } => scaffold::run(&workspace, role, &name)?,
     }
     Ok(ExitCode::SUCCESS)
 }

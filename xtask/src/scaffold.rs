@@ -1,0 +1,344 @@
+//! `cargo xtask new-backend`: a crate of its own for one more technology behind one of core's traits.
+//!
+//! What it writes compiles against core as it is, which `cargo xtask ci` checks; each operation is an
+//! error that says so until it is written, and the contract's tests tell which are left.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+use clap::ValueEnum;
+
+use crate::cache::remove_dir;
+use crate::cargo::{Workspace, run as execute};
+
+/// What a backend can be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Role {
+    Storage,
+    Metadata,
+    Index,
+    Queue,
+    Embedder,
+}
+
+impl Role {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Storage => "storage",
+            Self::Metadata => "metadata",
+            Self::Index => "index",
+            Self::Queue => "queue",
+            Self::Embedder => "embedder",
+        }
+    }
+
+    const fn part(self) -> &'static str {
+        match self {
+            Self::Storage => "blob store",
+            Self::Metadata => "metadata store",
+            Self::Index => "vector index",
+            Self::Queue => "job queue",
+            Self::Embedder => "embedder",
+        }
+    }
+
+    const fn trait_name(self) -> &'static str {
+        match self {
+            Self::Storage => "Storage",
+            Self::Metadata => "MetadataStore",
+            Self::Index => "VectorIndex",
+            Self::Queue => "JobQueue",
+            Self::Embedder => "Embedder",
+        }
+    }
+
+    /// The implementation's file, named by the trait's noun.
+    const fn file(self) -> &'static str {
+        match self {
+            Self::Storage | Self::Metadata => "store",
+            Self::Index => "index",
+            Self::Queue => "queue",
+            Self::Embedder => "model",
+        }
+    }
+
+    /// What the implementation's name ends with.
+    const fn suffix(self) -> &'static str {
+        match self {
+            Self::Storage => "Storage",
+            Self::Metadata => "Metadata",
+            Self::Index => "Index",
+            Self::Queue => "Queue",
+            Self::Embedder => "Model",
+        }
+    }
+
+    const fn dependencies(self) -> &'static [&'static str] {
+        match self {
+            Self::Storage => &["async-trait", "futures", "schemars", "serde"],
+            Self::Metadata => &["async-trait", "schemars", "serde", "serde_json"],
+            Self::Index | Self::Queue => &["async-trait", "schemars", "serde"],
+            Self::Embedder => &["schemars", "serde"],
+        }
+    }
+
+    const fn implementation(self) -> &'static str {
+        match self {
+            Self::Storage => include_str!("scaffold/templates/storage.rs.txt"),
+            Self::Metadata => include_str!("scaffold/templates/metadata.rs.txt"),
+            Self::Index => include_str!("scaffold/templates/index.rs.txt"),
+            Self::Queue => include_str!("scaffold/templates/queue.rs.txt"),
+            Self::Embedder => include_str!("scaffold/templates/embedder.rs.txt"),
+        }
+    }
+
+    const fn factory(self) -> &'static str {
+        match self {
+            Self::Storage | Self::Metadata | Self::Index | Self::Queue => {
+                include_str!("scaffold/templates/factory.rs.txt")
+            }
+            Self::Embedder => include_str!("scaffold/templates/factory-embedder.rs.txt"),
+        }
+    }
+}
+
+/// Runs the command.
+pub(crate) fn run(workspace: &Workspace, role: Role, name: &str) -> Result<()> {
+    let backend = Backend::new(role, name)?;
+    let folder = PathBuf::from("backends").join(backend.folder());
+    backend.write(&workspace.path(&folder), workspace)?;
+    println!("{}", backend.next_steps(&folder));
+    Ok(())
+}
+
+/// Writes a backend of each role into a workspace of their own below `folder`, and checks that they
+/// compile without a warning.
+pub(crate) fn check(workspace: &Workspace, folder: &Path) -> Result<()> {
+    remove_dir(folder)?;
+    for role in Role::value_variants() {
+        let backend = Backend::new(*role, "some-thing")?;
+        backend.write(&folder.join("backends").join(backend.folder()), workspace)?;
+    }
+    let manifest = fs::read_to_string(workspace.path("Cargo.toml")).context("cannot read Cargo.toml")?;
+    let manifest = workspace_alone(&manifest, &workspace.path(""))?;
+    fs::write(folder.join("Cargo.toml"), manifest).context("cannot write Cargo.toml")?;
+    for file in ["Cargo.lock", "clippy.toml"] {
+        fs::copy(workspace.path(file), folder.join(file)).with_context(|| format!("cannot copy {file}"))?;
+    }
+    let clippy = [
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--offline",
+        "--",
+        "--deny",
+        "warnings",
+    ];
+    execute(workspace.cargo(clippy).current_dir(folder))
+}
+
+/// The workspace's own tables of its manifest, for members in `backends` and with `root` in its paths.
+fn workspace_alone(manifest: &str, root: &Path) -> Result<String> {
+    let start = manifest
+        .find("[workspace.package]")
+        .context("Cargo.toml has no [workspace.package]")?;
+    let end = manifest
+        .find("\n[package]")
+        .context("Cargo.toml has no [package]")?;
+    let tables = manifest
+        .get(start..end)
+        .context("Cargo.toml has [package] before [workspace.package]")?;
+    let root = root.display().to_string().replace('\\', "/");
+    let tables = tables.replace("path = \"", &format!("path = \"{}/", root.trim_end_matches('/')));
+    Ok(format!(
+        "[workspace]\nresolver = \"3\"\nmembers = [\"backends/*\"]\n\n{tables}\n"
+    ))
+}
+
+struct Backend {
+    role: Role,
+    /// The word in a config file.
+    type_name: String,
+}
+
+impl Backend {
+    fn new(role: Role, name: &str) -> Result<Self> {
+        let valid = name.starts_with(|first: char| first.is_ascii_lowercase())
+            && !name.ends_with('-')
+            && !name.contains("--")
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+        if !valid {
+            bail!("`{name}` is no name for a backend: use a-z, 0-9 and single dashes, such as `azure-blob`");
+        }
+        Ok(Self {
+            role,
+            type_name: name.into(),
+        })
+    }
+
+    fn folder(&self) -> String {
+        format!("{}-{}", self.role.name(), self.type_name)
+    }
+
+    fn crate_name(&self) -> String {
+        format!("lucida-{}", self.folder())
+    }
+
+    /// The name as types begin with it: `azure-blob` → `AzureBlob`.
+    fn camel(&self) -> String {
+        let words = self.type_name.split('-');
+        words
+            .map(|word| word.get(..1).unwrap_or("").to_uppercase() + word.get(1..).unwrap_or(""))
+            .collect()
+    }
+
+    fn write(&self, folder: &Path, workspace: &Workspace) -> Result<()> {
+        if folder.exists() {
+            bail!("{} is there already", folder.display());
+        }
+        let implementation = format!("src/{}.rs", self.role.file());
+        let files = [
+            ("Cargo.toml", include_str!("scaffold/templates/Cargo.toml.txt")),
+            ("README.md", include_str!("scaffold/templates/README.md.txt")),
+            ("src/lib.rs", include_str!("scaffold/templates/lib.rs.txt")),
+            ("src/config.rs", include_str!("scaffold/templates/config.rs.txt")),
+            ("src/error.rs", include_str!("scaffold/templates/error.rs.txt")),
+            ("src/factory.rs", self.role.factory()),
+            (&implementation, self.role.implementation()),
+            (
+                "tests/contract.rs",
+                include_str!("scaffold/templates/contract.rs.txt"),
+            ),
+        ];
+        let mut sources = Vec::new();
+        for (name, template) in files {
+            let path = folder.join(name);
+            let parent = path.parent().unwrap_or(folder);
+            fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
+            fs::write(&path, self.fill(template))
+                .with_context(|| format!("cannot write {}", path.display()))?;
+            if name.ends_with(".rs") {
+                sources.push(path);
+            }
+        }
+        let mut rustfmt = Command::new("rustfmt");
+        rustfmt
+            .args(["--edition", "2024", "--config-path"])
+            .arg(workspace.path("rustfmt.toml"));
+        execute(rustfmt.args(sources))
+    }
+
+    fn fill(&self, template: &str) -> String {
+        let role = self.role;
+        let name = self.camel();
+        let backend = format!("{name}{}", role.suffix());
+        let exports = match role {
+            Role::Embedder => format!("{{{backend}, ImageTower, TextTower}}"),
+            Role::Storage | Role::Metadata | Role::Index | Role::Queue => backend.clone(),
+        };
+        let dependencies: String = role
+            .dependencies()
+            .iter()
+            .map(|name| format!("{name}.workspace = true\n"))
+            .collect();
+        [
+            ("{{crate}}", self.crate_name().as_str()),
+            ("{{crate_ident}}", &self.crate_name().replace('-', "_")),
+            ("{{role}}", role.name()),
+            ("{{part}}", role.part()),
+            ("{{type}}", &self.type_name),
+            ("{{file}}", role.file()),
+            ("{{Trait}}", role.trait_name()),
+            ("{{Name}}", &name),
+            ("{{Backend}}", &backend),
+            ("{{exports}}", &exports),
+            ("{{dependencies}}", &dependencies),
+        ]
+        .iter()
+        .fold(template.to_owned(), |text, (word, value)| {
+            text.replace(word, value)
+        })
+    }
+
+    /// What is left to do by hand, as the lines to add.
+    fn next_steps(&self, folder: &Path) -> String {
+        let (role, name, krate) = (self.role.name(), &self.type_name, self.crate_name());
+        let (feature, ident) = (self.folder(), krate.replace('-', "_"));
+        let path = folder.display();
+        format!(
+            r#"made {path}; `cargo test -p {krate}` tells what is left to write, once it is a member:
+
+Cargo.toml
+    [workspace] members           "{path}",
+    [workspace.dependencies]      {krate} = {{ path = "{path}" }}
+    [features]                    {feature} = ["dep:{krate}"]
+    [dependencies]                {krate} = {{ workspace = true, optional = true }}
+
+src/registry.rs
+    FEATURES                      ("{role}", "{name}", "{feature}"),
+    Registry::default             #[cfg(feature = "{feature}")]
+                                  let registry = registry.with_{role}({ident}::factory());
+
+config/default.toml               [{role}.{name}] with every default, then `cargo xtask generate`
+backends/README.md, CHANGELOG.md  a line each"#
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_make_no_crate_are_refused() {
+        for name in ["", "S3", "-s3", "s3-", "a--b", "a_b", "3s", "ä"] {
+            assert!(Backend::new(Role::Storage, name).is_err(), "{name:?} was taken");
+        }
+        assert_eq!(
+            Backend::new(Role::Storage, "azure-blob2").unwrap().camel(),
+            "AzureBlob2"
+        );
+    }
+
+    #[test]
+    fn no_placeholder_is_left_in_any_file() {
+        for role in Role::value_variants() {
+            let backend = Backend::new(*role, "s3").unwrap();
+            for template in [
+                role.implementation(),
+                role.factory(),
+                include_str!("scaffold/templates/contract.rs.txt"),
+            ] {
+                let filled = backend.fill(template);
+                assert!(!filled.contains("{{"), "{filled}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_backend_that_is_there_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let workspace = Workspace::locate().unwrap();
+        let error = Backend::new(Role::Index, "x")
+            .unwrap()
+            .write(folder.path(), &workspace)
+            .unwrap_err();
+        assert!(error.to_string().ends_with("is there already"), "{error}");
+    }
+
+    #[test]
+    fn paths_in_the_workspace_tables_are_made_absolute() {
+        let manifest = "[workspace]\nmembers = []\n[workspace.package]\nversion = \"1\"\n\
+                        [workspace.dependencies]\nlucida-core = { path = \"core\" }\n\n[package]\nname = \"x\"\n";
+        let alone = workspace_alone(manifest, Path::new("/checkout/")).unwrap();
+        assert!(
+            alone.contains("lucida-core = { path = \"/checkout/core\" }"),
+            "{alone}"
+        );
+        assert!(!alone.contains("[package]"), "{alone}");
+    }
+}
