@@ -1,0 +1,39 @@
+//! The settings of `queue.sqlite`.
+
+use std::path::PathBuf;
+
+use lucida_core::{Error, Result, Settings};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// The jobs in one SQLite file on this machine.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SqliteQueueConfig {
+    /// The database file, on a local disk and not the ledger's; made when it isn't there. Two more files and a
+    /// folder lie beside it.
+    #[schemars(example = "data/queue.db")]
+    pub path: PathBuf,
+    /// How long a worker may take over a job, in seconds, before it is handed out once more although the worker's
+    /// process lives. The jobs of a process that died come back at once.
+    #[schemars(example = 900, range(min = 1))]
+    pub visibility_timeout_secs: u64,
+}
+
+impl Settings for SqliteQueueConfig {
+    fn validate(&self) -> Result<()> {
+        if self.path.file_name().is_none() {
+            return Err(Error::config(
+                "path",
+                "queue.sqlite.path names no file: set it to one such as `data/queue.db`",
+            ));
+        }
+        if self.visibility_timeout_secs == 0 {
+            return Err(Error::config(
+                "visibility_timeout_secs",
+                "queue.sqlite.visibility_timeout_secs is 0: give a job at least 1 second",
+            ));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,29 @@
+//! The queue contract, on SQLite.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use lucida_core::JobQueue;
+use lucida_core::config::IntoPart;
+use lucida_core::testkit::Fixture;
+use lucida_queue_sqlite::{SqliteQueue, SqliteQueueConfig};
+
+async fn opened(folder: &Path) -> SqliteQueue {
+    SqliteQueue::open(SqliteQueueConfig {
+        path: folder.join("queue.db"),
+        visibility_timeout_secs: 900,
+    })
+    .await
+    .unwrap()
+}
+
+async fn fixture() -> Fixture<dyn JobQueue> {
+    let folder = tempfile::tempdir().unwrap();
+    Fixture::new(opened(folder.path()).await).keeping(folder)
+}
+lucida_core::queue_contract!(fixture);
+
+async fn open(folder: &Path) -> Arc<dyn JobQueue> {
+    opened(folder).await.into_part()
+}
+lucida_core::queue_durability!(open);
