@@ -32,7 +32,11 @@ use crate::cache::Cache;
 use crate::cargo::Workspace;
 
 #[derive(Parser)]
-#[command(name = "cargo xtask", about = "The project's own commands")]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    about = "The project's own commands"
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
