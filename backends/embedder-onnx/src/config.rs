@@ -93,3 +93,55 @@ impl OnnxConfig {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use lucida_core::config::parse;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn with(key: &str, value: Value) -> Result<OnnxConfig> {
+        let mut settings = json!({
+            "model": "starter", "precision": "fp32", "device": "cpu", "threads": 0, "queue_items": 256,
+            "preload": true, "idle_unload_secs": 0,
+        });
+        settings[key] = value;
+        parse(&settings)
+    }
+
+    #[test]
+    fn a_value_that_can_not_be_is_refused_by_its_key() {
+        for (key, value, says) in [
+            ("model", json!(" "), "empty"),
+            ("queue_items", json!(0), "0"),
+            ("threads", json!(5000), "5000"),
+            ("precision", json!("int8"), "expected `fp32`"),
+            ("device", json!("cuda"), "expected `cpu`"),
+            ("text_model", json!("other"), "unknown field `text_model`"),
+        ] {
+            let error = with(key, value).unwrap_err();
+            assert_eq!(error.kind(), lucida_core::ErrorKind::ConfigInvalid);
+            assert_eq!(error.field(), Some(key), "{error}");
+            assert!(error.message().contains(says), "{error}");
+        }
+    }
+
+    #[test]
+    fn zero_threads_are_the_cores_of_the_machine() {
+        assert!(with("threads", json!(0)).unwrap().thread_count() >= 1);
+        assert_eq!(with("threads", json!(3)).unwrap().thread_count(), 3);
+    }
+
+    #[test]
+    fn zero_seconds_never_unload() {
+        let unload = |seconds: u64| {
+            with("idle_unload_secs", json!(seconds))
+                .unwrap()
+                .batch_options()
+                .idle_unload
+        };
+        assert_eq!(unload(0), None);
+        assert_eq!(unload(90), Some(Duration::from_secs(90)));
+    }
+}

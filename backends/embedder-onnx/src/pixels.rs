@@ -6,7 +6,7 @@ use lucida_core::{Error, Picture, Result};
 
 /// A part of a picture: left, top, width and height in its pixels, with fractions.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Region {
+pub struct Region {
     left: f64,
     top: f64,
     width: f64,
@@ -15,7 +15,8 @@ pub(crate) struct Region {
 
 impl Region {
     /// The whole picture.
-    pub(crate) fn whole(picture: &Picture) -> Self {
+    #[must_use]
+    pub fn whole(picture: &Picture) -> Self {
         Self {
             left: 0.0,
             top: 0.0,
@@ -25,7 +26,8 @@ impl Region {
     }
 
     /// The square in the middle that fills a `size` crop after the short side was resized to `short_side`.
-    pub(crate) fn centre_crop(picture: &Picture, size: u32, short_side: u32) -> Self {
+    #[must_use]
+    pub fn centre_crop(picture: &Picture, size: u32, short_side: u32) -> Self {
         let (width, height) = (f64::from(picture.width()), f64::from(picture.height()));
         let side = width.min(height) * f64::from(size) / f64::from(short_side);
         Self {
@@ -41,7 +43,7 @@ impl Region {
 ///
 /// # Errors
 /// `InvalidInput` for a picture that can't be resized.
-pub(crate) fn resize(picture: &Picture, region: Region, size: u32) -> Result<Vec<u8>> {
+pub fn resize(picture: &Picture, region: Region, size: u32) -> Result<Vec<u8>> {
     let source = ImageRef::new(
         picture.width(),
         picture.height(),
@@ -88,7 +90,7 @@ fn unusable(error: impl std::error::Error + Send + Sync + 'static) -> Error {
 }
 
 /// Writes `(size, size, 3)` u8 as `(3, size, size)` f32, `(value - mean) / scale`, into `target`.
-pub(crate) fn normalise(pixels: &[u8], mean: f32, scale: f32, target: &mut [f32]) {
+pub fn normalise(pixels: &[u8], mean: f32, scale: f32, target: &mut [f32]) {
     let count = pixels.len() / 3;
     let (red, rest) = target.split_at_mut(count);
     let (green, blue) = rest.split_at_mut(count);

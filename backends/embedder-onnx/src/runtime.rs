@@ -35,7 +35,7 @@ static LOADED: Mutex<Option<Runtime>> = Mutex::new(None);
 
 /// The ONNX Runtime of this process.
 #[derive(Debug, Clone)]
-pub(crate) struct Runtime {
+pub struct Runtime {
     environment: Environment,
     library: Arc<Path>,
 }
@@ -46,7 +46,7 @@ impl Runtime {
     /// # Errors
     /// `Unavailable`, naming every place that was tried, when there is no library that can be used; `ConfigInvalid`
     /// when `library` names another one than is loaded already.
-    pub(crate) fn load(library: Option<&Path>, context: &BuildContext) -> Result<Self> {
+    pub fn load(library: Option<&Path>, context: &BuildContext) -> Result<Self> {
         let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(runtime) = &*loaded {
             return runtime.clone().unless_another_is_wanted(library);
@@ -59,7 +59,8 @@ impl Runtime {
     }
 
     /// Returns the environment in which sessions are made.
-    pub(crate) const fn environment(&self) -> &Environment {
+    #[must_use]
+    pub const fn environment(&self) -> &Environment {
         &self.environment
     }
 
@@ -224,6 +225,32 @@ mod tests {
             .to_string();
         assert!(error.contains(library.to_str().unwrap()), "{error}");
         assert!(error.contains("cargo xtask setup"), "{error}");
+    }
+
+    #[test]
+    fn a_library_that_is_too_old_is_named_with_its_version() {
+        let folder = tempfile::tempdir().unwrap();
+        let library = folder.path().join("libonnxruntime.so");
+        let source = folder.path().join("old.c");
+        let text = r#"
+            static const char *version(void) { return "1.10.0"; }
+            static const void *api(unsigned wanted) { return 0; }
+            static const struct { const void *(*api)(unsigned); const char *(*version)(void); } base = { api, version };
+            const void *OrtGetApiBase(void) { return &base; }
+        "#;
+        std::fs::write(&source, text).unwrap();
+        let compiled = std::process::Command::new("cc")
+            .args(["-shared", "-fPIC", "-o"])
+            .args([&library, &source])
+            .status();
+        // A C compiler is needed to build the server, so it is there wherever this test was compiled.
+        assert!(compiled.unwrap().success());
+        let error = Places::only(library.clone(), LIBRARY_VARIABLE)
+            .load()
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("1.10.0"), "{error}");
+        assert!(error.contains(library.to_str().unwrap()), "{error}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! A graph in memory, opened with the options that a server wants.
 
-use lucida_core::{Error, Result};
+use lucida_core::{Error, Result, release_free_memory};
 use ort::ep;
 use ort::logging::LogLevel;
 use ort::session::Session;
@@ -19,26 +19,21 @@ use crate::runtime::Runtime;
 pub(crate) fn open(
     runtime: &Runtime,
     file: &str,
-    bytes: &[u8],
+    bytes: Vec<u8>,
     threads: usize,
     inputs: &[&str],
     output: &str,
 ) -> Result<Session> {
     let loading = format!("loading the graph {file}");
-    let configure = |builder: SessionBuilder| {
-        builder
-            .with_optimization_level(GraphOptimizationLevel::All)?
-            .with_intra_threads(threads)?
-            .with_intra_op_spinning(false)?
-            .with_memory_pattern(false)?
-            .with_log_level(LogLevel::Warning)?
-            .with_execution_providers([ep::CPU::default().with_arena_allocator(false).build()])
-    };
     let builder = Session::builder(runtime.environment()).map_err(|error| internal(&loading, error))?;
-    let session = configure(builder)
+    let session = configure(builder, threads)
         .map_err(|error| internal(&loading, error))?
-        .commit_from_memory(bytes)
+        .commit_from_memory(&bytes)
         .map_err(|error| internal(&loading, error))?;
+    // The file, the parsed graph and the weights before they were folded are free by now, several times the size of
+    // what is left.
+    drop(bytes);
+    release_free_memory();
     let found: Vec<_> = session.inputs().iter().map(|input| input.name()).collect();
     let gives_output = session.outputs().iter().any(|found| found.name() == output);
     if found != inputs || !gives_output {
@@ -47,4 +42,15 @@ pub(crate) fn open(
         )));
     }
     Ok(session)
+}
+
+fn configure(builder: SessionBuilder, threads: usize) -> ort::Result<SessionBuilder> {
+    let builder = builder
+        .with_optimization_level(GraphOptimizationLevel::All)?
+        .with_intra_threads(threads)?
+        .with_intra_op_spinning(false)?
+        .with_memory_pattern(false)?
+        .with_log_level(LogLevel::Warning)?
+        .with_execution_providers([ep::CPU::default().with_arena_allocator(false).build()])?;
+    Ok(builder)
 }

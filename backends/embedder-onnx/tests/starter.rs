@@ -4,6 +4,8 @@
 //! cache; `cargo xtask setup` puts all of them there. Without them the tests print why they are skipped, and fail
 //! under CI.
 
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

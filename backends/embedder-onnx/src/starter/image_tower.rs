@@ -33,7 +33,7 @@ impl ImageTower {
         let consensus = Consensus::read(manifest)?;
         let bytes = manifest.read_file(GRAPH_FILE)?;
         let file = manifest.path(GRAPH_FILE).display().to_string();
-        let session = session::open(runtime, &file, &bytes, threads, &[INPUT], OUTPUT)?;
+        let session = session::open(runtime, &file, bytes, threads, &[INPUT], OUTPUT)?;
         let recipe = manifest.image().clone();
         let side = recipe.size_pixels as usize;
         Ok(Self {

@@ -66,7 +66,7 @@ impl TextTower {
     pub(super) fn load(manifest: &Manifest, runtime: &Runtime, threads: usize) -> Result<Self> {
         let bytes = manifest.read_file(GRAPH_FILE)?;
         let file = manifest.path(GRAPH_FILE).display().to_string();
-        let session = session::open(runtime, &file, &bytes, threads, &INPUTS, OUTPUT)?;
+        let session = session::open(runtime, &file, bytes, threads, &INPUTS, OUTPUT)?;
         Ok(Self { session })
     }
 
