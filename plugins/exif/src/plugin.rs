@@ -1,0 +1,69 @@
+//! The plugin: reads the EXIF block of an original, on a thread of its own.
+
+use async_trait::async_trait;
+use lucida_core::{EnrichInput, Enrichment, Error, Hook, Plugin, Result};
+use tracing::debug;
+
+use crate::attributes::ExifAttributes;
+use crate::block;
+use crate::config::ExifConfig;
+
+/// Adds to each photo what its EXIF tells.
+#[derive(Debug, Clone, Default)]
+pub struct ExifPlugin {
+    config: ExifConfig,
+}
+
+impl ExifPlugin {
+    /// The plugin's name, which is the key of its attributes.
+    pub const NAME: &'static str = "exif";
+
+    /// Makes the plugin.
+    #[must_use]
+    pub const fn new(config: ExifConfig) -> Self {
+        Self { config }
+    }
+
+    /// Reads a file's EXIF; computes, so not on an async thread. What can't be understood is left out.
+    #[must_use]
+    pub fn read(&self, file: &[u8]) -> Enrichment {
+        let Some(block) = block::find(file) else {
+            return Enrichment::default();
+        };
+        let mut found = ExifAttributes::read(&block);
+        if !self.config.gps {
+            found.place = None;
+        }
+        let attributes = match serde_json::to_value(&found) {
+            Ok(value) if value.as_object().is_some_and(|fields| !fields.is_empty()) => Some(value),
+            Ok(_) => None,
+            Err(error) => {
+                debug!(%error, "EXIF attributes can't be written as JSON");
+                None
+            }
+        };
+        Enrichment {
+            attributes,
+            taken_at: found.taken.map(|taken| taken.at),
+            ..Enrichment::default()
+        }
+    }
+}
+
+#[async_trait]
+impl Plugin for ExifPlugin {
+    fn name(&self) -> &str {
+        Self::NAME
+    }
+
+    fn hooks(&self) -> &[Hook] {
+        &[Hook::Enrich]
+    }
+
+    async fn enrich(&self, input: &EnrichInput) -> Result<Enrichment> {
+        let (plugin, file) = (self.clone(), input.original.clone());
+        tokio::task::spawn_blocking(move || plugin.read(&file))
+            .await
+            .map_err(|error| Error::internal("reading the EXIF of a photo failed").with_source(error))
+    }
+}
