@@ -1,0 +1,70 @@
+//! The settings of the plugin.
+
+use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
+
+use lucida_core::{Error, Result, Settings};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// What a preview may measure.
+const SIZES: RangeInclusive<u32> = 16..=8192;
+
+/// What JPEG encoders take.
+const QUALITIES: RangeInclusive<u8> = 1..=100;
+
+/// Which previews to make.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ThumbnailConfig {
+    /// The long sides of the previews. Example: `[320, 1280]`
+    #[serde(default = "default_sizes")]
+    pub sizes_pixels: Vec<u32>,
+    /// The JPEG quality, 1 to 100. Example: `82`
+    #[serde(default = "default_quality")]
+    pub quality: u8,
+}
+
+fn default_sizes() -> Vec<u32> {
+    vec![320, 1280]
+}
+
+const fn default_quality() -> u8 {
+    82
+}
+
+impl Default for ThumbnailConfig {
+    fn default() -> Self {
+        Self {
+            sizes_pixels: default_sizes(),
+            quality: default_quality(),
+        }
+    }
+}
+
+impl Settings for ThumbnailConfig {
+    fn validate(&self) -> Result<()> {
+        if self.sizes_pixels.is_empty() {
+            return Err(Error::config(
+                "sizes_pixels",
+                "no size is given: give at least one, or leave out the plugin",
+            ));
+        }
+        let mut seen = BTreeSet::new();
+        for (at, size) in self.sizes_pixels.iter().enumerate() {
+            let field = format!("sizes_pixels[{at}]");
+            if !SIZES.contains(size) {
+                let message = format!("{size} is no size: use {} to {}", SIZES.start(), SIZES.end());
+                return Err(Error::config(field, message));
+            }
+            if !seen.insert(size) {
+                return Err(Error::config(field, format!("{size} is there twice: remove one")));
+            }
+        }
+        if !QUALITIES.contains(&self.quality) {
+            let message = format!("{} is no quality: use 1 to 100", self.quality);
+            return Err(Error::config("quality", message));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,88 @@
+//! From a picture to its previews.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use fast_image_resize::images::{Image, ImageRef};
+use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use image::ExtendedColorType;
+use image::codecs::jpeg::JpegEncoder;
+use lucida_core::{Error, Picture, Result};
+
+/// Makes a JPEG for each size, by size; computes, so not on an async thread.
+///
+/// The long side of a preview is its size, or the picture's own where that is smaller.
+pub(crate) fn make(picture: &Picture, sizes_pixels: &[u32], quality: u8) -> Result<BTreeMap<u32, Bytes>> {
+    let mut largest_first = sizes_pixels.to_vec();
+    largest_first.sort_unstable_by(|left, right| right.cmp(left));
+    let mut resizer = Resizer::new();
+    let mut previews = BTreeMap::new();
+    let mut last: Option<Image<'static>> = None;
+    let mut encoded: Option<((u32, u32), Bytes)> = None;
+    for size in largest_first {
+        let (width, height) = fitted(picture.width(), picture.height(), size);
+        if let Some((dimensions, bytes)) = &encoded
+            && *dimensions == (width, height)
+        {
+            previews.insert(size, bytes.clone());
+            continue;
+        }
+        let bytes = if (width, height) == (picture.width(), picture.height()) {
+            encode(picture.pixels().as_raw(), width, height, quality)?
+        } else {
+            // A preview is made from the next larger one: that is much smaller than the picture.
+            let smaller = match &last {
+                Some(larger) => shrink(&mut resizer, larger, width, height)?,
+                None => shrink(&mut resizer, &view(picture)?, width, height)?,
+            };
+            let bytes = encode(smaller.buffer(), width, height, quality)?;
+            last = Some(smaller);
+            bytes
+        };
+        previews.insert(size, bytes.clone());
+        encoded = Some(((width, height), bytes));
+    }
+    Ok(previews)
+}
+
+/// Fits a picture's sides into a square, without making it larger.
+fn fitted(width: u32, height: u32, size: u32) -> (u32, u32) {
+    let long = width.max(height);
+    if long <= size {
+        return (width, height);
+    }
+    let scaled = |side: u32| {
+        let (side, size, long) = (u64::from(side), u64::from(size), u64::from(long));
+        let rounded = (side * size + long / 2) / long;
+        u32::try_from(rounded).unwrap_or(u32::MAX).max(1)
+    };
+    (scaled(width), scaled(height))
+}
+
+fn view(picture: &Picture) -> Result<ImageRef<'_>> {
+    let pixels = picture.pixels().as_raw();
+    ImageRef::new(picture.width(), picture.height(), pixels, PixelType::U8x3)
+        .map_err(|error| Error::internal("the picture's pixels don't fit its size").with_source(error))
+}
+
+fn shrink(
+    resizer: &mut Resizer,
+    from: &impl fast_image_resize::IntoImageView,
+    width: u32,
+    height: u32,
+) -> Result<Image<'static>> {
+    let mut smaller = Image::new(width, height, PixelType::U8x3);
+    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Lanczos3));
+    resizer
+        .resize(from, &mut smaller, &options)
+        .map_err(|error| Error::internal("a preview can't be scaled").with_source(error))?;
+    Ok(smaller)
+}
+
+fn encode(pixels: &[u8], width: u32, height: u32, quality: u8) -> Result<Bytes> {
+    let mut file = Vec::new();
+    JpegEncoder::new_with_quality(&mut file, quality)
+        .encode(pixels, width, height, ExtendedColorType::Rgb8)
+        .map_err(|error| Error::internal("a preview can't be written as JPEG").with_source(error))?;
+    Ok(file.into())
+}
