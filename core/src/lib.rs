@@ -32,7 +32,7 @@ pub use embedder::{Embedder, EmbedderInfo, Embedding, Lane, Modalities, TowerKin
 pub use error::{Error, ErrorKind, Result, ResultExt};
 pub use id::{ContentHash, Fingerprint, PhotoId, UserId};
 pub use index::{CollectionName, IndexFilter, Point, ScoredId, VectorIndex};
-pub use memory_release::release_free_memory;
+pub use memory_release::{limit_arenas, release_free_memory};
 pub use metadata::{Inserted, MetadataStore, Order, PhotoFilter, PhotoQuery, Record};
 pub use model::{Model, Tower};
 pub use photo::{DerivedBlob, Photo, PhotoError, PhotoState, StateCounts};
