@@ -16,7 +16,8 @@ use utoipa::{IntoResponses, Modify, OpenApi};
 use utoipa_swagger_ui::Config;
 
 use super::auth::KEY_HEADER;
-use super::problem::{CODES, CONTENT_TYPE_PROBLEM, ProblemBody};
+use super::codes::CODES;
+use super::problem::{CONTENT_TYPE_PROBLEM, ProblemBody};
 use super::state::HttpState;
 use super::{content, dto, embed, health, info, openai, photos, search, upload};
 

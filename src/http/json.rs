@@ -5,8 +5,9 @@ use axum::extract::{FromRequest, Request};
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use lucida_core::{Error, ErrorKind, Result};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::error::Category;
+use serde_json::{Map, Value};
 
 use super::options::{MAX_JSON_BYTES, STALL_TIMEOUT};
 use super::problem::Problem;
@@ -54,7 +55,7 @@ pub(super) async fn read<T: DeserializeOwned>(request: Request) -> Result<T> {
                 .with_source(error)
         }
     })?;
-    parse(&body, "")
+    parse_object(&body, "")
 }
 
 pub(super) fn stalled() -> Error {
@@ -78,6 +79,29 @@ fn is_length_limit(error: &axum::Error) -> bool {
         cause = error.source();
     }
     false
+}
+
+/// Reads a JSON object; `prefix` is the name of the field that holds it, empty for a whole body.
+///
+/// A list is refused, which serde would take for the fields in their order.
+pub(super) fn parse_object<T: DeserializeOwned>(bytes: &[u8], prefix: &str) -> Result<T> {
+    if bytes.trim_ascii_start().starts_with(b"{") {
+        return parse(bytes, prefix);
+    }
+    parse::<IgnoredAny>(bytes, prefix)?;
+    let what = if prefix.is_empty() { "the body" } else { prefix };
+    let refused = Error::invalid(format!("{what} must be a JSON object")).with_code("invalid_field");
+    Err(if prefix.is_empty() {
+        refused
+    } else {
+        refused.with_field(prefix)
+    })
+}
+
+/// Reads an object that was read as such before.
+pub(super) fn from_object<T: DeserializeOwned>(object: Map<String, Value>, prefix: &str) -> Result<T> {
+    let read = serde_path_to_error::deserialize(Value::Object(object));
+    read.map_err(|error| wrong(prefix, &error.path().to_string(), error.inner()))
 }
 
 /// Reads JSON; `prefix` is the name of the field that holds it, empty for a whole body.
@@ -200,6 +224,20 @@ mod tests {
         ] {
             assert_eq!(refusal(text, ""), (code, field.map(str::to_owned)), "{text}");
         }
+    }
+
+    #[test]
+    fn a_list_is_no_object() {
+        for text in ["[1]", "1", "null", "\"{}\""] {
+            let error = parse_object::<Outer>(text.as_bytes(), "metadata").unwrap_err();
+            assert_eq!(
+                (error.code(), error.field()),
+                ("invalid_field", Some("metadata")),
+                "{text}"
+            );
+        }
+        let code = |text: &str| parse_object::<Outer>(text.as_bytes(), "").unwrap_err().code();
+        assert_eq!((code("[1"), code("x")), ("malformed_json", "malformed_json"));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! the requests worked on (`limits`) and its time.
 
 mod auth;
+mod codes;
 mod conditional;
 mod content;
 mod cursor;

@@ -116,12 +116,12 @@ impl Form {
     pub(super) async fn next(&mut self) -> Result<Option<Part<'_>>> {
         let progress = Arc::clone(&self.progress);
         let next = tokio::time::timeout(STALL_TIMEOUT, self.multipart.next_field());
-        let Some(field) = next
-            .await
-            .map_err(|_| stalled())?
-            .map_err(|error| progress.refusal(&error))?
-        else {
-            return Ok(None);
+        let field = match next.await.map_err(|_| stalled())? {
+            Ok(Some(field)) => field,
+            Ok(None) => return Ok(None),
+            // Some clients write a form without parts as nothing at all.
+            Err(_) if progress.read_bytes.load(Ordering::Relaxed) == 0 => return Ok(None),
+            Err(error) => return Err(progress.refusal(&error)),
         };
         let name = field.name().unwrap_or_default().to_owned();
         Ok(Some(Part {

@@ -5,6 +5,7 @@ use axum::response::Json;
 use lucida_core::pipeline::SearchResult;
 use lucida_core::{Caller, Error, PhotoId, Result, SearchInput, SearchQuery};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::docs::Refusals;
@@ -33,7 +34,8 @@ pub(super) struct SearchRequest {
     limit: Option<usize>,
     /// Among which photos.
     #[serde(default)]
-    filter: Option<SearchFilter>,
+    #[schema(value_type = Option<SearchFilter>)]
+    filter: Option<Map<String, Value>>,
 }
 
 /// The form of a search by a picture that is not in the library, and is not kept.
@@ -105,11 +107,9 @@ pub(super) async fn search(
         read_form(request, &state).await?
     } else {
         let JsonBody(asked) = JsonBody::<SearchRequest>::from_request(request, &state).await?;
-        (
-            input_of(asked.text, asked.photo_id, &state)?,
-            asked.limit,
-            asked.filter,
-        )
+        let filter = asked.filter.map(|filter| json::from_object(filter, "filter"));
+        let input = input_of(asked.text, asked.photo_id, &state)?;
+        (input, asked.limit, filter.transpose()?)
     };
     let options = state.options();
     let limit = check_bounds(
@@ -171,7 +171,7 @@ async fn read_form(
                 picture = Some(within(state.options().request_timeout, decode).await?);
             }
             "limit" => limit = Some(json::parse(&part.value().await?, "limit")?),
-            "filter" => filter = Some(json::parse(&part.value().await?, "filter")?),
+            "filter" => filter = Some(json::parse_object(&part.value().await?, "filter")?),
             _ => return Err(part.unknown("`file`, `limit` or `filter`")),
         }
     }

@@ -86,7 +86,7 @@ async fn read_form(form: &mut Form, state: &HttpState) -> Result<(SpoolWriter, U
             }
             "metadata" if metadata.is_some() => return Err(duplicate("metadata", "")),
             "file" => file = Some(part.spool(state.photos()).await?),
-            "metadata" => metadata = Some(json::parse(&part.value().await?, "metadata")?),
+            "metadata" => metadata = Some(json::parse_object(&part.value().await?, "metadata")?),
             _ => return Err(part.unknown("`file` or `metadata`")),
         }
     }

@@ -1,0 +1,15 @@
+//! The HTTP surface as its clients see it: a server that really listens, on memory parts and a small real model.
+//!
+//! One binary, since each would be linked with every backend; one module per user story.
+
+mod auth;
+mod content;
+mod embed;
+mod library;
+mod limits;
+mod operate;
+mod plugins;
+mod search;
+mod server;
+mod shutdown;
+mod upload;
