@@ -1,0 +1,66 @@
+//! Puts the service together: each part as configured, behind its guard.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use lucida_core::decorate::{guard_index, guard_metadata, guard_queue, guard_storage};
+use lucida_core::pipeline::{Parts, Photos};
+use lucida_core::{BuildContext, Error, ErrorKind, Plugin, Result};
+
+use crate::config::{Chosen, Config};
+use crate::registry::{Factories, Registry};
+
+/// Opens every part and puts the service together; starts no worker.
+///
+/// # Errors
+/// The part's own, naming it; `ConfigInvalid` for two plugins of one name.
+pub async fn open(registry: &Registry, config: &Config) -> Result<Photos> {
+    let context = BuildContext::from_env();
+    let guards = &config.resilience;
+    let storage = registry.storage.build(&config.storage, &context).await?;
+    let metadata = registry.metadata.build(&config.metadata, &context).await?;
+    let index = registry.index.build(&config.index, &context).await?;
+    let queue = registry.queue.build(&config.queue, &context).await?;
+    let embedder = registry.embedder.build(&config.embedder, &context).await?;
+    let plugins = plugins(&registry.plugins, &config.plugins, &context).await?;
+    make_spool(&config.ingest.spool_dir)?;
+    let parts = Parts {
+        storage: guard_storage(storage.part, storage.type_name, guards.storage()),
+        metadata: guard_metadata(metadata.part, metadata.type_name, guards.metadata()),
+        index: guard_index(index.part, index.type_name, guards.index()),
+        queue: guard_queue(queue.part, queue.type_name, guards.queue()),
+        embedder: embedder.part,
+        plugins,
+    };
+    Photos::new(parts, config.ingest.options())
+}
+
+/// Builds the plugins in their order. A plugin's name keys what it knows of a photo, so each has another.
+async fn plugins(
+    factories: &Factories<dyn Plugin>,
+    chosen: &[Chosen],
+    context: &BuildContext,
+) -> Result<Vec<Arc<dyn Plugin>>> {
+    let mut plugins: Vec<Arc<dyn Plugin>> = Vec::with_capacity(chosen.len());
+    for chosen in chosen {
+        let plugin = factories.build(chosen, context).await?.part;
+        let name = plugin.name();
+        if plugins.iter().any(|earlier| earlier.name() == name) {
+            let message = format!("{}: there is a plugin named `{name}` already", chosen.path());
+            return Err(Error::config(chosen.path(), message));
+        }
+        plugins.push(plugin);
+    }
+    Ok(plugins)
+}
+
+/// Makes the folder for uploads under way, so that a wrong one is told at start.
+fn make_spool(folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder).map_err(|error| {
+        Error::new(
+            ErrorKind::Unavailable,
+            format!("ingest.spool_dir {} can't be made", folder.display()),
+        )
+        .with_source(error)
+    })
+}

@@ -1,0 +1,142 @@
+//! The command line. Exit codes: 0 for success, 1 for a failure or findings, 2 for a wrong call or configuration.
+
+mod check;
+mod config;
+mod import;
+mod serve;
+
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use lucida_core::{Error, ErrorKind};
+
+use crate::config::{Config, Findings, Flag, Sources};
+use crate::registry::Registry;
+
+/// Finds photos by words: an embedding server for photos and text.
+#[derive(Parser)]
+#[command(name = "lucida", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serves the API and the gallery, and embeds photos
+    Serve(serve::ServeArgs),
+    /// Only embeds photos that a server took in
+    Worker(serve::WorkerArgs),
+    /// Compares the ledger, the photos and the vectors with each other
+    Check(check::CheckArgs),
+    /// Takes in every photo of a folder, and of the folders in it
+    Import(import::ImportArgs),
+    /// Checks, shows and explains the configuration
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+}
+
+/// Where the configuration comes from.
+#[derive(Args)]
+struct ConfigArgs {
+    /// The configuration file; only what differs from the defaults needs to be in it
+    #[arg(long, value_name = "FILE", env = "LUCIDA_CONFIG")]
+    config: Option<PathBuf>,
+    /// Sets one key, such as storage.disk.root=/srv/photos; can be repeated
+    #[arg(long, value_name = "KEY=VALUE", value_parser = Flag::parse)]
+    set: Vec<Flag>,
+}
+
+impl ConfigArgs {
+    fn load(self, registry: &Registry, flags: impl IntoIterator<Item = Flag>) -> Result<Config, Failure> {
+        let sources = Sources {
+            file: self.config,
+            variables: Vec::new(),
+            flags: self.set.into_iter().chain(flags).collect(),
+        };
+        Ok(Config::load(registry, &sources.with_environment())?)
+    }
+}
+
+/// Why a command ended without success.
+enum Failure {
+    /// The configuration is wrong.
+    Config(Findings),
+    /// Something failed.
+    Error(Error),
+    /// What the command was to find out is not good; it was told already.
+    Bad,
+}
+
+impl From<Findings> for Failure {
+    fn from(findings: Findings) -> Self {
+        Self::Config(findings)
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+type Outcome = Result<(), Failure>;
+
+/// Runs the command line of this process with the types of a registry.
+pub(crate) fn run(registry: &Registry) -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version come this way, too. Nobody is left to tell where printing fails.
+            let _ = error.print();
+            return if error.use_stderr() {
+                ExitCode::from(2)
+            } else {
+                ExitCode::SUCCESS
+            };
+        }
+    };
+    let outcome = match cli.command {
+        Command::Config(command) => config::run(registry, command),
+        Command::Serve(args) => block_on(serve::serve(registry, args)),
+        Command::Worker(args) => block_on(serve::work(registry, args)),
+        Command::Check(args) => block_on(check::run(registry, args)),
+        Command::Import(args) => block_on(import::run(registry, args)),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Bad) => ExitCode::FAILURE,
+        Err(Failure::Config(findings)) => {
+            eprintln!("{findings}");
+            ExitCode::from(2)
+        }
+        Err(Failure::Error(error)) => {
+            eprintln!("error: {error}");
+            ExitCode::from(if error.kind() == ErrorKind::ConfigInvalid {
+                2
+            } else {
+                1
+            })
+        }
+    }
+}
+
+fn block_on(command: impl Future<Output = Outcome>) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Error::from(error).context("starting the runtime"))?;
+    runtime.block_on(command)
+}
+
+/// Prints to the standard output; a closed one is no failure.
+fn print(text: &str) -> Outcome {
+    match io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Error::from(error).context("printing").into())
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}

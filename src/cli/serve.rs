@@ -1,0 +1,138 @@
+//! `lucida serve` and `lucida worker`: the long-running processes.
+
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use lucida_core::{Error, ErrorKind, metrics};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::{ConfigArgs, Outcome};
+use crate::config::{Config, Flag};
+use crate::http::{self, HttpParts, HttpState};
+use crate::registry::Registry;
+use crate::signals::stop_on_signals;
+use crate::{app, telemetry};
+
+#[derive(Args)]
+pub(super) struct ServeArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// The address and port to listen on, in place of server.listen
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
+    /// How many photos are embedded at once, in place of ingest.workers
+    #[arg(long, value_name = "N")]
+    workers: Option<usize>,
+}
+
+#[derive(Args)]
+pub(super) struct WorkerArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// How many photos are embedded at once, in place of ingest.workers
+    #[arg(long, value_name = "N")]
+    workers: Option<usize>,
+}
+
+fn workers_flag(workers: Option<usize>) -> Option<Flag> {
+    workers.map(|workers| Flag::new("ingest.workers", workers.to_string(), "--workers"))
+}
+
+/// Serves until a signal, then finishes what it accepted.
+pub(super) async fn serve(registry: &Registry, args: ServeArgs) -> Outcome {
+    let started = Instant::now();
+    let listen = args
+        .listen
+        .map(|address| Flag::new("server.listen", address, "--listen"));
+    let flags = listen.into_iter().chain(workers_flag(args.workers));
+    let config = args.config.load(registry, flags)?;
+    telemetry::start_logs(&config.log)?;
+    let metrics = telemetry::start_metrics()?;
+    let keys = config.auth.load()?;
+    // The address first: a second server on the same one ends here, before it opens the first one's stores.
+    let address = config.server.listen.address();
+    let listener = TcpListener::bind(address).await.map_err(|error| {
+        let message = format!("can't listen on {address}: is another server running, or may only root?");
+        Error::new(ErrorKind::Unavailable, message).with_source(error)
+    })?;
+    let address = listener.local_addr().map_err(Error::from)?;
+    let photos = app::open(registry, &config).await?;
+    metrics::BUILD_INFO.set(
+        1.0,
+        &[
+            env!("CARGO_PKG_VERSION"),
+            &photos.parts().embedder.describe().model,
+        ],
+    );
+    let shutdown = CancellationToken::new();
+    stop_on_signals(&shutdown)?;
+    // Work goes on until the requests are answered: one of them may wait for its photo.
+    let workers_shutdown = CancellationToken::new();
+    let workers = photos.start_workers(&workers_shutdown);
+    let state = HttpState::new(HttpParts {
+        photos,
+        options: config.http_options(),
+        keys,
+        metrics,
+        shutdown,
+    });
+    info!(
+        address = %address,
+        storage = config.storage.type_name(),
+        metadata = config.metadata.type_name(),
+        index = config.index.type_name(),
+        queue = config.queue.type_name(),
+        embedder = config.embedder.type_name(),
+        workers = config.ingest.workers,
+        elapsed_ms = started.elapsed().as_millis(),
+        "serving on http://{address}"
+    );
+    http::serve(listener, state).await?;
+    workers_shutdown.cancel();
+    finish(workers.finished(), config.server.shutdown_timeout()).await;
+    Ok(())
+}
+
+/// Embeds photos until a signal, then finishes those it works on.
+pub(super) async fn work(registry: &Registry, args: WorkerArgs) -> Outcome {
+    let config = args.config.load(registry, workers_flag(args.workers))?;
+    check_worker(&config)?;
+    telemetry::start_logs(&config.log)?;
+    let photos = app::open(registry, &config).await?;
+    let shutdown = CancellationToken::new();
+    stop_on_signals(&shutdown)?;
+    let workers = photos.start_workers(&shutdown);
+    info!(workers = config.ingest.workers, "working");
+    shutdown.cancelled().await;
+    finish(workers.finished(), config.server.shutdown_timeout()).await;
+    Ok(())
+}
+
+/// Refuses what a worker could never do anything with.
+fn check_worker(config: &Config) -> Result<(), Error> {
+    if config.ingest.workers == 0 {
+        let message = "ingest.workers is 0, so this worker would do nothing: set it, or pass --workers";
+        return Err(Error::config("ingest.workers", message));
+    }
+    for part in [&config.storage, &config.metadata, &config.index, &config.queue] {
+        if part.type_name() == lucida_core::memory::TYPE_NAME {
+            let message = format!(
+                "{} is in the memory of one process, so a worker can't share it with a server: \
+                 choose a type that keeps its data elsewhere, or let the server work (`ingest.workers`)",
+                part.path()
+            );
+            return Err(Error::config(part.path(), message));
+        }
+    }
+    Ok(())
+}
+
+async fn finish(work: impl Future<Output = ()>, at_most: Duration) {
+    if tokio::time::timeout(at_most, work).await.is_err() {
+        warn!("stopping before all photos in work are done: they are tried again at the next start");
+    } else {
+        info!("stopped");
+    }
+}

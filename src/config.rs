@@ -1,0 +1,514 @@
+//! The configuration: layers, later ones winning, checked against the types that the registry knows.
+//!
+//! The layers are `config/default.toml` (compiled in), the file given with `--config`, variables such as
+//! `LUCIDA_STORAGE__DISK__ROOT`, and flags. Each is checked by itself, so that an error names the line or the
+//! variable it came from, then they are merged key by key. Nothing here opens a socket or a file besides the
+//! config file.
+
+pub(crate) mod check;
+mod finding;
+mod layer;
+mod node;
+mod reference;
+mod settings;
+pub(crate) mod shape;
+mod show;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use lucida_core::config::{self as core_config, Part, Settings};
+use lucida_core::{Embedder, Error, JobQueue, MetadataStore, Plugin, Storage, VectorIndex};
+use schemars::schema_for;
+use serde_json::Value;
+
+pub use finding::{Finding, Findings};
+pub use layer::Flag;
+pub use node::Origin;
+pub use reference::reference;
+pub use settings::{
+    AuthKey, AuthSettings, CallSettings, IngestSettings, Listen, LogFormat, LogSettings, ResilienceSettings,
+    SearchSettings, ServerSettings,
+};
+
+use crate::http::HttpOptions;
+use crate::registry::{Factories, Registry};
+use node::{Kind, Node, join};
+use shape::{Field, Shape, Types, doc_of};
+
+/// What a configuration is read from, besides the defaults.
+#[derive(Clone, Default)]
+pub struct Sources {
+    /// The file given with `--config`.
+    pub file: Option<PathBuf>,
+    /// Variables by name; those that can't be meant are left alone.
+    pub variables: Vec<(String, String)>,
+    /// Settings from the command line.
+    pub flags: Vec<Flag>,
+}
+
+impl Sources {
+    /// Takes the variables of this process.
+    #[must_use]
+    pub fn with_environment(mut self) -> Self {
+        let text = |value: std::ffi::OsString| value.to_string_lossy().into_owned();
+        self.variables
+            .extend(std::env::vars_os().map(|(name, value)| (text(name), text(value))));
+        self
+    }
+}
+
+/// A whole, checked configuration. It may hold secrets, so it doesn't print.
+#[derive(Clone)]
+pub struct Config {
+    /// Where the server listens, and how much it takes on.
+    pub server: ServerSettings,
+    /// Who may call.
+    pub auth: AuthSettings,
+    /// How photos get from their upload to the index.
+    pub ingest: IngestSettings,
+    /// How many hits a search gives.
+    pub search: SearchSettings,
+    /// Which log lines are written, and how.
+    pub log: LogSettings,
+    /// How long calls of the stores may take, and how often they are tried.
+    pub resilience: ResilienceSettings,
+    /// The blob store.
+    pub storage: Chosen,
+    /// The ledger.
+    pub metadata: Chosen,
+    /// The vector index.
+    pub index: Chosen,
+    /// The job queue.
+    pub queue: Chosen,
+    /// The model.
+    pub embedder: Chosen,
+    /// The plugins, in the order of their hooks.
+    pub plugins: Vec<Chosen>,
+    tree: Node,
+    shape: Shape,
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Config")
+    }
+}
+
+/// A part as the configuration chose it: its type and the settings for that type.
+#[derive(Clone)]
+pub struct Chosen {
+    path: String,
+    type_name: String,
+    settings: Value,
+}
+
+impl Chosen {
+    /// Returns the path of the settings' table, such as `storage.disk` or `plugins[1]`.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Returns the word that names the type.
+    #[must_use]
+    pub fn type_name(&self) -> &str {
+        &self.type_name
+    }
+
+    /// Returns the settings, which may hold secrets.
+    #[must_use]
+    pub const fn settings(&self) -> &Value {
+        &self.settings
+    }
+}
+
+impl fmt::Debug for Chosen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Chosen")
+            .field("path", &self.path)
+            .field("type_name", &self.type_name)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Config {
+    /// Reads, checks and merges all layers.
+    ///
+    /// # Errors
+    /// Everything that is wrong, not only the first.
+    pub fn load(registry: &Registry, sources: &Sources) -> Result<Self, Findings> {
+        let shape = root_shape(registry);
+        let (tree, findings) = merged(&shape, sources)?;
+        Reading {
+            tree: &tree,
+            findings,
+        }
+        .config(registry, &shape)
+    }
+
+    /// Returns how the HTTP surface behaves.
+    #[must_use]
+    pub const fn http_options(&self) -> HttpOptions {
+        let server = &self.server;
+        HttpOptions {
+            max_upload_bytes: server.max_upload_bytes,
+            request_timeout: Duration::from_secs(server.request_timeout_secs),
+            wait_timeout: Duration::from_secs(server.wait_timeout_secs),
+            max_concurrent_requests: server.max_concurrent_requests,
+            max_embed_items: server.max_embed_items,
+            default_search_limit: self.search.default_limit,
+            max_search_limit: self.search.max_limit,
+            shutdown_timeout: server.shutdown_timeout(),
+        }
+    }
+
+    /// Prints the merged configuration as TOML, with secrets redacted and the source of every value.
+    #[must_use]
+    pub fn show(&self) -> String {
+        show::show(&self.tree, &self.shape)
+    }
+}
+
+/// Reads, checks and merges the layers; a file that can't be read or is not TOML ends it.
+fn merged(shape: &Shape, sources: &Sources) -> Result<(Node, Vec<Finding>), Findings> {
+    let mut tree = layer::toml(layer::DEFAULT, Origin::Default)?;
+    leave_out_missing_plugins(&mut tree, shape);
+    let mut findings = check::layer(&mut tree, shape);
+    if let Some(path) = &sources.file {
+        let mut file = layer::file(path)?;
+        findings.extend(check::layer(&mut file, shape));
+        tree.merge(file);
+    }
+    let (mut variables, wrong) = layer::variables(&sources.variables, shape);
+    findings.extend(wrong);
+    findings.extend(check::layer(&mut variables, shape));
+    tree.merge(variables);
+    let mut flags = layer::flags(&sources.flags);
+    findings.extend(check::layer(&mut flags, shape));
+    tree.merge(flags);
+    Ok((tree, findings))
+}
+
+/// A build without a plugin can't have it by default.
+fn leave_out_missing_plugins(defaults: &mut Node, shape: &Shape) {
+    let types = shape
+        .fields()
+        .find(|field| field.name == <dyn Plugin>::ROLE)
+        .and_then(|field| {
+            let Shape::List(item) = &field.shape else {
+                return None;
+            };
+            let Shape::Plugin(types) = &**item else {
+                return None;
+            };
+            Some(types)
+        });
+    let Kind::Table(entries) = &mut defaults.kind else {
+        return;
+    };
+    let plugins = entries
+        .iter_mut()
+        .find(|(name, _)| name == <dyn Plugin>::ROLE)
+        .map(|(_, node)| &mut node.kind);
+    if let (Some(types), Some(Kind::List(plugins))) = (types, plugins) {
+        let left_out = |plugin: &Node| {
+            plugin
+                .get("type")
+                .and_then(Node::text)
+                .is_some_and(|name| types.is_left_out(name))
+        };
+        plugins.retain(|plugin| !left_out(plugin));
+    }
+}
+
+/// Returns what a whole configuration may hold.
+fn root_shape(registry: &Registry) -> Shape {
+    fn section<S: Settings>(name: &str) -> Field {
+        let schema = schema_for!(S);
+        field(name, doc_of(schema.as_value()), Shape::of(&schema))
+    }
+    fn field(name: &str, doc: String, shape: Shape) -> Field {
+        Field {
+            name: name.to_owned(),
+            doc,
+            shape,
+            required: true,
+            default: None,
+            example: None,
+        }
+    }
+    fn part<P: Part + ?Sized>(factories: &Factories<P>, doc: &str, shape: impl Fn(Types) -> Shape) -> Field {
+        field(P::ROLE, doc.to_owned(), shape(factories.types()))
+    }
+    let plugins = |types| Shape::List(Box::new(Shape::Plugin(types)));
+    Shape::Table(vec![
+        section::<ServerSettings>("server"),
+        section::<AuthSettings>("auth"),
+        section::<IngestSettings>("ingest"),
+        section::<SearchSettings>("search"),
+        section::<LogSettings>("log"),
+        section::<ResilienceSettings>("resilience"),
+        part::<dyn Storage>(
+            &registry.storage,
+            "Where the bytes of photos are kept.",
+            Shape::Part,
+        ),
+        part::<dyn MetadataStore>(
+            &registry.metadata,
+            "The ledger: the truth about each photo.",
+            Shape::Part,
+        ),
+        part::<dyn VectorIndex>(&registry.index, "Where the vectors are.", Shape::Part),
+        part::<dyn JobQueue>(&registry.queue, "What is still to be done.", Shape::Part),
+        part::<dyn Embedder>(
+            &registry.embedder,
+            "What turns photos and words into vectors.",
+            Shape::Part,
+        ),
+        part::<dyn Plugin>(
+            &registry.plugins,
+            "Steps in the life of a photo, in the order of the list; a list in a later layer replaces the whole list.",
+            plugins,
+        ),
+    ])
+}
+
+/// A merged tree that is being turned into a [`Config`].
+struct Reading<'a> {
+    tree: &'a Node,
+    findings: Vec<Finding>,
+}
+
+impl Reading<'_> {
+    fn config(mut self, registry: &Registry, shape: &Shape) -> Result<Config, Findings> {
+        let mut missing = Vec::new();
+        check::missing(self.tree, shape, "", &mut missing);
+        for finding in missing {
+            self.add(finding);
+        }
+        let server: Option<ServerSettings> = self.section("server");
+        let auth: Option<AuthSettings> = self.section("auth");
+        self.check_exposure(server.as_ref(), auth.as_ref());
+        let ingest = self.section("ingest");
+        let search = self.section("search");
+        let log = self.section("log");
+        let resilience = self.section("resilience");
+        let storage = self.part(&registry.storage);
+        let metadata = self.part(&registry.metadata);
+        let index = self.part(&registry.index);
+        let queue = self.part(&registry.queue);
+        let embedder = self.part(&registry.embedder);
+        let plugins = self.plugins(&registry.plugins);
+        let config = || {
+            Some(Config {
+                server: server?,
+                auth: auth?,
+                ingest: ingest?,
+                search: search?,
+                log: log?,
+                resilience: resilience?,
+                storage: storage?,
+                metadata: metadata?,
+                index: index?,
+                queue: queue?,
+                embedder: embedder?,
+                plugins: plugins?,
+                tree: self.tree.clone(),
+                shape: shape.clone(),
+            })
+        };
+        match config() {
+            Some(config) if self.findings.is_empty() => Ok(config),
+            _ => Err(Findings::new(self.findings)),
+        }
+    }
+
+    /// Adds a finding, unless an earlier one about the same key has probably caused it.
+    fn add(&mut self, finding: Finding) {
+        if !self
+            .findings
+            .iter()
+            .any(|earlier| earlier.overlaps(finding.path()))
+        {
+            self.findings.push(finding);
+        }
+    }
+
+    fn fail(&mut self, table: &str, error: &Error) {
+        let path = join(table, error.field().unwrap_or_default());
+        let origin = self.tree.origin_of(&path);
+        self.add(Finding::new(path, origin, error.to_string()));
+    }
+
+    fn section<S: Settings>(&mut self, name: &str) -> Option<S> {
+        let settings = self.tree.get(name)?.to_json();
+        core_config::parse(&settings)
+            .inspect_err(|error| self.fail(name, error))
+            .ok()
+    }
+
+    fn part<P: Part + ?Sized>(&mut self, factories: &Factories<P>) -> Option<Chosen> {
+        let part = self.tree.get(P::ROLE)?;
+        let type_name = part.get("type")?.text()?;
+        let Some(factory) = factories.get(type_name) else {
+            let message = check::unknown_type(&factories.types(), type_name);
+            let finding = Finding::new(join(P::ROLE, "type"), check::origin_of_type(part), message);
+            // Not through `add`: a wrong key beside it hasn't caused this.
+            self.findings.push(finding);
+            return None;
+        };
+        let path = join(P::ROLE, type_name);
+        let settings = part
+            .get(type_name)
+            .map_or_else(|| Value::Object(serde_json::Map::new()), Node::to_json);
+        if let Err(error) = factory.check(&settings) {
+            self.fail(&path, &error);
+        }
+        Some(Chosen {
+            path,
+            type_name: type_name.to_owned(),
+            settings,
+        })
+    }
+
+    fn plugins(&mut self, factories: &Factories<dyn Plugin>) -> Option<Vec<Chosen>> {
+        let role = <dyn Plugin>::ROLE;
+        let tree = self.tree;
+        let mut chosen = Vec::new();
+        for (index, plugin) in tree.get(role)?.items().iter().enumerate() {
+            let path = format!("{role}[{index}]");
+            // What is wrong with these was found with their layer.
+            let type_name = plugin.get("type")?.text()?;
+            let factory = factories.get(type_name)?;
+            let mut settings = plugin.to_json();
+            if let Some(settings) = settings.as_object_mut() {
+                settings.remove("type");
+            }
+            if let Err(error) = factory.check(&settings) {
+                self.fail(&path, &error);
+            }
+            chosen.push(Chosen {
+                path,
+                type_name: type_name.to_owned(),
+                settings,
+            });
+        }
+        Some(chosen)
+    }
+
+    /// A server without keys gives everything to whoever reaches it, so only this machine may.
+    fn check_exposure(&mut self, server: Option<&ServerSettings>, auth: Option<&AuthSettings>) {
+        let (Some(server), Some(auth)) = (server, auth) else {
+            return;
+        };
+        if auth.keys.is_empty() && !server.listen.is_loopback() {
+            let path = "server.listen";
+            let message = format!(
+                "`{}` is beyond loopback, and no key is configured: add one in [[auth.keys]], or listen on 127.0.0.1",
+                server.listen
+            );
+            self.add(Finding::new(path, self.tree.origin_of(path), message));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The defaults, with the keys that need not be set put in.
+    fn defaults_with_all_keys() -> String {
+        let is_key = |line: &str| {
+            line.split_once('=').is_some_and(|(key, _)| {
+                let key = key.trim_end();
+                !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+            })
+        };
+        let uncomment = |line: &str| match line.strip_prefix('#') {
+            Some(rest) if is_key(rest) => rest.to_owned(),
+            Some(_) | None => line.to_owned(),
+        };
+        layer::DEFAULT
+            .lines()
+            .map(|line| uncomment(line) + "\n")
+            .collect()
+    }
+
+    fn missing_keys(node: Option<&Node>, shape: &Shape, path: &str, missing: &mut Vec<String>) {
+        for field in shape.fields() {
+            let path = join(path, &field.name);
+            match node.and_then(|node| node.get(&field.name)) {
+                Some(node) => missing_keys(Some(node), &field.shape, &path, missing),
+                None => missing.push(path),
+            }
+        }
+        if let Shape::Part(types) = shape {
+            for built in &types.built {
+                let node = node.and_then(|node| node.get(built.name));
+                missing_keys(node, &built.shape, &join(path, built.name), missing);
+            }
+        }
+        if let (Shape::List(item), Some(list)) = (shape, node)
+            && let Shape::Plugin(types) = &**item
+        {
+            for built in &types.built {
+                let of_type = |plugin: &&Node| plugin.get("type").and_then(Node::text) == Some(built.name);
+                let path = format!("{path}[{}]", built.name);
+                missing_keys(list.items().iter().find(of_type), &built.shape, &path, missing);
+            }
+        }
+    }
+
+    #[test]
+    fn default_toml_has_every_key_of_the_types_and_no_other() {
+        let shape = root_shape(&Registry::default());
+        let mut tree = layer::toml(&defaults_with_all_keys(), Origin::Default).unwrap();
+        assert_eq!(check::layer(&mut tree, &shape), []);
+        let mut missing = Vec::new();
+        missing_keys(Some(&tree), &shape, "", &mut missing);
+        assert_eq!(missing, Vec::<String>::new());
+    }
+
+    #[test]
+    fn the_defaults_of_plugins_in_default_toml_are_those_of_their_types() {
+        let shape = root_shape(&Registry::default());
+        let tree = layer::toml(&defaults_with_all_keys(), Origin::Default).unwrap();
+        let plugins = shape.fields().find(|field| field.name == "plugins").unwrap();
+        let Shape::List(item) = &plugins.shape else {
+            panic!("plugins are a list")
+        };
+        let Shape::Plugin(types) = &**item else {
+            panic!("of plugins")
+        };
+        for plugin in tree.get("plugins").unwrap().items() {
+            let Some(built) = types.get(plugin.get("type").and_then(Node::text).unwrap()) else {
+                continue;
+            };
+            for field in built.shape.fields().filter(|field| field.default.is_some()) {
+                let written = plugin.get(&field.name).unwrap().to_json();
+                assert_eq!(Some(written), field.default, "{}.{}", built.name, field.name);
+            }
+        }
+    }
+
+    #[cfg(all(
+        feature = "storage-disk",
+        feature = "metadata-sqlite",
+        feature = "index-embedded",
+        feature = "queue-sqlite",
+        feature = "embedder-onnx",
+        feature = "plugin-exif",
+        feature = "plugin-thumbnail"
+    ))]
+    #[test]
+    fn the_reference_beside_the_defaults_is_current() {
+        let current = reference(&Registry::default());
+        let written = include_str!("../config/README.md");
+        assert!(
+            written == current,
+            "config/README.md is not what `lucida config reference` prints: run `cargo xtask generate`"
+        );
+    }
+}

@@ -1,0 +1,25 @@
+//! The server's own settings, a struct per table of the config file; those of the parts are in their crates.
+
+mod auth;
+mod ingest;
+mod log;
+mod resilience;
+mod search;
+mod server;
+
+use lucida_core::{Error, Result};
+
+pub use auth::{AuthKey, AuthSettings};
+pub use ingest::IngestSettings;
+pub use log::{LogFormat, LogSettings};
+pub use resilience::{CallSettings, ResilienceSettings};
+pub use search::SearchSettings;
+pub use server::{Listen, ServerSettings};
+
+/// Fails for a number below 1.
+fn at_least_one(field: &str, number: u64) -> Result<()> {
+    if number == 0 {
+        return Err(Error::config(field, "must be at least 1"));
+    }
+    Ok(())
+}

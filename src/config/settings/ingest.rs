@@ -1,0 +1,92 @@
+//! `[ingest]`: how photos get from their upload to the index.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use lucida_core::pipeline::IngestOptions;
+use lucida_core::{Backoff, Error, Result, Settings};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::at_least_one;
+
+/// How photos get from their upload to the index.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct IngestSettings {
+    /// How many photos are embedded at once in this process; 0 leaves that to `lucida worker`.
+    #[schemars(example = 4)]
+    pub workers: usize,
+    /// Where an upload lies until it is stored; on the same disk as the photos is best.
+    #[schemars(example = &"data/spool")]
+    pub spool_dir: PathBuf,
+    /// The largest picture that is decoded, in pixels (width times height).
+    #[schemars(example = 100_000_000)]
+    pub max_pixels: u64,
+    /// Whether a photo whose file ends too early is taken as far as it can be decoded.
+    #[schemars(example = false)]
+    pub accept_truncated: bool,
+    /// How long to wait before a failed photo is tried again, in milliseconds; doubles with each try, with jitter.
+    #[schemars(example = 500)]
+    pub retry_min_ms: u64,
+    /// The longest wait between two tries, in seconds.
+    #[schemars(example = 300)]
+    pub retry_max_secs: u64,
+    /// After how many tries a photo becomes `failed`; a model or a store that is merely down doesn't count.
+    #[schemars(example = 5)]
+    pub max_attempts: u32,
+    /// How often the reconciler looks for photos without a job and unfinished deletions, in seconds; it does at
+    /// start, too.
+    #[schemars(example = 60)]
+    pub reconcile_interval_secs: u64,
+    /// How often the reconciler compares all stores with each other, in seconds.
+    #[schemars(example = 86_400)]
+    pub deep_reconcile_interval_secs: u64,
+    /// How old an unknown blob or spool file must be before the reconciler removes it, in seconds.
+    #[schemars(example = 3600)]
+    pub orphan_grace_secs: u64,
+}
+
+impl IngestSettings {
+    /// Returns the options of the pipeline.
+    #[must_use]
+    pub fn options(&self) -> IngestOptions {
+        IngestOptions {
+            max_pixels: self.max_pixels,
+            accept_truncated: self.accept_truncated,
+            spool_dir: self.spool_dir.clone(),
+            workers: self.workers,
+            backoff: Backoff {
+                min: Duration::from_millis(self.retry_min_ms),
+                max: Duration::from_secs(self.retry_max_secs),
+            },
+            max_attempts: self.max_attempts,
+            reconcile_interval: Duration::from_secs(self.reconcile_interval_secs),
+            deep_reconcile_interval: Duration::from_secs(self.deep_reconcile_interval_secs),
+            orphan_grace: Duration::from_secs(self.orphan_grace_secs),
+        }
+    }
+}
+
+impl Settings for IngestSettings {
+    fn validate(&self) -> Result<()> {
+        if self.spool_dir.as_os_str().is_empty() {
+            return Err(Error::config("spool_dir", "must name a folder"));
+        }
+        at_least_one("max_pixels", self.max_pixels)?;
+        at_least_one("retry_min_ms", self.retry_min_ms)?;
+        at_least_one("max_attempts", u64::from(self.max_attempts))?;
+        at_least_one("reconcile_interval_secs", self.reconcile_interval_secs)?;
+        at_least_one("deep_reconcile_interval_secs", self.deep_reconcile_interval_secs)?;
+        if self.retry_max_secs.saturating_mul(1000) < self.retry_min_ms {
+            return Err(Error::config(
+                "retry_max_secs",
+                format!(
+                    "must not be shorter than retry_min_ms, which is {}",
+                    self.retry_min_ms
+                ),
+            ));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,154 @@
+//! The command line: what it prints, where, and with which exit code.
+
+#![cfg(all(
+    feature = "storage-disk",
+    feature = "metadata-sqlite",
+    feature = "index-embedded",
+    feature = "queue-sqlite",
+    feature = "embedder-onnx",
+    feature = "plugin-exif",
+    feature = "plugin-thumbnail"
+))]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// Runs the binary in a folder, with no variable of the tests' own environment that could configure it.
+fn lucida(folder: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lucida"));
+    command.current_dir(folder).args(arguments);
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("LUCIDA_") {
+            command.env_remove(name);
+        }
+    }
+    command.envs(variables.iter().copied()).output().unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+#[test]
+fn a_right_configuration_ends_with_0_and_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = lucida(folder.path(), &["config", "check"], &[]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_wrong_configuration_ends_with_2_for_every_command() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("bad.toml"), "[storage]\ntype = \"s4\"\n").unwrap();
+    for command in [
+        vec!["config", "check"],
+        vec!["config", "show"],
+        vec!["serve"],
+        vec!["worker"],
+        vec!["check"],
+        vec!["import", "."],
+    ] {
+        let arguments = [command.as_slice(), &["--config", "bad.toml"]].concat();
+        let output = lucida(folder.path(), &arguments, &[]);
+        assert_eq!(output.status.code(), Some(2), "{command:?}");
+        assert_eq!(stdout(&output), "", "{command:?}");
+        assert_eq!(
+            stderr(&output),
+            "bad.toml:2: storage.type: storage type `s4` is unknown; this build has: disk, memory\n",
+            "{command:?}"
+        );
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn the_file_can_be_named_by_a_variable() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("my.toml"), "[search]\nmax_limit = 33\n").unwrap();
+    let output = lucida(
+        folder.path(),
+        &["config", "show"],
+        &[("LUCIDA_CONFIG", "my.toml")],
+    );
+    assert!(
+        stdout(&output).contains("max_limit = 33  # my.toml:2\n"),
+        "{}",
+        stdout(&output)
+    );
+}
+
+#[test]
+fn a_flag_of_its_own_wins_over_everything() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = lucida(
+        folder.path(),
+        &["serve", "--listen", "0.0.0.0:0"],
+        &[("LUCIDA_SERVER__LISTEN", "127.0.0.1:0")],
+    );
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        stderr(&output).starts_with("--listen: server.listen: `0.0.0.0:0` is beyond loopback"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn a_setting_without_a_value_ends_with_2_and_says_how_to_write_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = lucida(folder.path(), &["config", "check", "--set", "server.listen"], &[]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        stderr(&output).contains("write it as key=value"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn an_unknown_command_ends_with_2_and_the_version_with_0() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(lucida(folder.path(), &["serv"], &[]).status.code(), Some(2));
+    let version = lucida(folder.path(), &["--version"], &[]);
+    assert_eq!(version.status.code(), Some(0));
+    assert_eq!(
+        stdout(&version),
+        format!("lucida {}\n", env!("CARGO_PKG_VERSION"))
+    );
+}
+
+#[test]
+fn the_reference_is_what_lies_beside_the_defaults() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = lucida(folder.path(), &["config", "reference"], &[]);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(
+        stdout(&output) == include_str!("../config/README.md"),
+        "config/README.md is out of date: run `cargo xtask generate`"
+    );
+}
+
+#[test]
+fn a_worker_that_could_do_nothing_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = lucida(folder.path(), &["worker", "--workers", "0"], &[]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("--workers"), "{}", stderr(&output));
+    let output = lucida(folder.path(), &["worker"], &[("LUCIDA_QUEUE__TYPE", "memory")]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("queue.memory"), "{}", stderr(&output));
+}
+
+#[test]
+fn importing_a_folder_that_is_not_there_names_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = lucida(folder.path(), &["import", "holiday"], &[]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("holiday"), "{}", stderr(&output));
+}
