@@ -1,2 +1,15 @@
-//! The project's own commands.
-fn main() {}
+//! A server of one's own: Lucida with one more plugin and one more blob store, a call each, and all the rest kept.
+
+mod colours;
+mod mirror;
+
+use std::process::ExitCode;
+
+use lucida::Registry;
+
+fn main() -> ExitCode {
+    let registry = Registry::default()
+        .with_plugin(colours::factory())
+        .with_storage(mirror::factory());
+    lucida::run(&registry)
+}
