@@ -283,7 +283,11 @@ impl From<std::io::Error> for Error {
             }
             _ => (ErrorKind::Internal, None),
         };
-        let made = Self::new(kind, error.to_string()).with_source(error);
+        let message = match code {
+            Some(_) => "the disk is full: free space on it".to_owned(),
+            None => error.to_string(),
+        };
+        let made = Self::new(kind, message).with_source(error);
         match code {
             Some(code) => made.with_code(code),
             None => made,

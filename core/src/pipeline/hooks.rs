@@ -85,7 +85,7 @@ impl Photos {
             let kept = match enriched {
                 Ok(enrichment) => {
                     self.keep_enrichment(plugin.name(), enrichment, &mut input.photo)
-                        .await
+                        .await?
                 }
                 Err(error) => Err(error),
             };
@@ -101,10 +101,23 @@ impl Photos {
         Ok(())
     }
 
-    async fn keep_enrichment(&self, plugin: &str, enrichment: Enrichment, photo: &mut Photo) -> Result<()> {
+    /// Keeps what a plugin made. The outer failure is the store's, and the photo's try ends with it whatever the
+    /// plugin said of its own; the inner one is the plugin's.
+    async fn keep_enrichment(
+        &self,
+        plugin: &str,
+        enrichment: Enrichment,
+        photo: &mut Photo,
+    ) -> Result<Result<()>> {
         for (name, blob) in enrichment.blobs {
-            let key = BlobKey::derived(&photo.id, plugin, &name)
-                .context(format!("plugin `{plugin}` names a blob `{name}`"))?;
+            let key = match BlobKey::derived(&photo.id, plugin, &name) {
+                Ok(key) => key,
+                Err(error) => {
+                    return Ok(Err(
+                        error.context(format!("plugin `{plugin}` names a blob `{name}`"))
+                    ));
+                }
+            };
             let size_bytes = self.parts().storage.put(&key, stream_of(blob.bytes)).await?;
             let derived = DerivedBlob {
                 key,
@@ -119,7 +132,7 @@ impl Photos {
         };
         photo.tags.extend(enrichment.tags);
         photo.taken_at = photo.taken_at.or(enrichment.taken_at);
-        Ok(())
+        Ok(Ok(()))
     }
 
     pub(super) async fn change_query_by_plugins(&self, query: SearchQuery) -> Result<SearchQuery> {
