@@ -329,7 +329,7 @@ async fn nobody_finds_anothers_photos() {
         |key: &'static str, body: Value| send(server.post("/v1/search").header("x-api-key", key).json(&body));
     assert_eq!(
         ids(&search("a", json!({"text": "red"})).await.json()),
-        [id.clone()]
+        [id.as_str()]
     );
     assert!(ids(&search("b", json!({"text": "red"})).await.json()).is_empty());
     search("b", json!({"photo_id": id}))
