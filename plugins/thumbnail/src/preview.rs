@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
-use image::ExtendedColorType;
-use image::codecs::jpeg::JpegEncoder;
+use jpeg_encoder::{ColorType, Encoder};
 use lucida_core::{Error, Picture, Result};
 
 /// Makes a JPEG for each size, by size; computes, so not on an async thread.
@@ -79,10 +78,14 @@ fn shrink(
     Ok(smaller)
 }
 
+/// Writes a JPEG; below quality 90 with colours at half the resolution, which nobody sees at that quality.
 fn encode(pixels: &[u8], width: u32, height: u32, quality: u8) -> Result<Bytes> {
+    let side = |pixels: u32| {
+        u16::try_from(pixels).map_err(|_| Error::internal(format!("a JPEG can't be {pixels} pixels long")))
+    };
     let mut file = Vec::new();
-    JpegEncoder::new_with_quality(&mut file, quality)
-        .encode(pixels, width, height, ExtendedColorType::Rgb8)
+    Encoder::new(&mut file, quality)
+        .encode(pixels, side(width)?, side(height)?, ColorType::Rgb)
         .map_err(|error| Error::internal("a preview can't be written as JPEG").with_source(error))?;
     Ok(file.into())
 }
