@@ -330,6 +330,27 @@ async fn a_client_that_waits_for_leave_to_send_is_told_before_it_sends() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_reads_only_after_sending_everything_gets_its_refusal() {
+    const LENGTH: usize = 40_000_000;
+    let server = Server::start().await;
+    let mut socket = TcpStream::connect(&server.address).await.unwrap();
+    let head = format!(
+        "POST /v1/photos HTTP/1.1\r\nhost: {}\r\ncontent-type: multipart/form-data; boundary=b\r\n\
+         content-length: {LENGTH}\r\nconnection: close\r\n\r\n",
+        server.address
+    );
+    socket.write_all(head.as_bytes()).await.unwrap();
+    for _ in 0..LENGTH / 100_000 {
+        socket.write_all(&[7; 100_000]).await.unwrap();
+    }
+    let mut answer = Vec::new();
+    socket.read_to_end(&mut answer).await.unwrap();
+    let answer = String::from_utf8(answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+    assert!(answer.contains("payload_too_large"), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_goes_away_in_the_middle_leaves_nothing() {
     let server = Server::start().await;
     let mut socket = TcpStream::connect(&server.address).await.unwrap();
