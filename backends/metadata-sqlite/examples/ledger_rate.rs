@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
 use lucida_core::{
-    BlobKey, ContentHash, MetadataStore, Photo, PhotoFilter, PhotoId, PhotoQuery, PhotoState, Result, UserId,
+    BlobKey, ContentHash, Error, MetadataStore, Photo, PhotoFilter, PhotoId, PhotoQuery, PhotoState, Result,
+    UserId,
 };
 use lucida_metadata_sqlite::{SqliteConfig, SqliteMetadata};
 use serde_json::json;
@@ -32,7 +33,7 @@ async fn main() -> Result<()> {
             async move {
                 let photo = photo(at)?;
                 store.insert(&photo).await?;
-                Ok(photo.id)
+                Ok::<_, Error>(photo.id)
             }
         })
         .buffer_unordered(clients)
@@ -49,7 +50,7 @@ async fn main() -> Result<()> {
                     photo.state = PhotoState::Ready;
                     store.update(&photo).await?;
                 }
-                Ok(())
+                Ok::<_, Error>(())
             }
         })
         .buffer_unordered(clients)
@@ -126,7 +127,7 @@ fn photo(at: usize) -> Result<Photo> {
         taken_at: Some(Timestamp::UNIX_EPOCH + SignedDuration::from_hours(at as i64)),
         tags: tags
             .into_iter()
-            .filter(|(_, share)| at % share == 0)
+            .filter(|(_, share)| at.is_multiple_of(*share))
             .map(|(tag, _)| tag.to_owned())
             .collect(),
         attributes: [(

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use futures::{StreamExt, TryStreamExt, stream};
-use lucida_core::{Job, JobQueue, PhotoId, Result};
+use lucida_core::{Error, Job, JobQueue, PhotoId, Result};
 use lucida_queue_sqlite::{SqliteQueue, SqliteQueueConfig};
 
 const NOW: Duration = Duration::ZERO;
@@ -45,7 +45,7 @@ async fn main() -> Result<()> {
             if let Some(delivery) = queue.receive(NOW).await? {
                 queue.ack(&delivery).await?;
             }
-            Ok(())
+            Ok::<_, Error>(())
         })
         .buffer_unordered(clients)
         .try_collect::<Vec<()>>()
@@ -63,7 +63,7 @@ async fn main() -> Result<()> {
             tokio::time::sleep(Duration::from_millis(2)).await;
             let start = Instant::now();
             publish(&queue).await?;
-            Ok(start)
+            Ok::<_, Error>(start)
         };
         let (delivery, start) = tokio::try_join!(waiting, published)?;
         times.push(start.elapsed());

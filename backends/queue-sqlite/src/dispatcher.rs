@@ -69,7 +69,7 @@ impl Dispatcher {
             syncs: true,
         };
         dispatcher
-            .transact(true, |connection, owner| release_the_dead(connection, owner))
+            .transact(true, release_the_dead)
             .map_err(|error| failed("taking up the queue", &error))?;
         Ok(dispatcher)
     }

@@ -5,7 +5,6 @@ use rusqlite::ErrorCode;
 
 /// Makes Lucida's error of one of SQLite's, which several callers may have to be told of.
 pub(crate) fn failed(doing: &str, error: &rusqlite::Error) -> Error {
-    #[expect(clippy::wildcard_enum_match_arm, reason = "SQLite's codes are open-ended")]
     let made = match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => {
             Error::unavailable("the disk is full: free space, or move queue.sqlite.path to a larger disk")

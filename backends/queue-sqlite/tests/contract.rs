@@ -1,5 +1,7 @@
 //! The queue contract, on SQLite.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::path::Path;
 use std::sync::Arc;
 

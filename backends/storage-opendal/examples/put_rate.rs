@@ -10,7 +10,6 @@ use lucida_core::{BlobKey, PhotoId, Result, Storage};
 use lucida_storage_opendal::{DiskConfig, DiskStorage};
 
 #[tokio::main]
-#[expect(clippy::print_stdout, reason = "a command that prints figures")]
 async fn main() -> Result<()> {
     let number = |at: usize, default: usize| {
         env::args()

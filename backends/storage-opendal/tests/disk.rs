@@ -1,5 +1,7 @@
 //! What the disk storage promises beyond the contract: no litter, clear errors, and folders that come and go.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::fs::{self, File};
 use std::path::Path;
 use std::time::{Duration, SystemTime};

@@ -21,24 +21,25 @@ pub(super) fn absent(key: &BlobKey) -> Error {
 
 /// Makes the error of something that went wrong with the disk; never `NotFound`.
 pub(super) fn failed(doing: impl Display, error: io::Error) -> Error {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "std's kinds are open-ended")]
     let made = match error.kind() {
-        full if matches!(full, Io::StorageFull | Io::QuotaExceeded) => {
+        Io::StorageFull | Io::QuotaExceeded => {
             Error::unavailable("the disk is full: free space, or move storage.disk.root to a larger disk")
                 .with_code("storage_full")
         }
-        denied if matches!(denied, Io::PermissionDenied | Io::ReadOnlyFilesystem) => Error::new(
+        Io::PermissionDenied | Io::ReadOnlyFilesystem => Error::new(
             ErrorKind::PermissionDenied,
             "the folder of storage.disk.root may not be used by this process: change its owner or its mode",
         ),
-        other if other == Io::CrossesDevices => Error::new(
+        Io::CrossesDevices => Error::new(
             ErrorKind::ConfigInvalid,
             "storage.disk.root holds a mount or a link to another file system: it must be one file system",
         )
         .with_field("root"),
-        other if matches!(other, Io::NotADirectory | Io::IsADirectory) => Error::invalid(
+        Io::NotADirectory | Io::IsADirectory => Error::invalid(
             "a blob's name is another one's folder: keys such as `a` and `a/b` exclude each other on disk",
         ),
-        other if matches!(other, Io::InvalidFilename | Io::FileTooLarge) => {
+        Io::InvalidFilename | Io::FileTooLarge => {
             Error::invalid("the name or the size is more than the file system can hold")
         }
         _ => Error::unavailable("the disk failed"),
@@ -49,14 +50,15 @@ pub(super) fn failed(doing: impl Display, error: io::Error) -> Error {
 /// Makes the error of a root that can't be used, which names the setting.
 pub(super) fn bad_root(root: &Path, error: io::Error) -> Error {
     let root = root.display();
+    #[expect(clippy::wildcard_enum_match_arm, reason = "std's kinds are open-ended")]
     let made = match error.kind() {
-        denied if matches!(denied, Io::PermissionDenied | Io::ReadOnlyFilesystem) => Error::new(
+        Io::PermissionDenied | Io::ReadOnlyFilesystem => Error::new(
             ErrorKind::PermissionDenied,
             format!(
                 "folder `{root}` can't be written to: change its owner or mode, or set storage.disk.root to another"
             ),
         ),
-        other if matches!(other, Io::NotADirectory | Io::AlreadyExists) => Error::new(
+        Io::NotADirectory | Io::AlreadyExists => Error::new(
             ErrorKind::ConfigInvalid,
             format!("`{root}` is a file or lies below one: set storage.disk.root to a folder"),
         ),
