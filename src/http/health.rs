@@ -19,6 +19,9 @@ use super::state::HttpState;
 /// How long all parts together may take to answer a probe; each has a shorter limit of its own.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long ledger and queue may take to be counted for the metrics.
+const GAUGES_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// That the server is alive.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Health {
@@ -122,6 +125,8 @@ pub(super) async fn metrics(State(state): State<HttpState>, headers: HeaderMap) 
     if !state.keys().is_empty() {
         state.keys().authorize(&headers, Some(Scope::Read))?;
     }
+    // A part that does not answer leaves its gauges as they were, and the rest is shown all the same.
+    let _ = tokio::time::timeout(GAUGES_TIMEOUT, state.photos().report_gauges()).await;
     let text = state.metrics().render();
     Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
 }
