@@ -1,0 +1,273 @@
+//! A client of the server with a connection of its own.
+
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use axum::body::{self, Body};
+use axum::http::header::{CONTENT_TYPE, HOST};
+use axum::http::{Method, Request, Response, StatusCode};
+use bytes::Bytes;
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper_util::rt::TokioIo;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio::sync::Mutex;
+
+const BOUNDARY: &str = "lucida-bench-0123456789abcdef";
+
+/// Longer than anything that is measured here takes.
+const TIMEOUT: Duration = Duration::from_secs(120);
+const MAX_ANSWER_BYTES: usize = 16 << 20;
+
+/// A photo in the form that uploads have, made once and sent often.
+#[derive(Debug, Clone)]
+pub(crate) struct Form(Bytes);
+
+impl Form {
+    /// Puts a JPEG into a form, as its part `file`.
+    pub(crate) fn of(jpeg: &[u8]) -> Self {
+        let head = format!(
+            "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"photo.jpg\"\r\n\
+             Content-Type: image/jpeg\r\n\r\n"
+        );
+        let tail = format!("\r\n--{BOUNDARY}--\r\n");
+        Self([head.as_bytes(), jpeg, tail.as_bytes()].concat().into())
+    }
+}
+
+/// One user of the server: a connection that is opened when it is first needed, and kept.
+#[derive(Debug, Clone)]
+pub(crate) struct Client {
+    server: SocketAddr,
+    connection: Arc<Mutex<Option<SendRequest<Body>>>>,
+}
+
+/// A request, to be given its connection.
+struct Call {
+    method: Method,
+    path: &'static str,
+    kind: String,
+    body: Bytes,
+}
+
+impl Call {
+    fn get(path: &'static str) -> Self {
+        Self {
+            method: Method::GET,
+            path,
+            kind: String::new(),
+            body: Bytes::new(),
+        }
+    }
+
+    fn json(path: &'static str, body: &Value) -> Self {
+        let body = body.to_string().into();
+        Self {
+            method: Method::POST,
+            path,
+            kind: "application/json".to_owned(),
+            body,
+        }
+    }
+
+    fn form(path: &'static str, Form(body): Form) -> Self {
+        let kind = format!("multipart/form-data; boundary={BOUNDARY}");
+        Self {
+            method: Method::POST,
+            path,
+            kind,
+            body,
+        }
+    }
+}
+
+/// How many photos are how far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub(crate) struct PhotoCounts {
+    pub(crate) pending: usize,
+    pub(crate) ready: usize,
+    pub(crate) failed: usize,
+}
+
+impl Client {
+    /// Makes a client.
+    pub(crate) fn new(server: SocketAddr) -> Self {
+        Self {
+            server,
+            connection: Arc::default(),
+        }
+    }
+
+    /// Makes several clients.
+    pub(crate) fn several(server: SocketAddr, count: usize) -> Vec<Self> {
+        (0..count).map(|_| Self::new(server)).collect()
+    }
+
+    /// Asks whether the server is ready; that it can't be reached is no, too.
+    pub(crate) async fn is_ready(&self) -> bool {
+        self.send(Call::get("/readyz")).await.is_ok()
+    }
+
+    /// Embeds a photo. The vector is not read: that is not the server's work.
+    pub(crate) async fn embed_image(&self, form: Form) -> Result<()> {
+        let answer = self.send(Call::form("/embed/image", form)).await?;
+        ensure!(
+            answer.starts_with(b"{\"embedding\":["),
+            "/embed/image gave no embedding"
+        );
+        Ok(())
+    }
+
+    /// Embeds one text.
+    pub(crate) async fn embed_text(&self, text: &str) -> Result<Vec<f32>> {
+        #[derive(Deserialize)]
+        struct Answer {
+            embedding: Vec<f32>,
+        }
+        Ok(self
+            .call::<Answer>(Call::json("/embed/text", &json!({ "text": text })))
+            .await?
+            .embedding)
+    }
+
+    /// Uploads a photo, and waits until it is ready if asked to; returns its id.
+    pub(crate) async fn upload(&self, form: Form, wait: bool) -> Result<String> {
+        #[derive(Deserialize)]
+        struct Answer {
+            id: String,
+            state: String,
+        }
+        let path = if wait {
+            "/v1/photos?wait=true"
+        } else {
+            "/v1/photos"
+        };
+        let answer: Answer = self.call(Call::form(path, form)).await?;
+        if wait && answer.state != "ready" {
+            bail!("photo {} is {} and not ready", answer.id, answer.state);
+        }
+        Ok(answer.id)
+    }
+
+    /// Searches by words; returns the ids of the hits.
+    pub(crate) async fn search(&self, text: &str, limit: usize) -> Result<HashSet<String>> {
+        #[derive(Deserialize)]
+        struct Photo {
+            id: String,
+        }
+        #[derive(Deserialize)]
+        struct Hit {
+            photo: Photo,
+        }
+        #[derive(Deserialize)]
+        struct Answer {
+            hits: Vec<Hit>,
+        }
+        let answer: Answer = self
+            .call(Call::json("/v1/search", &json!({ "text": text, "limit": limit })))
+            .await?;
+        Ok(answer.hits.into_iter().map(|hit| hit.photo.id).collect())
+    }
+
+    /// Counts the photos.
+    pub(crate) async fn counts(&self) -> Result<PhotoCounts> {
+        #[derive(Deserialize)]
+        struct Answer {
+            photos: PhotoCounts,
+        }
+        Ok(self.call::<Answer>(Call::get("/v1/stats")).await?.photos)
+    }
+
+    /// Returns the metrics as text.
+    pub(crate) async fn metrics(&self) -> Result<String> {
+        let answer = self.send(Call::get("/metrics")).await?;
+        Ok(String::from_utf8_lossy(&answer).into_owned())
+    }
+
+    async fn call<A: DeserializeOwned>(&self, call: Call) -> Result<A> {
+        let answer = self.send(call).await?;
+        serde_json::from_slice(&answer).with_context(|| {
+            format!(
+                "an answer is not as expected: {}",
+                String::from_utf8_lossy(&answer)
+            )
+        })
+    }
+
+    async fn send(&self, call: Call) -> Result<Bytes> {
+        let path = call.path;
+        let exchange = async {
+            let answer = self.exchange(call).await?;
+            let status = answer.status();
+            let body = body::to_bytes(Body::new(answer.into_body()), MAX_ANSWER_BYTES).await;
+            Ok::<_, anyhow::Error>((
+                status,
+                body.with_context(|| format!("the answer of {path} broke off"))?,
+            ))
+        };
+        let (status, body) = tokio::time::timeout(TIMEOUT, exchange)
+            .await
+            .with_context(|| format!("{path} gave no answer within {} s", TIMEOUT.as_secs()))??;
+        let is_good = matches!(
+            status,
+            StatusCode::OK | StatusCode::CREATED | StatusCode::ACCEPTED
+        );
+        ensure!(
+            is_good,
+            "{path} answered {status}: {}",
+            String::from_utf8_lossy(&body)
+        );
+        Ok(body)
+    }
+
+    async fn exchange(&self, call: Call) -> Result<Response<Incoming>> {
+        let mut request = Request::builder()
+            .method(call.method)
+            .uri(call.path)
+            .header(HOST, "127.0.0.1");
+        if !call.kind.is_empty() {
+            request = request.header(CONTENT_TYPE, call.kind);
+        }
+        let request = request
+            .body(Body::from(call.body))
+            .context("a request can't be made")?;
+        let mut connection = self.connection.lock().await;
+        let open = connection.take().filter(|sender| !sender.is_closed());
+        let sender = connection.insert(match open {
+            Some(sender) => sender,
+            None => self.connect().await.context("the server can't be reached")?,
+        });
+        sender.ready().await.context("the server closed the connection")?;
+        sender
+            .send_request(request)
+            .await
+            .context("the server closed the connection")
+    }
+
+    async fn connect(&self) -> Result<SendRequest<Body>> {
+        let stream = TcpStream::connect(self.server).await?;
+        stream.set_nodelay(true)?;
+        let (sender, connection) = handshake(TokioIo::new(stream)).await?;
+        // It ends when the sender is dropped or the server closes it; the request under way learns of any error.
+        tokio::spawn(connection);
+        Ok(sender)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_form_holds_the_file_between_its_boundaries() {
+        let Form(body) = Form::of(b"\xff\xd8 jpeg");
+        assert!(body.starts_with(format!("--{BOUNDARY}\r\n").as_bytes()));
+        assert!(body.ends_with(format!(" jpeg\r\n--{BOUNDARY}--\r\n").as_bytes()));
+    }
+}

@@ -1,0 +1,217 @@
+//! A large library without large uploads: records and vectors written straight into the stores of a stopped server.
+//!
+//! The server makes the folder and takes in one real photo. Its record is then copied under new ids, with the same
+//! blobs, so that the stores stay consistent and the reconciler finds nothing to mend. Vectors lie around those of
+//! common things, as photos do: a direction of their own with some of a shared one.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use anyhow::{Context as _, Result, anyhow};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use jiff::Timestamp;
+use lucida::Registry;
+use lucida::config::{Config, Flag, Sources};
+use lucida_core::{ContentHash, Photo, PhotoId, PhotoQuery, Point};
+use rand::rngs::SmallRng;
+use rand::{Rng as _, SeedableRng as _};
+use tempfile::TempDir;
+
+use crate::client::Form;
+use crate::photos::Photos;
+use crate::server::Program;
+use crate::texts;
+
+/// How many points are written at once.
+const CHUNK: usize = 1000;
+/// How many records are written at once, which the ledger puts into one transaction.
+const INSERTS: usize = 256;
+/// The length of what is a photo's own, where that of what it shares is 1: the cosine of the two is then 0.78.
+const SPREAD: f32 = 0.8;
+
+/// A folder with a library that grows.
+pub(crate) struct Library {
+    folder: TempDir,
+    template: Photo,
+    /// Unit vectors, each of which some photos lie around.
+    centres: Vec<Vec<f32>>,
+    ids: Vec<PhotoId>,
+    /// `(ids, dimensions)` f32, to compare searches with.
+    vectors: Vec<f32>,
+    random: SmallRng,
+}
+
+/// Opens the stores of a stopped server, with the defaults that it runs with.
+async fn open(folder: &Path) -> Result<lucida_core::Photos> {
+    let registry = Registry::default();
+    let below = |path: &str, relative: &str| {
+        let value = folder.join(relative).to_string_lossy().into_owned();
+        Flag::new(path, value, path)
+    };
+    let flags = vec![
+        below("storage.disk.root", "data/photos"),
+        below("metadata.sqlite.path", "data/metadata.db"),
+        below("index.embedded.path", "data/index"),
+        below("queue.sqlite.path", "data/queue.db"),
+        below("ingest.spool_dir", "data/spool"),
+        Flag::new("embedder.onnx.preload", "false", "embedder.onnx.preload"),
+    ];
+    let sources = Sources {
+        flags,
+        ..Sources::default()
+    };
+    let config = Config::load(&registry, &sources).map_err(|findings| anyhow!("{findings}"))?;
+    Ok(lucida::app::open(&registry, &config).await?)
+}
+
+impl Library {
+    /// Makes a folder with one photo.
+    pub(crate) async fn create(program: &Program, photos: &Photos) -> Result<Self> {
+        let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
+        let server = program.start(folder.path()).await?;
+        server.client().upload(Form::of(photos.get(0)), true).await?;
+        let mut centres = Vec::new();
+        for thing in texts::things() {
+            centres.push(
+                server
+                    .client()
+                    .embed_text(&format!("a photo of a {thing}"))
+                    .await?,
+            );
+        }
+        server.stop().await?;
+
+        let service = open(folder.path()).await?;
+        let stores = service.parts();
+        let query = PhotoQuery {
+            limit: 1,
+            ..PhotoQuery::default()
+        };
+        let photos = stores.metadata.list(&query).await?;
+        let template = photos
+            .into_iter()
+            .next()
+            .context("the uploaded photo is not in the ledger")?;
+        let vector = stores.index.vector(service.collection(), &template.id).await?;
+        let vectors = vector.context("the uploaded photo is not in the index")?;
+        let random = SmallRng::seed_from_u64(SEED);
+        Ok(Self {
+            folder,
+            ids: vec![template.id],
+            template,
+            centres,
+            vectors,
+            random,
+        })
+    }
+
+    /// Returns the folder to start a server in.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Adds photos until there are `size`.
+    pub(crate) async fn grow_to(&mut self, size: usize) -> Result<()> {
+        if self.ids.len() >= size {
+            return Ok(());
+        }
+        let service = open(self.folder.path()).await?;
+        let stores = service.parts();
+        while self.ids.len() < size {
+            let points: Vec<_> = (self.ids.len()..size).take(CHUNK).map(|_| self.point()).collect();
+            let photos = points.iter().map(|point| self.photo(point.photo_id));
+            let metadata = &stores.metadata;
+            stream::iter(photos)
+                .map(|photo| async move { metadata.insert(&photo).await })
+                .buffer_unordered(INSERTS)
+                .try_for_each(|_| async { Ok(()) })
+                .await?;
+            stores.index.upsert(service.collection(), &points).await?;
+            for point in points {
+                self.ids.push(point.photo_id);
+                self.vectors.extend(point.vector);
+            }
+        }
+        Ok(())
+    }
+
+    fn photo(&self, id: PhotoId) -> Photo {
+        let now = Timestamp::now();
+        // The ledger wants every content once.
+        let hash = ContentHash::of(id.as_uuid().as_bytes());
+        Photo {
+            id,
+            hash,
+            created_at: now,
+            updated_at: now,
+            version: 1,
+            ..self.template.clone()
+        }
+    }
+
+    fn point(&mut self) -> Point {
+        let centre = &self.centres[self.random.random_range(0..self.centres.len())];
+        #[expect(clippy::cast_precision_loss, reason = "a few hundred dimensions")]
+        let spread = SPREAD / (centre.len() as f32).sqrt();
+        let vector: Vec<f32> = centre
+            .iter()
+            .map(|shared| shared + spread * normal(&mut self.random))
+            .collect();
+        let length = dot(&vector, &vector).sqrt();
+        Point {
+            photo_id: PhotoId::generate(),
+            vector: vector.iter().map(|component| component / length).collect(),
+            user_id: self.template.user_id.clone(),
+            taken_at: self.template.taken_at,
+            tags: self.template.tags.clone(),
+        }
+    }
+
+    /// Finds the nearest photos by comparing all.
+    pub(crate) fn nearest(&self, query: &[f32], limit: usize) -> HashSet<String> {
+        let scores = self
+            .vectors
+            .chunks_exact(query.len())
+            .map(|vector| dot(vector, query));
+        let mut ranked: Vec<_> = scores.zip(&self.ids).collect();
+        ranked.sort_unstable_by(|(left, _), (right, _)| right.total_cmp(left));
+        ranked
+            .into_iter()
+            .take(limit)
+            .map(|(_, id)| id.to_string())
+            .collect()
+    }
+}
+
+/// Makes every run's library the same but for its ids.
+const SEED: u64 = 20_241_206;
+
+/// A number from the standard normal distribution (Box and Muller 1958).
+fn normal(random: &mut SmallRng) -> f32 {
+    let radius = (-2.0 * (1.0 - random.random::<f32>()).ln()).sqrt();
+    radius * (std::f32::consts::TAU * random.random::<f32>()).cos()
+}
+
+fn dot(left: &[f32], right: &[f32]) -> f32 {
+    left.iter().zip(right).map(|(left, right)| left * right).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn normal_numbers_have_mean_0_and_variance_1() {
+        const COUNT: usize = 100_000;
+        // Six standard errors of the mean, and of the variance, which has twice that variance.
+        const TOLERANCE: f32 = 0.03;
+        let mut random = SmallRng::seed_from_u64(1);
+        let numbers: Vec<_> = (0..COUNT).map(|_| normal(&mut random)).collect();
+        let mean = numbers.iter().sum::<f32>() / COUNT as f32;
+        let variance = dot(&numbers, &numbers) / COUNT as f32;
+        assert!(
+            mean.abs() < TOLERANCE && (variance - 1.0).abs() < TOLERANCE,
+            "{mean} {variance}"
+        );
+    }
+}

@@ -1,0 +1,220 @@
+//! The figures in the README, with what they are held against measured in the same run.
+//!
+//! `cargo xtask bench` builds the server in release mode and runs this program, which starts the server on a free
+//! port of loopback, in temporary folders and with its default configuration. Tables of Markdown go to stdout and
+//! progress to stderr. Nothing else should run meanwhile.
+
+#![expect(
+    clippy::print_stdout,
+    reason = "a command line tool writes its results to stdout"
+)]
+
+mod client;
+mod embed;
+mod explain;
+mod ingest;
+mod library;
+mod load;
+mod memory;
+mod photos;
+mod process;
+mod reference;
+mod report;
+mod search;
+mod server;
+mod start;
+mod statistics;
+mod texts;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use clap::{Parser, ValueEnum};
+
+use crate::library::Library;
+use crate::photos::Photos;
+use crate::report::Section;
+use crate::server::Program;
+
+/// Tells on stderr how far it is.
+macro_rules! progress {
+    ($($argument:tt)*) => { eprintln!($($argument)*) };
+}
+use progress;
+
+#[derive(Parser)]
+#[command(
+    name = "cargo xtask bench",
+    about = "Measures the server against its own reference"
+)]
+struct Cli {
+    /// Short runs over small libraries, to see whether everything works
+    #[arg(long)]
+    quick: bool,
+    /// Only these, such as --only embed,search
+    #[arg(long, value_enum, value_delimiter = ',')]
+    only: Vec<Part>,
+    /// The server's program; the one beside this program unless given
+    #[arg(long, value_name = "FILE")]
+    server: Option<PathBuf>,
+    /// The folder of photos that scikit-image and scikit-learn carry
+    #[arg(long, value_name = "FOLDER", env = "LUCIDA_TEST_PHOTOS")]
+    photos: Option<PathBuf>,
+}
+
+/// What can be measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// Photos embedded per second, against ONNX Runtime in process
+    Embed,
+    /// Photos taken in per second
+    Ingest,
+    /// Latency of searches by the size of the library
+    Search,
+    /// Time from start to ready
+    Start,
+    /// Resident memory
+    Memory,
+}
+
+/// How long and how often to measure.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Effort {
+    quick: bool,
+}
+
+impl Effort {
+    const fn pick<T: Copy>(self, quick: T, full: T) -> T {
+        if self.quick { quick } else { full }
+    }
+
+    /// How often a measurement is repeated, the reference in turn with the server.
+    pub(crate) const fn rounds(self) -> usize {
+        self.pick(1, 5)
+    }
+
+    /// How long a closed loop runs.
+    pub(crate) const fn window(self) -> Duration {
+        Duration::from_secs(self.pick(3, 8))
+    }
+
+    /// How long each setup of the reference is tried.
+    pub(crate) const fn trial(self) -> Duration {
+        Duration::from_secs(self.pick(2, 5))
+    }
+
+    /// How long the server is loaded before it counts.
+    pub(crate) const fn warm_up(self) -> Duration {
+        Duration::from_secs(2)
+    }
+
+    /// How many photos a burst of uploads has.
+    pub(crate) const fn uploads(self) -> usize {
+        self.pick(40, 200)
+    }
+
+    /// How many searches are timed.
+    pub(crate) const fn searches(self) -> usize {
+        self.pick(200, 1000)
+    }
+
+    /// How many photos the libraries have that searches are timed in.
+    pub(crate) fn sizes(self) -> impl Iterator<Item = usize> {
+        [1_000, 10_000, 100_000]
+            .into_iter()
+            .filter(move |size| *size <= self.largest())
+    }
+
+    /// How many photos the largest library has.
+    pub(crate) const fn largest(self) -> usize {
+        self.pick(10_000, 100_000)
+    }
+
+    /// How often the server is started for one figure.
+    pub(crate) const fn starts(self) -> usize {
+        self.pick(3, 5)
+    }
+}
+
+/// How many different pictures there are.
+const PICTURES: usize = 64;
+
+fn main() -> Result<()> {
+    let cli = Cli::parse();
+    // The clients share the cores with the server: one thread of theirs takes the least of it.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.context("cannot start the runtime")?.block_on(run(cli))
+}
+
+async fn run(cli: Cli) -> Result<()> {
+    let effort = Effort { quick: cli.quick };
+    let program = Program::locate(cli.server)?;
+    let folder = cli
+        .photos
+        .unwrap_or_else(|| lucida_core::BuildContext::from_env().cache_dir.join("photos"));
+    progress!("making {PICTURES} photos of one megapixel");
+    let photos = Photos::make(&folder, PICTURES)?;
+    let flag = if cli.quick { " --quick" } else { "" };
+    println!("Measured by `cargo xtask bench{flag}` on {}.", process::machine());
+    let mut bench = Bench {
+        program,
+        photos,
+        effort,
+        library: None,
+    };
+    for part in Part::value_variants() {
+        if cli.only.is_empty() || cli.only.contains(part) {
+            progress!("{}", format!("{part:?}").to_lowercase());
+            let section = bench.measure(*part).await;
+            println!(
+                "\n{}",
+                section.with_context(|| format!("measuring {part:?} failed"))?
+            );
+        }
+    }
+    Ok(())
+}
+
+/// What the measurements share.
+struct Bench {
+    program: Program,
+    photos: Photos,
+    effort: Effort,
+    /// Made when it is first needed.
+    library: Option<Library>,
+}
+
+impl Bench {
+    async fn measure(&mut self, part: Part) -> Result<Section> {
+        let effort = self.effort;
+        match part {
+            Part::Embed => embed::measure(&self.program, &self.photos, effort).await,
+            Part::Ingest => ingest::measure(&self.program, &self.photos, effort).await,
+            Part::Search => {
+                let library = library(&mut self.library, &self.program, &self.photos).await?;
+                search::measure(&self.program, library, effort).await
+            }
+            Part::Start => {
+                let library = library(&mut self.library, &self.program, &self.photos).await?;
+                start::measure(&self.program, library, effort).await
+            }
+            Part::Memory => {
+                let library = library(&mut self.library, &self.program, &self.photos).await?;
+                memory::measure(&self.program, &self.photos, library, effort).await
+            }
+        }
+    }
+}
+
+async fn library<'a>(
+    slot: &'a mut Option<Library>,
+    program: &Program,
+    photos: &Photos,
+) -> Result<&'a mut Library> {
+    let library = match slot.take() {
+        Some(library) => library,
+        None => Library::create(program, photos).await?,
+    };
+    Ok(slot.insert(library))
+}
