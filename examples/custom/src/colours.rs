@@ -12,10 +12,10 @@ use serde_json::json;
 /// Tags a photo with the colours that most of it has.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub struct ColoursConfig {
+pub(crate) struct ColoursConfig {
     /// How much of the picture a colour must cover to become a tag, in per cent, 1 to 100.
     #[schemars(example = 20)]
-    pub least_percent: u32,
+    pub(crate) least_percent: u32,
 }
 
 impl Default for ColoursConfig {
@@ -34,7 +34,7 @@ impl Settings for ColoursConfig {
 }
 
 /// Makes the factory of `type = "colours"`.
-pub fn factory() -> impl Factory<dyn Plugin> {
+pub(crate) fn factory() -> impl Factory<dyn Plugin> {
     factory_fn("colours", |config: ColoursConfig, _| async move {
         Ok(Colours { config })
     })

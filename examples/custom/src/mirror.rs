@@ -20,13 +20,13 @@ use serde::Deserialize;
 /// Photos in two folders, meant to be on two disks.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct MirrorConfig {
+pub(crate) struct MirrorConfig {
     /// The folder that is read from.
     #[schemars(example = &"/mnt/first/photos")]
-    pub first: PathBuf,
+    pub(crate) first: PathBuf,
     /// The folder that has a copy of everything.
     #[schemars(example = &"/mnt/second/photos")]
-    pub second: PathBuf,
+    pub(crate) second: PathBuf,
 }
 
 impl Settings for MirrorConfig {
@@ -47,7 +47,7 @@ impl Settings for MirrorConfig {
 }
 
 /// Makes the factory of `type = "mirror"`.
-pub fn factory() -> impl Factory<dyn Storage> {
+pub(crate) fn factory() -> impl Factory<dyn Storage> {
     factory_fn("mirror", |config: MirrorConfig, _| async move {
         Mirror::open(config).await
     })
