@@ -33,6 +33,7 @@ pub mod index;
 pub mod index_search;
 pub mod metadata;
 pub mod metadata_list;
+pub mod metadata_records;
 mod model_controls;
 mod patience;
 pub mod plugin;

@@ -1,5 +1,10 @@
 //! What `Batched` makes of a model: lanes, bounds, cancelled callers, and failures that stay where they happen.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "what should have worked fails its test by panicking"
+)]
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -97,6 +97,7 @@ fn every_sentence_of_a_suite_is_run() {
         include_str!("../src/testkit/storage.rs"),
         include_str!("../src/testkit/metadata.rs"),
         include_str!("../src/testkit/metadata_list.rs"),
+        include_str!("../src/testkit/metadata_records.rs"),
         include_str!("../src/testkit/index.rs"),
         include_str!("../src/testkit/index_search.rs"),
         include_str!("../src/testkit/queue.rs"),
