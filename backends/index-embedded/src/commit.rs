@@ -103,6 +103,7 @@ impl GroupCommit {
 mod tests {
     use super::*;
 
+    #[cfg(unix)]
     #[test]
     fn a_failed_sync_fails_every_write_until_the_journal_is_restarted() {
         // A sync of the read end of a pipe is refused by the system.

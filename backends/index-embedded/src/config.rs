@@ -24,7 +24,7 @@ pub struct EmbeddedConfig {
     /// Candidates looked at per vector while the graph is built, 4 to 4096; more finds more and builds slower.
     /// Example: `100`
     pub hnsw_ef_construct: usize,
-    /// Candidates looked at per search of the graph, 1 to 10000; more finds more and searches slower. Example: `128`
+    /// Candidates looked at per search of the graph, 1 to 10000; more finds more and searches slower. Example: `256`
     pub search_ef: usize,
     /// How much of vectors is searched one by one, exactly, before a graph is built over them; at least 1048576.
     /// Example: `33_554_432`

@@ -1,5 +1,7 @@
 //! The contract of a vector index, and what it keeps when it is opened again.
 
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -14,7 +16,7 @@ fn config(folder: &Path) -> EmbeddedConfig {
         vectors_on_disk: false,
         hnsw_m: 16,
         hnsw_ef_construct: 100,
-        search_ef: 128,
+        search_ef: 256,
         indexing_threshold_bytes: 32 << 20,
         indexing_threads: 1,
     }
