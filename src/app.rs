@@ -46,7 +46,7 @@ async fn plugins(
         let plugin = factories.build(chosen, context).await?.part;
         let name = plugin.name();
         if plugins.iter().any(|earlier| earlier.name() == name) {
-            let message = format!("{}: there is a plugin named `{name}` already", chosen.path());
+            let message = format!("there is a plugin named `{name}` already");
             return Err(Error::config(chosen.path(), message));
         }
         plugins.push(plugin);

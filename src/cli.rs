@@ -113,12 +113,15 @@ pub(crate) fn run(registry: &Registry) -> ExitCode {
             ExitCode::from(2)
         }
         Err(Failure::Error(error)) => {
-            eprintln!("error: {error}");
-            ExitCode::from(if error.kind() == ErrorKind::ConfigInvalid {
-                2
-            } else {
-                1
-            })
+            if error.kind() != ErrorKind::ConfigInvalid {
+                eprintln!("error: {error}");
+                return ExitCode::FAILURE;
+            }
+            match error.field() {
+                Some(key) => eprintln!("{key}: {error}"),
+                None => eprintln!("error: {error}"),
+            }
+            ExitCode::from(2)
         }
     }
 }

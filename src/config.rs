@@ -4,6 +4,9 @@
 //! `LUCIDA_STORAGE__DISK__ROOT`, and flags. Each is checked by itself, so that an error names the line or the
 //! variable it came from, then they are merged key by key. Nothing here opens a socket or a file besides the
 //! config file.
+//!
+//! The tree that is merged keeps the place of every value, also inside lists, which is why it is a type of its own
+//! and not figment's: that one remembers the provider, not the line, and its variables lose their spelling.
 
 pub(crate) mod check;
 mod finding;
@@ -339,7 +342,12 @@ impl Reading<'_> {
     fn fail(&mut self, table: &str, error: &Error) {
         let path = join(table, error.field().unwrap_or_default());
         let origin = self.tree.origin_of(&path);
-        self.add(Finding::new(path, origin, error.to_string()));
+        let message = error.to_string();
+        // Some name their key themselves.
+        let message = message
+            .strip_prefix(&path)
+            .map_or(message.as_str(), str::trim_start);
+        self.add(Finding::new(path, origin, message));
     }
 
     fn section<S: Settings>(&mut self, name: &str) -> Option<S> {
@@ -414,7 +422,16 @@ impl Reading<'_> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(
+    test,
+    feature = "storage-disk",
+    feature = "metadata-sqlite",
+    feature = "index-embedded",
+    feature = "queue-sqlite",
+    feature = "embedder-onnx",
+    feature = "plugin-exif",
+    feature = "plugin-thumbnail"
+))]
 mod tests {
     use super::*;
 
@@ -493,15 +510,6 @@ mod tests {
         }
     }
 
-    #[cfg(all(
-        feature = "storage-disk",
-        feature = "metadata-sqlite",
-        feature = "index-embedded",
-        feature = "queue-sqlite",
-        feature = "embedder-onnx",
-        feature = "plugin-exif",
-        feature = "plugin-thumbnail"
-    ))]
     #[test]
     fn the_reference_beside_the_defaults_is_current() {
         let current = reference(&Registry::default());

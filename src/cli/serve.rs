@@ -113,16 +113,13 @@ pub(super) async fn work(registry: &Registry, args: WorkerArgs) -> Outcome {
 /// Refuses what a worker could never do anything with.
 fn check_worker(config: &Config) -> Result<(), Error> {
     if config.ingest.workers == 0 {
-        let message = "ingest.workers is 0, so this worker would do nothing: set it, or pass --workers";
+        let message = "is 0, so this worker would do nothing: set it, or pass --workers";
         return Err(Error::config("ingest.workers", message));
     }
     for part in [&config.storage, &config.metadata, &config.index, &config.queue] {
         if part.type_name() == lucida_core::memory::TYPE_NAME {
-            let message = format!(
-                "{} is in the memory of one process, so a worker can't share it with a server: \
-                 choose a type that keeps its data elsewhere, or let the server work (`ingest.workers`)",
-                part.path()
-            );
+            let message = "is in the memory of one process, so a worker can't share it with a server: \
+                           choose a type that keeps its data elsewhere, or let the server work (ingest.workers)";
             return Err(Error::config(part.path(), message));
         }
     }

@@ -87,10 +87,11 @@ fn key_shape<'a>(shape: Option<&'a Shape>, name: &str, chosen: Option<&str>) -> 
 
 /// Returns the shape whose fields are the table's own keys.
 fn settings_shape<'a>(shape: Option<&'a Shape>, chosen: Option<&str>) -> Option<&'a Shape> {
-    match shape? {
-        Shape::Plugin(types) => types.get(chosen?).map(|built| &built.shape),
-        shape => Some(shape),
-    }
+    let shape = shape?;
+    let Shape::Plugin(types) = shape else {
+        return Some(shape);
+    };
+    types.get(chosen?).map(|built| &built.shape)
 }
 
 fn item_shape(shape: Option<&Shape>) -> Option<&Shape> {
@@ -152,4 +153,39 @@ fn key(name: &str) -> String {
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
     if bare { name.to_owned() } else { string(name) }
+}
+
+#[cfg(test)]
+mod tests {
+    use lucida_core::memory;
+
+    use crate::config::layer;
+    use crate::config::node::Origin;
+    use crate::config::root_shape;
+    use crate::registry::Registry;
+
+    #[test]
+    fn nothing_of_a_type_that_this_build_lacks_is_shown() {
+        let registry = Registry::empty().with_storage(memory::storage_factory());
+        let text =
+            "[storage]\ntype = \"memory\"\n[storage.disk]\nroot = \"hunter2\"\nsizes = [1, [\"hunter2\"]]\n";
+        let tree = layer::toml(text, Origin::Default).unwrap();
+        let shown = super::show(&tree, &root_shape(&registry));
+        assert_eq!(
+            shown,
+            "[storage]\ntype = \"memory\"  # default.toml:2\n\n\
+             [storage.disk]  # not in use\n\
+             root = \"[redacted]\"  # default.toml:4\n\
+             sizes = [1, [\"[redacted]\"]]  # default.toml:5\n"
+        );
+    }
+
+    #[test]
+    fn keys_and_strings_are_quoted_as_toml_needs_it() {
+        assert_eq!(super::key("a-b_1"), "a-b_1");
+        assert_eq!(super::key("a b"), "\"a b\"");
+        let text = "tab\t\"quote\" back\\slash";
+        let read: toml::Table = format!("key = {}", super::string(text)).parse().unwrap();
+        assert_eq!(read["key"].as_str(), Some(text));
+    }
 }
