@@ -96,9 +96,9 @@ impl Guard {
             | ErrorKind::InvalidInput
             | ErrorKind::Conflict => error,
             // To a user it is a part that is away: 403 would say that the user's own rights are wanting.
-            ErrorKind::PermissionDenied => {
-                error.with_kind(ErrorKind::Unavailable).context(format!("{} ({})", self.part, self.backend))
-            }
+            ErrorKind::PermissionDenied => error
+                .with_kind(ErrorKind::Unavailable)
+                .context(format!("{} ({})", self.part, self.backend)),
             ErrorKind::Unsupported
             | ErrorKind::ConfigInvalid
             | ErrorKind::Overloaded

@@ -3,6 +3,7 @@
 mod complete;
 mod decode;
 mod header;
+mod resize;
 
 use std::fmt;
 use std::path::Path;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use decode::truncated;
 pub use decode::{DecodeOptions, decode};
 pub use header::{ImageHeader, probe};
+pub use resize::{Region, ResizeFilter, resize};
 
 use crate::error::{Error, Result};
 
@@ -220,6 +222,12 @@ impl Picture {
     #[must_use]
     pub fn height(&self) -> u32 {
         self.pixels.height()
+    }
+
+    /// Gives the pixels away.
+    #[must_use]
+    pub fn into_pixels(self) -> RgbImage {
+        self.pixels
     }
 
     /// Returns the pixels.

@@ -1,6 +1,7 @@
 //! A library on memory parts, with stores that can be switched off.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(unreachable_pub, reason = "the module is private to its test")]
 
 use std::ops::Range;
 use std::sync::Arc;

@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 use jpeg_encoder::{ColorType, Encoder};
+use lucida_core::picture::{Region, ResizeFilter, resize};
 use lucida_core::{Error, Picture, Result};
 
 /// Makes a JPEG for each size, by size; computes, so not on an async thread.
@@ -14,9 +13,8 @@ use lucida_core::{Error, Picture, Result};
 pub(crate) fn make(picture: &Picture, sizes_pixels: &[u32], quality: u8) -> Result<BTreeMap<u32, Bytes>> {
     let mut largest_first = sizes_pixels.to_vec();
     largest_first.sort_unstable_by(|left, right| right.cmp(left));
-    let mut resizer = Resizer::new();
     let mut previews = BTreeMap::new();
-    let mut last: Option<Image<'static>> = None;
+    let mut last: Option<Picture> = None;
     let mut encoded: Option<((u32, u32), Bytes)> = None;
     for size in largest_first {
         let (width, height) = fitted(picture.width(), picture.height(), size);
@@ -30,11 +28,15 @@ pub(crate) fn make(picture: &Picture, sizes_pixels: &[u32], quality: u8) -> Resu
             encode(picture.pixels().as_raw(), width, height, quality)?
         } else {
             // A preview is made from the next larger one: that is much smaller than the picture.
-            let smaller = match &last {
-                Some(larger) => shrink(&mut resizer, larger, width, height)?,
-                None => shrink(&mut resizer, &view(picture)?, width, height)?,
-            };
-            let bytes = encode(smaller.buffer(), width, height, quality)?;
+            let larger = last.as_ref().unwrap_or(picture);
+            let smaller = resize(
+                larger,
+                Region::whole(larger),
+                width,
+                height,
+                ResizeFilter::Lanczos,
+            )?;
+            let bytes = encode(smaller.pixels().as_raw(), width, height, quality)?;
             last = Some(smaller);
             bytes
         };
@@ -56,26 +58,6 @@ fn fitted(width: u32, height: u32, size: u32) -> (u32, u32) {
         u32::try_from(rounded).unwrap_or(u32::MAX).max(1)
     };
     (scaled(width), scaled(height))
-}
-
-fn view(picture: &Picture) -> Result<ImageRef<'_>> {
-    let pixels = picture.pixels().as_raw();
-    ImageRef::new(picture.width(), picture.height(), pixels, PixelType::U8x3)
-        .map_err(|error| Error::internal("the picture's pixels don't fit its size").with_source(error))
-}
-
-fn shrink(
-    resizer: &mut Resizer,
-    from: &impl fast_image_resize::IntoImageView,
-    width: u32,
-    height: u32,
-) -> Result<Image<'static>> {
-    let mut smaller = Image::new(width, height, PixelType::U8x3);
-    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Lanczos3));
-    resizer
-        .resize(from, &mut smaller, &options)
-        .map_err(|error| Error::internal("a preview can't be scaled").with_source(error))?;
-    Ok(smaller)
 }
 
 /// Writes a JPEG; below quality 90 with colours at half the resolution, which nobody sees at that quality.

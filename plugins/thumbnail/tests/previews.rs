@@ -1,6 +1,9 @@
 //! What previews look like, and what a config file may say.
 
-#![expect(clippy::unwrap_used, reason = "what can't be made or read fails its test by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "what can't be made or read fails its test by panicking"
+)]
 
 use std::sync::Arc;
 

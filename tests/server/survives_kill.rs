@@ -1,16 +1,12 @@
 //! A photo that was acknowledged is never lost, however often the server is killed.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-mod process;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Cursor;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use crate::process::{self, Server, run};
 use image::RgbImage;
-use process::{Server, run};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tokio::sync::Semaphore;
@@ -25,21 +21,29 @@ const PATIENCE: Duration = Duration::from_secs(300);
 fn photo(seed: u64) -> Vec<u8> {
     let mut random = StdRng::seed_from_u64(seed);
     let blocks: Vec<[u8; 3]> = (0..12).map(|_| random.random()).collect();
-    let image = RgbImage::from_fn(160, 120, |x, y| image::Rgb(blocks[(x / 40 + 4 * (y / 40)) as usize]));
+    let image = RgbImage::from_fn(160, 120, |x, y| {
+        image::Rgb(blocks[(x / 40 + 4 * (y / 40)) as usize])
+    });
     let mut bytes = Vec::new();
-    image.write_to(&mut Cursor::new(&mut bytes), image::ImageFormat::Jpeg).unwrap();
+    image
+        .write_to(&mut Cursor::new(&mut bytes), image::ImageFormat::Jpeg)
+        .unwrap();
     bytes
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn thirty_kills_during_a_parallel_upload_lose_nothing() {
-    let seed = std::env::var("LUCIDA_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
+    let seed = std::env::var("LUCIDA_TEST_SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok());
     let seed: u64 = seed.unwrap_or_else(|| rand::rng().random());
     println!("seed: LUCIDA_TEST_SEED={seed}");
     let mut random = StdRng::seed_from_u64(seed);
     let dir = tempfile::tempdir().unwrap();
 
-    let photos: Vec<Vec<u8>> = (0..PHOTOS as u64).map(|number| photo(seed.wrapping_add(number))).collect();
+    let photos: Vec<Vec<u8>> = (0..PHOTOS as u64)
+        .map(|number| photo(seed.wrapping_add(number)))
+        .collect();
     let photos = Arc::new(photos);
     let acknowledged = Arc::new(Mutex::new(BTreeMap::<String, usize>::new()));
     let mut server = Server::start(dir.path(), &[]).await;
@@ -53,7 +57,10 @@ async fn thirty_kills_during_a_parallel_upload_lose_nothing() {
         let (photos, acknowledged) = (Arc::clone(&photos), Arc::clone(&acknowledged));
         let (allowance, next, url) = (Arc::clone(&allowance), Arc::clone(&next), Arc::clone(&url));
         clients.spawn(async move {
-            let client = reqwest::Client::builder().timeout(Duration::from_secs(20)).build().unwrap();
+            let client = reqwest::Client::builder()
+                .timeout(Duration::from_secs(20))
+                .build()
+                .unwrap();
             loop {
                 allowance.acquire().await.unwrap().forget();
                 let number = {
@@ -96,18 +103,37 @@ async fn thirty_kills_during_a_parallel_upload_lose_nothing() {
             assert!(started.elapsed() < PATIENCE, "not ready in time: {photo}");
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        let original = server.get(&format!("/v1/photos/{id}/content")).await.unwrap().bytes().await.unwrap();
+        let original = server
+            .get(&format!("/v1/photos/{id}/content"))
+            .await
+            .unwrap()
+            .bytes()
+            .await
+            .unwrap();
         assert!(original == photos[*number], "the original of {id} differs");
     }
     let found = server.search_text("colours", PHOTOS).await;
-    let found: Vec<_> = found["hits"].as_array().unwrap().iter().map(|hit| hit["photo"]["id"].clone()).collect();
+    let found: Vec<_> = found["hits"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|hit| hit["photo"]["id"].clone())
+        .collect();
     let once: BTreeSet<_> = found.iter().map(|id| id.as_str().unwrap()).collect();
-    assert_eq!((found.len(), once.len()), (PHOTOS, PHOTOS), "each photo is found once");
+    assert_eq!(
+        (found.len(), once.len()),
+        (PHOTOS, PHOTOS),
+        "each photo is found once"
+    );
     assert!(server.stop(), "the server did not stop cleanly");
 
     let check = run(dir.path(), &[], &["check"]);
     let told = String::from_utf8_lossy(&check.stdout);
-    assert!(check.status.success(), "{told}{}", String::from_utf8_lossy(&check.stderr));
+    assert!(
+        check.status.success(),
+        "{told}{}",
+        String::from_utf8_lossy(&check.stderr)
+    );
 }
 
 /// Sends a photo again and again, as a client does that lost its server, until it gets an id for it.
@@ -123,7 +149,11 @@ async fn upload_until_acknowledged(client: &reqwest::Client, url: &Mutex<String>
                     return photo["id"].as_str().unwrap().to_owned();
                 }
             } else {
-                assert!([429, 503].contains(&status.as_u16()), "{status}: {:?}", answer.text().await);
+                assert!(
+                    [429, 503].contains(&status.as_u16()),
+                    "{status}: {:?}",
+                    answer.text().await
+                );
             }
         }
         assert!(started.elapsed() < PATIENCE, "no acknowledgement in time");

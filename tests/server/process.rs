@@ -1,7 +1,5 @@
 //! The real binary as a child process on a free loopback port, in a folder of its own.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
@@ -14,16 +12,20 @@ use serde_json::Value;
 const START_PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running `lucida serve`; killed when dropped.
-pub struct Server {
+pub(crate) struct Server {
     child: Child,
-    pub url: String,
-    pub client: reqwest::Client,
+    pub(crate) url: String,
+    pub(crate) client: reqwest::Client,
 }
 
 impl Server {
     /// Starts a server whose data lies in `dir`, with settings as `(key, value)`, and waits until it is ready.
-    pub async fn start(dir: &Path, settings: &[(&str, &str)]) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    pub(crate) async fn start(dir: &Path, settings: &[(&str, &str)]) -> Self {
+        let port = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
         let listen = format!("127.0.0.1:{port}");
         let child = command(dir, settings)
             .arg("serve")
@@ -32,8 +34,15 @@ impl Server {
             .stderr(log_file(dir))
             .spawn()
             .unwrap();
-        let client = reqwest::Client::builder().timeout(Duration::from_secs(60)).build().unwrap();
-        let mut server = Self { child, url: format!("http://{listen}"), client };
+        let client = reqwest::Client::builder()
+            .timeout(Duration::from_secs(60))
+            .build()
+            .unwrap();
+        let mut server = Self {
+            child,
+            url: format!("http://{listen}"),
+            client,
+        };
         server.wait_until_ready(dir).await;
         server
     }
@@ -56,35 +65,56 @@ impl Server {
     }
 
     /// Ends the process as a power cut would.
-    pub fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
     /// Asks the process to stop, and returns whether it did so with success.
-    pub fn stop(mut self) -> bool {
+    pub(crate) fn stop(mut self) -> bool {
         let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        assert!(
+            Command::new("kill")
+                .args(["-TERM", &pid])
+                .status()
+                .unwrap()
+                .success()
+        );
         self.child.wait().unwrap().success()
     }
 
-    pub async fn get(&self, path: &str) -> reqwest::Result<reqwest::Response> {
+    pub(crate) async fn get(&self, path: &str) -> reqwest::Result<reqwest::Response> {
         self.client.get(format!("{}{path}", self.url)).send().await
     }
 
-    pub async fn json(&self, path: &str) -> Value {
+    pub(crate) async fn json(&self, path: &str) -> Value {
         let answer = self.get(path).await.unwrap();
-        assert!(answer.status().is_success(), "{path}: {}", answer.text().await.unwrap());
+        assert!(
+            answer.status().is_success(),
+            "{path}: {}",
+            answer.text().await.unwrap()
+        );
         answer.json().await.unwrap()
     }
 
-    pub async fn upload(&self, bytes: Vec<u8>, filename: &str, wait: bool) -> reqwest::Result<reqwest::Response> {
+    pub(crate) async fn upload(
+        &self,
+        bytes: Vec<u8>,
+        filename: &str,
+        wait: bool,
+    ) -> reqwest::Result<reqwest::Response> {
         upload(&self.client, &self.url, bytes, filename, wait).await
     }
 
-    pub async fn search_text(&self, text: &str, limit: usize) -> Value {
+    pub(crate) async fn search_text(&self, text: &str, limit: usize) -> Value {
         let body = serde_json::json!({ "text": text, "limit": limit });
-        let answer = self.client.post(format!("{}/v1/search", self.url)).json(&body).send().await.unwrap();
+        let answer = self
+            .client
+            .post(format!("{}/v1/search", self.url))
+            .json(&body)
+            .send()
+            .await
+            .unwrap();
         assert!(answer.status().is_success(), "{}", answer.text().await.unwrap());
         answer.json().await.unwrap()
     }
@@ -99,7 +129,7 @@ impl Drop for Server {
 }
 
 /// Uploads one photo.
-pub async fn upload(
+pub(crate) async fn upload(
     client: &reqwest::Client,
     url: &str,
     bytes: Vec<u8>,
@@ -108,11 +138,15 @@ pub async fn upload(
 ) -> reqwest::Result<reqwest::Response> {
     let form = Form::new().part("file", Part::bytes(bytes).file_name(filename.to_owned()));
     let query = if wait { "?wait=true" } else { "" };
-    client.post(format!("{url}/v1/photos{query}")).multipart(form).send().await
+    client
+        .post(format!("{url}/v1/photos{query}"))
+        .multipart(form)
+        .send()
+        .await
 }
 
 /// Runs another subcommand on the same data until it ends.
-pub fn run(dir: &Path, settings: &[(&str, &str)], arguments: &[&str]) -> Output {
+pub(crate) fn run(dir: &Path, settings: &[(&str, &str)], arguments: &[&str]) -> Output {
     command(dir, settings).args(arguments).output().unwrap()
 }
 
@@ -128,5 +162,10 @@ fn command(dir: &Path, settings: &[(&str, &str)]) -> Command {
 
 fn log_file(dir: &Path) -> Stdio {
     let path = dir.join("server.log");
-    std::fs::OpenOptions::new().create(true).append(true).open(path).unwrap().into()
+    std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path)
+        .unwrap()
+        .into()
 }

@@ -1,0 +1,19 @@
+//! User stories on the real binary with its defaults: a child process, a folder, HTTP.
+//!
+//! One program for all of them, since each is linked with every backend.
+
+#![cfg(all(
+    feature = "storage-disk",
+    feature = "metadata-sqlite",
+    feature = "index-embedded",
+    feature = "queue-sqlite",
+    feature = "embedder-onnx",
+    feature = "plugin-exif",
+    feature = "plugin-thumbnail"
+))]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod finds_by_words;
+mod metrics;
+mod process;
+mod survives_kill;
