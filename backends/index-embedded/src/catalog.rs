@@ -16,6 +16,7 @@ use crate::collection::{Collection, Manifest};
 use crate::config::EmbeddedConfig;
 use crate::durable;
 use crate::lock::{FolderLock, lock};
+use crate::space;
 
 const ALIAS_FILE: &str = "alias";
 const COLLECTIONS: &str = "collections";
@@ -101,6 +102,7 @@ impl Catalog {
             Content::Dropped => Err(absent(name)),
             Content::Closed => {
                 let started = Instant::now();
+                space::check(&self.collections, space::WRITE_BYTES)?;
                 let collection = Collection::open(
                     &self.folder(name),
                     &slot.manifest,
@@ -139,6 +141,7 @@ impl Catalog {
                 )))
             };
         }
+        space::check(&self.collections, space::WRITE_BYTES)?;
         let folder = self.folder(name);
         // What an attempt that failed in the middle left behind has no manifest.
         delete_folder(&folder)
@@ -202,15 +205,16 @@ impl Catalog {
         delete_folder(&doomed).context(dropping())
     }
 
-    /// Checks that the folder is still there.
+    /// Checks that the folder is still there, and has room.
     pub(crate) fn ping(&self) -> Result<()> {
-        fs::read_dir(&self.collections).map(drop).map_err(|error| {
+        fs::read_dir(&self.collections).map_err(|error| {
             Error::unavailable(format!(
                 "index `{}` can't be read: {error}",
                 self.config.path.display()
             ))
             .with_source(error)
-        })
+        })?;
+        space::check(&self.collections, space::WRITE_BYTES)
     }
 
     /// Returns the alias's name.

@@ -17,6 +17,7 @@ use crate::journal::{Entry, Journal};
 use crate::lock::{FolderLock, lock};
 use crate::point::StoredPoint;
 use crate::recovery;
+use crate::space;
 use crate::upkeep::{Upkeep, Worker};
 
 /// How many points go into one entry of the journal and one operation of the engine.
@@ -169,6 +170,7 @@ impl Collection {
         for point in points {
             self.open.check(&point.vector)?;
         }
+        space::check(&self.open.journal_path, space::WRITE_BYTES)?;
         let entries = points
             .chunks(CHUNK)
             .map(|chunk| Entry::Upsert(chunk.iter().map(StoredPoint::from).collect()));
@@ -177,6 +179,7 @@ impl Collection {
 
     /// Deletes points durably.
     pub(crate) fn delete(&self, ids: &[PhotoId]) -> Result<()> {
+        space::check(&self.open.journal_path, space::DELETE_BYTES)?;
         let entries = ids
             .chunks(CHUNK)
             .map(|chunk| Entry::Delete(chunk.iter().map(|id| *id.as_uuid()).collect()));
@@ -282,6 +285,9 @@ impl Open {
 
     /// Builds graphs and merges segments where worth it. Returns whether anything changed.
     pub(crate) fn optimize(&self) -> Result<bool> {
+        // What is merged is written anew, beside what there is.
+        let vectors_bytes = self.engine.extent().points * (self.dimensions * size_of::<f32>()) as u64;
+        space::check(&self.journal_path, space::WRITE_BYTES + 2 * vectors_bytes)?;
         // Segments that are merged are on disk in whole, whatever comes.
         self.checkpoint(false)?;
         let marking = || format!("marking `{}`", self.marker_path.display());

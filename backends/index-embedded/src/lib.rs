@@ -18,6 +18,7 @@ mod journal;
 mod lock;
 mod point;
 mod recovery;
+mod space;
 mod upkeep;
 
 pub use config::EmbeddedConfig;
