@@ -1,6 +1,6 @@
 //! Timeouts, retries, spans and metrics, put around any backend; backends themselves contain none.
 //!
-//! One decorator per trait, all on one [`Guard`]. Only calls that may run twice are retried, which is every call
+//! One decorator per trait, all on one `Guard`. Only calls that may run twice are retried, which is every call
 //! but a blob's `put` (its stream is spent) and a queue's `receive`.
 
 mod index;
