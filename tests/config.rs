@@ -257,6 +257,56 @@ fn an_unknown_type_names_the_nearest_one_and_all_there_are() {
 }
 
 #[test]
+fn a_type_that_this_build_lacks_names_its_feature_and_a_default_plugin_is_left_out() {
+    let registry = Registry::empty()
+        .with_storage(lucida_core::memory::storage_factory())
+        .with_queue(lucida_core::memory::queue_factory());
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("lucida.toml");
+    // A table of a type that this build lacks does no harm: the file may serve other builds, too.
+    std::fs::write(
+        &path,
+        "[storage]\ntype = \"disk\"\n[queue]\ntype = \"memory\"\n[queue.sqlite]\npath = \"q\"\n",
+    )
+    .unwrap();
+    let sources = Sources {
+        file: Some(path.clone()),
+        ..Sources::default()
+    };
+    let findings = Config::load(&registry, &sources).unwrap_err();
+    let told: Vec<_> = findings
+        .all()
+        .iter()
+        .map(|finding| (finding.path(), finding.message()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (
+                "storage.type",
+                "storage type `disk` needs the feature `storage-disk`; this build has: memory"
+            ),
+            (
+                "metadata.type",
+                "metadata type `sqlite` needs the feature `metadata-sqlite`; this build has: none"
+            ),
+            (
+                "index.type",
+                "index type `embedded` needs the feature `index-embedded`; this build has: none"
+            ),
+            (
+                "embedder.type",
+                "embedder type `onnx` needs the feature `embedder-onnx`; this build has: none"
+            ),
+        ]
+    );
+    assert_eq!(
+        findings.all()[0].origin().to_string(),
+        format!("{}:2", path.display())
+    );
+}
+
+#[test]
 fn an_unknown_plugin_names_its_place_in_the_list() {
     assert_eq!(
         file("[[plugins]]\ntype = \"exif\"\n\n[[plugins]]\ntype = \"fames\"\n").findings(),

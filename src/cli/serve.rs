@@ -54,7 +54,7 @@ pub(super) async fn serve(registry: &Registry, args: ServeArgs) -> Outcome {
     // The address first: a second server on the same one ends here, before it opens the first one's stores.
     let address = config.server.listen.address();
     let listener = TcpListener::bind(address).await.map_err(|error| {
-        let message = format!("can't listen on {address}: is another server running, or may only root?");
+        let message = format!("can't listen on {address}, set server.listen to another address");
         Error::new(ErrorKind::Unavailable, message).with_source(error)
     })?;
     let address = listener.local_addr().map_err(Error::from)?;
@@ -86,7 +86,7 @@ pub(super) async fn serve(registry: &Registry, args: ServeArgs) -> Outcome {
         queue = config.queue.type_name(),
         embedder = config.embedder.type_name(),
         workers = config.ingest.workers,
-        elapsed_ms = started.elapsed().as_millis(),
+        elapsed_secs = started.elapsed().as_secs_f64(),
         "serving on http://{address}"
     );
     http::serve(listener, state).await?;
