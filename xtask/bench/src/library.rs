@@ -48,13 +48,16 @@ async fn open(folder: &Path) -> Result<lucida_core::Photos> {
         let value = folder.join(relative).to_string_lossy().into_owned();
         Flag::new(path, value, path)
     };
+    let threshold = "index.embedded.indexing_threshold_bytes";
     let flags = vec![
         below("storage.disk.root", "data/photos"),
         below("metadata.sqlite.path", "data/metadata.db"),
         below("index.embedded.path", "data/index"),
         below("queue.sqlite.path", "data/queue.db"),
         below("ingest.spool_dir", "data/spool"),
+        // Loading models and building graphs is the server's work.
         Flag::new("embedder.onnx.preload", "false", "embedder.onnx.preload"),
+        Flag::new(threshold, (1_u64 << 40).to_string(), threshold),
     ];
     let sources = Sources {
         flags,

@@ -27,6 +27,7 @@ mod statistics;
 mod texts;
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -140,8 +141,17 @@ impl Effort {
 /// How many different pictures there are.
 const PICTURES: usize = 64;
 
-fn main() -> Result<()> {
-    let cli = Cli::parse();
+fn main() -> ExitCode {
+    match block_on(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn block_on(cli: Cli) -> Result<()> {
     // The clients share the cores with the server: one thread of theirs takes the least of it.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.context("cannot start the runtime")?.block_on(run(cli))

@@ -44,24 +44,29 @@ fn field_bytes(status: &str, name: &str) -> Option<u64> {
     Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
 }
 
-/// Waits until a process has used less than a twentieth of one core for two seconds, for `limit` at most; returns
-/// whether it did.
+/// Waits until a process has used less than a twentieth of one core for eight seconds, for `limit` at most; returns
+/// whether it did. Less would miss what a server leaves for some seconds after its start.
 pub(crate) async fn wait_until_quiet(pid: u32, limit: Duration) -> Result<bool> {
-    const STRETCH: Duration = Duration::from_secs(2);
+    const STRETCH: Duration = Duration::from_secs(1);
+    const STRETCHES: u32 = 8;
     let started = Instant::now();
-    let mut before = processor_ticks(pid)?;
-    while started.elapsed() < limit {
+    let mut before = processor_time(pid)?;
+    let mut quiet = 0;
+    while quiet < STRETCHES && started.elapsed() < limit {
         tokio::time::sleep(STRETCH).await;
-        let now = processor_ticks(pid)?;
-        // A tick is a hundredth of a second on every Linux that there is.
-        if now - before < STRETCH.as_secs() * 100 / 20 {
-            return Ok(true);
-        }
+        let now = processor_time(pid)?;
+        quiet = if now - before < STRETCH / 20 { quiet + 1 } else { 0 };
         before = now;
     }
-    Ok(false)
+    Ok(quiet == STRETCHES)
 }
 
+/// Returns how long a process has computed so far, on all cores together.
+pub(crate) fn processor_time(pid: u32) -> Result<Duration> {
+    Ok(Duration::from_millis(processor_ticks(pid)? * 10))
+}
+
+/// Returns the same in ticks: a tick is a hundredth of a second on every Linux that there is.
 fn processor_ticks(pid: u32) -> Result<u64> {
     let path = format!("/proc/{pid}/stat");
     let stat = read(&path)?;

@@ -32,6 +32,11 @@ impl Latencies {
         Self::new(runs.into_iter().flat_map(|run| run.sorted).collect())
     }
 
+    /// Returns how many there are.
+    pub(crate) const fn count(&self) -> usize {
+        self.sorted.len()
+    }
+
     /// Returns the smallest latency that at least `percent` of all don't exceed (nearest rank), in milliseconds.
     pub(crate) fn percentile_ms(&self, percent: usize) -> f64 {
         let rank = (self.sorted.len() * percent).div_ceil(100).max(1);
