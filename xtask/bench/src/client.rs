@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use axum::body::{self, Body};
@@ -23,6 +23,8 @@ const BOUNDARY: &str = "lucida-bench-0123456789abcdef";
 
 /// Longer than anything that is measured here takes.
 const TIMEOUT: Duration = Duration::from_secs(120);
+/// A connection that was idle for longer may have been closed by the server.
+const KEEP: Duration = Duration::from_secs(5);
 const MAX_ANSWER_BYTES: usize = 16 << 20;
 
 /// A photo in the form that uploads have, made once and sent often.
@@ -45,7 +47,14 @@ impl Form {
 #[derive(Debug, Clone)]
 pub(crate) struct Client {
     server: SocketAddr,
-    connection: Arc<Mutex<Option<SendRequest<Body>>>>,
+    connection: Arc<Mutex<Option<Connection>>>,
+}
+
+/// An open connection.
+#[derive(Debug)]
+struct Connection {
+    sender: SendRequest<Body>,
+    last_used: Instant,
 }
 
 /// A request, to be given its connection.
@@ -238,25 +247,28 @@ impl Client {
             .body(Body::from(call.body))
             .context("a request can't be made")?;
         let mut connection = self.connection.lock().await;
-        let open = connection.take().filter(|sender| !sender.is_closed());
-        let sender = connection.insert(match open {
-            Some(sender) => sender,
+        let open = connection.take().filter(|open| open.last_used.elapsed() < KEEP);
+        let connection = connection.insert(match open {
+            Some(open) => open,
             None => self.connect().await.context("the server can't be reached")?,
         });
+        let Connection { sender, last_used } = connection;
         sender.ready().await.context("the server closed the connection")?;
-        sender
-            .send_request(request)
-            .await
-            .context("the server closed the connection")
+        let answer = sender.send_request(request).await;
+        *last_used = Instant::now();
+        answer.context("the server closed the connection")
     }
 
-    async fn connect(&self) -> Result<SendRequest<Body>> {
+    async fn connect(&self) -> Result<Connection> {
         let stream = TcpStream::connect(self.server).await?;
         stream.set_nodelay(true)?;
         let (sender, connection) = handshake(TokioIo::new(stream)).await?;
         // It ends when the sender is dropped or the server closes it; the request under way learns of any error.
         tokio::spawn(connection);
-        Ok(sender)
+        Ok(Connection {
+            sender,
+            last_used: Instant::now(),
+        })
     }
 }
 
