@@ -57,7 +57,7 @@ impl Guard {
                 match result {
                     Err(error) if error.is_transient() && tried < self.options.tries => {
                         let delay = self.options.backoff.delay(tried);
-                        debug!(%error, tried, delay_ms = delay.as_millis(), "trying a call again");
+                        debug!(%error, tried, delay_secs = delay.as_secs_f64(), "trying a call again");
                         tokio::time::sleep(delay).await;
                     }
                     settled => return settled,

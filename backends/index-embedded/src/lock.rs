@@ -34,7 +34,7 @@ impl FolderLock {
                 // Who holds it is a courtesy; the lock itself doesn't depend on it.
                 let _ = file.read_to_string(&mut holder);
                 return Err(Error::unavailable(format!(
-                    "another lucida process{} has the index in `{}` open: stop it, or use index.type = \"qdrant\"",
+                    "another lucida process{} has the index in `{}` open: stop it, or set index.embedded.path to another folder",
                     holder
                         .trim()
                         .parse::<u32>()

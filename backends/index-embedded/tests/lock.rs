@@ -30,7 +30,7 @@ async fn a_second_opening_is_refused_and_says_what_to_do() {
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     let text = error.to_string();
     assert!(text.contains("another lucida process"), "{text}");
-    assert!(text.contains("index.type = \"qdrant\""), "{text}");
+    assert!(text.contains("index.embedded.path"), "{text}");
 
     drop(first);
     let again = EmbeddedIndex::open(config(folder.path())).await.unwrap();

@@ -43,7 +43,7 @@ impl Photos {
                     metrics::INGEST_PHOTOS.increment(&["ready"]);
                     let took = Timestamp::now().duration_since(photo.created_at);
                     metrics::INGEST_DURATION.record(Duration::try_from(took).unwrap_or_default(), &[]);
-                    info!(elapsed_ms = took.as_millis(), "photo is ready");
+                    info!(elapsed_secs = took.as_secs_f64(), "photo is ready");
                     self.notify_settled(&photo_id);
                     self.tell_plugins(Event::Ready(*photo));
                     self.parts().queue.ack(&delivery).await
@@ -221,7 +221,7 @@ impl Photos {
             self.tell_plugins(Event::Failed(photo));
             self.parts().queue.dead_letter(delivery, &error.to_string()).await
         } else {
-            warn!(%error, attempts, delay_ms = delay.as_millis(), "trying a photo again later");
+            warn!(%error, attempts, delay_secs = delay.as_secs_f64(), "trying a photo again later");
             metrics::INGEST_PHOTOS.increment(&["retried"]);
             if let Err(error) = recorded {
                 warn!(%error, "recording a failure failed");

@@ -35,6 +35,7 @@ macro_rules! queue_contract {
                 settling_an_older_delivery_does_not_settle_the_newer_one
                 counts_follow_each_step
                 a_dropped_receive_loses_no_job
+                a_delayed_job_comes_to_whoever_still_waits
                 the_same_job_may_be_published_again
                 ping_answers
             }
@@ -58,9 +59,11 @@ pub(super) async fn publish(queue: &dyn JobQueue, job: &Job) {
     queue.publish(job, NOW).await.unwrap();
 }
 
+/// Receives a job that must come while the call waits: one that only its end would find comes too late.
 pub(super) async fn receive(queue: &dyn JobQueue) -> Delivery {
-    let received = queue.receive(PATIENCE).await.unwrap();
-    received.expect("a job that was published comes")
+    let received = tokio::time::timeout(PATIENCE, queue.receive(AN_HOUR)).await;
+    let received = received.expect("a job that was published comes in time");
+    received.unwrap().expect("a job comes before the wait is over")
 }
 
 pub(super) async fn assert_nothing_comes(queue: &dyn JobQueue) {
@@ -398,6 +401,30 @@ pub async fn a_dropped_receive_loses_no_job(fixture: Fixture<dyn JobQueue>) {
     );
     assert_nothing_comes(&**queue).await;
     assert_counts(&**queue, [0, 0, 0, 0]).await;
+}
+
+/// A receiver that went away takes no wake-up with it: the next one gets the job when its time has come.
+pub async fn a_delayed_job_comes_to_whoever_still_waits(fixture: Fixture<dyn JobQueue>) {
+    let queue = &fixture.part;
+    let mut receivers: Vec<_> = (0..3)
+        .map(|_| {
+            let queue = Arc::clone(queue);
+            tokio::spawn(async move { receive(&*queue).await })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    let delayed = job();
+    queue.publish(&delayed, Duration::from_millis(400)).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    let last = receivers.pop().unwrap();
+    for receiver in receivers {
+        receiver.abort();
+        // On a machine that slept in between, one may have the job already.
+        if let Ok(delivery) = receiver.await {
+            queue.retry(&delivery, NOW).await.unwrap();
+        }
+    }
+    assert_eq!(last.await.unwrap().job, delayed);
 }
 
 /// A job is published as often as somebody finds it needful, and each time comes at least once.

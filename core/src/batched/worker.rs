@@ -1,0 +1,386 @@
+//! The bounded queue and the compute thread of one tower.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+use tracing::{debug, error, info};
+
+use super::BatchOptions;
+use crate::embedder::{Embedding, Lane, TowerKind};
+use crate::error::{Error, ErrorKind, Result};
+use crate::metrics;
+use crate::model::Tower;
+
+/// After a tower failed to load, the failure is the answer for this long before the next try.
+const LOAD_RETRY: Duration = Duration::from_secs(2);
+
+struct Entry<I> {
+    input: I,
+    answer: oneshot::Sender<Result<Embedding>>,
+}
+
+struct Queues<I> {
+    interactive: VecDeque<Entry<I>>,
+    background: VecDeque<Entry<I>>,
+    closed: bool,
+    loaded: bool,
+    /// Why the last try to load failed, until one succeeds.
+    load_error: Option<(Instant, ErrorKind, String)>,
+    /// The smoothed time that one input takes.
+    seconds_per_item: f64,
+}
+
+struct Shared<I> {
+    tower: TowerKind,
+    capacity: usize,
+    queues: Mutex<Queues<I>>,
+    wake: Condvar,
+}
+
+impl<I> Shared<I> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Queues<I>> {
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn report_depth(&self, queues: &Queues<I>) {
+        let tower = self.tower.as_str();
+        for (lane, depth) in [
+            (Lane::Interactive, queues.interactive.len()),
+            (Lane::Background, queues.background.len()),
+        ] {
+            metrics::EMBEDDER_QUEUE_DEPTH.set(count(depth), &[tower, lane.as_str()]);
+        }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "queue lengths are far below 2^52")]
+fn count(items: usize) -> f64 {
+    items as f64
+}
+
+/// One tower's queue and thread; dropped, it ends after the batch at hand.
+pub(super) struct Worker<T: Tower> {
+    shared: Arc<Shared<T::Input>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl<T: Tower> Worker<T> {
+    pub(super) fn start(
+        tower: TowerKind,
+        budget: usize,
+        options: &BatchOptions,
+        dimensions: usize,
+        load: impl Fn() -> Result<T> + Send + 'static,
+    ) -> Result<Self> {
+        let queues = Queues {
+            interactive: VecDeque::new(),
+            background: VecDeque::new(),
+            closed: false,
+            loaded: false,
+            load_error: None,
+            seconds_per_item: 0.02,
+        };
+        let shared = Arc::new(Shared {
+            tower,
+            capacity: options.queue_items.max(1),
+            queues: Mutex::new(queues),
+            wake: Condvar::new(),
+        });
+        metrics::EMBEDDER_LOADED.set(0.0, &[tower.as_str()]);
+        metrics::EMBEDDER_OVERLOADED.add(0, &[]);
+        shared.report_depth(&shared.lock());
+        let (preload, idle_unload) = (options.preload, options.idle_unload);
+        let theirs = Arc::clone(&shared);
+        let thread = std::thread::Builder::new()
+            .name(format!("embed-{}", tower.as_str()))
+            // The tower itself is made on its thread and never leaves it.
+            .spawn(move || {
+                let budget = budget.max(1);
+                Compute {
+                    shared: theirs,
+                    load,
+                    budget,
+                    dimensions,
+                    idle_unload,
+                    state: None,
+                }
+                .run(preload);
+            })
+            .map_err(|error| Error::internal("starting the compute thread failed").with_source(error))?;
+        Ok(Self {
+            shared,
+            thread: Some(thread),
+        })
+    }
+
+    /// Refuses early, before an input is prepared in vain.
+    pub(super) fn check_room(&self, lane: Lane) -> Result<()> {
+        self.check_room_in(&self.shared.lock(), lane)
+    }
+
+    fn check_room_in(&self, queues: &Queues<T::Input>, lane: Lane) -> Result<()> {
+        let (waiting, ahead) = match lane {
+            Lane::Interactive => (queues.interactive.len(), queues.interactive.len()),
+            Lane::Background => (
+                queues.background.len(),
+                queues.interactive.len() + queues.background.len(),
+            ),
+        };
+        if waiting < self.shared.capacity {
+            return Ok(());
+        }
+        metrics::EMBEDDER_OVERLOADED.increment(&[]);
+        let seconds = (count(ahead) * queues.seconds_per_item).clamp(1.0, 60.0).ceil();
+        let message = format!(
+            "{waiting} inputs are waiting for the {} tower",
+            self.shared.tower.as_str()
+        );
+        Err(Error::overloaded(message, Duration::from_secs_f64(seconds)))
+    }
+
+    pub(super) fn submit(&self, input: T::Input, lane: Lane) -> Result<oneshot::Receiver<Result<Embedding>>> {
+        let (answer, receiver) = oneshot::channel();
+        let entry = Entry { input, answer };
+        let mut queues = self.shared.lock();
+        self.check_room_in(&queues, lane)?;
+        match lane {
+            Lane::Interactive => queues.interactive.push_back(entry),
+            Lane::Background => queues.background.push_back(entry),
+        }
+        self.shared.report_depth(&queues);
+        drop(queues);
+        self.shared.wake.notify_one();
+        Ok(receiver)
+    }
+
+    pub(super) fn waiting(&self, lane: Lane) -> usize {
+        let queues = self.shared.lock();
+        match lane {
+            Lane::Interactive => queues.interactive.len(),
+            Lane::Background => queues.background.len(),
+        }
+    }
+
+    /// Tells whether the tower is in memory and can be asked.
+    pub(super) fn check_ping(&self) -> Result<bool> {
+        let queues = self.shared.lock();
+        match &queues.load_error {
+            Some((_, kind, message)) => Err(Error::new(*kind, message.clone())),
+            None => Ok(queues.loaded),
+        }
+    }
+}
+
+impl<T: Tower> Drop for Worker<T> {
+    fn drop(&mut self) {
+        self.shared.lock().closed = true;
+        self.shared.wake.notify_one();
+        if let Some(thread) = self.thread.take() {
+            // A panic of the thread has been logged by then; there is nothing to hand it to.
+            drop(thread.join());
+        }
+    }
+}
+
+struct Compute<T: Tower, L> {
+    shared: Arc<Shared<T::Input>>,
+    load: L,
+    budget: usize,
+    dimensions: usize,
+    idle_unload: Option<Duration>,
+    state: Option<T>,
+}
+
+impl<T: Tower, L: Fn() -> Result<T>> Compute<T, L> {
+    fn run(mut self, preload: bool) {
+        if preload {
+            self.ensure_loaded();
+        }
+        while let Some(batch) = self.next_batch() {
+            self.compute(batch);
+        }
+    }
+
+    /// Waits for work; `None` when the worker is closed.
+    fn next_batch(&mut self) -> Option<Vec<Entry<T::Input>>> {
+        let shared = Arc::clone(&self.shared);
+        let mut queues = shared.lock();
+        loop {
+            let mut batch = Vec::new();
+            let mut cost = 0;
+            let mut full = false;
+            let Queues {
+                interactive,
+                background,
+                ..
+            } = &mut *queues;
+            for lane in [interactive, background] {
+                while !full && let Some(entry) = lane.pop_front() {
+                    if entry.answer.is_closed() {
+                        continue;
+                    }
+                    let next = T::cost(&entry.input).max(1);
+                    if !batch.is_empty() && cost + next > self.budget {
+                        lane.push_front(entry);
+                        full = true;
+                    } else {
+                        cost += next;
+                        batch.push(entry);
+                    }
+                }
+            }
+            shared.report_depth(&queues);
+            if !batch.is_empty() {
+                return Some(batch);
+            }
+            if queues.closed {
+                return None;
+            }
+            queues = match (self.idle_unload, self.state.is_some()) {
+                (Some(idle), true) => {
+                    let (guard, waited) = shared
+                        .wake
+                        .wait_timeout(queues, idle)
+                        .unwrap_or_else(PoisonError::into_inner);
+                    if waited.timed_out() && guard.interactive.is_empty() && guard.background.is_empty() {
+                        drop(guard);
+                        self.unload();
+                        shared.lock()
+                    } else {
+                        guard
+                    }
+                }
+                (Some(_) | None, _) => shared.wake.wait(queues).unwrap_or_else(PoisonError::into_inner),
+            };
+        }
+    }
+
+    fn unload(&mut self) {
+        self.state = None;
+        self.shared.lock().loaded = false;
+        metrics::EMBEDDER_LOADED.set(0.0, &[self.shared.tower.as_str()]);
+        crate::memory_release::release_free_memory();
+        info!(tower = self.shared.tower.as_str(), "unloaded idle tower");
+    }
+
+    /// Loads the tower unless it is in memory; a failure is remembered for a moment, so that a crowd of callers
+    /// does not try again each.
+    fn ensure_loaded(&mut self) -> Option<(ErrorKind, String)> {
+        if self.state.is_some() {
+            return None;
+        }
+        if let Some((at, kind, message)) = &self.shared.lock().load_error
+            && at.elapsed() < LOAD_RETRY
+        {
+            return Some((*kind, message.clone()));
+        }
+        let tower = self.shared.tower.as_str();
+        let started = Instant::now();
+        let loaded = catch_unwind(AssertUnwindSafe(&self.load))
+            .unwrap_or_else(|_| Err(Error::internal("loading the model panicked")));
+        let mut queues = self.shared.lock();
+        match loaded {
+            Ok(state) => {
+                self.state = Some(state);
+                queues.loaded = true;
+                queues.load_error = None;
+                metrics::EMBEDDER_LOADED.set(1.0, &[tower]);
+                info!(
+                    tower,
+                    elapsed_secs = started.elapsed().as_secs_f64(),
+                    "loaded tower"
+                );
+                None
+            }
+            Err(failure) => {
+                error!(tower, error = %failure, "loading the tower failed");
+                let message = format!("the {tower} tower can't be loaded: {failure}");
+                // To a caller a model that does not load is a part that is away, whatever the reason.
+                queues.load_error = Some((Instant::now(), ErrorKind::Unavailable, message.clone()));
+                Some((ErrorKind::Unavailable, message))
+            }
+        }
+    }
+
+    fn compute(&mut self, batch: Vec<Entry<T::Input>>) {
+        if let Some((kind, message)) = self.ensure_loaded() {
+            for entry in batch {
+                let failure = Error::new(kind, message.clone()).with_retry_after(LOAD_RETRY);
+                drop(entry.answer.send(Err(failure)));
+            }
+            return;
+        }
+        let tower = self.shared.tower.as_str();
+        let (inputs, answers): (Vec<_>, Vec<_>) =
+            batch.into_iter().map(|entry| (entry.input, entry.answer)).unzip();
+        let size = inputs.len();
+        let started = Instant::now();
+        let state = self.state.as_mut();
+        let outcome = catch_unwind(AssertUnwindSafe(|| state.map(|state| state.embed(&inputs))));
+        let elapsed = started.elapsed();
+        metrics::EMBEDDER_BATCH_ITEMS.record(count(size), &[tower]);
+        metrics::EMBEDDER_INFERENCE_DURATION.record(elapsed, &[tower]);
+        {
+            let mut queues = self.shared.lock();
+            let each = elapsed.as_secs_f64() / count(size);
+            queues.seconds_per_item = queues.seconds_per_item.mul_add(0.8, each * 0.2);
+        }
+        let results = match outcome {
+            Ok(Some(results)) if results.len() == size => results,
+            Ok(Some(_) | None) => failures(size, "the model gave a wrong number of results"),
+            Err(_) => {
+                // What a panic leaves behind can't be trusted: the next batch loads afresh.
+                self.state = None;
+                self.shared.lock().loaded = false;
+                metrics::EMBEDDER_LOADED.set(0.0, &[tower]);
+                failures(size, "the model panicked")
+            }
+        };
+        debug!(
+            tower,
+            items = size,
+            elapsed_secs = elapsed.as_secs_f64(),
+            "computed batch"
+        );
+        for (result, answer) in results.into_iter().zip(answers) {
+            let result = result.and_then(|vector| unit(vector, self.dimensions));
+            // The caller may have gone in the meantime.
+            drop(answer.send(result));
+        }
+    }
+}
+
+fn failures(size: usize, message: &str) -> Vec<Result<Vec<f32>>> {
+    (0..size).map(|_| Err(Error::internal(message))).collect()
+}
+
+/// Scales a vector to unit length, and refuses one that means nothing.
+fn unit(mut vector: Vec<f32>, dimensions: usize) -> Result<Embedding> {
+    if vector.len() != dimensions {
+        let message = format!(
+            "the model gave a vector of {} numbers, not {dimensions}",
+            vector.len()
+        );
+        return Err(Error::internal(message).with_code("bad_vector"));
+    }
+    let norm = vector
+        .iter()
+        .map(|&x| f64::from(x) * f64::from(x))
+        .sum::<f64>()
+        .sqrt();
+    if !norm.is_finite() || norm < 1e-12 {
+        return Err(
+            Error::internal("the model gave a vector with NaN, infinity or only zeros")
+                .with_code("bad_vector"),
+        );
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "unit components fit f32")]
+    for component in &mut vector {
+        *component = (f64::from(*component) / norm) as f32;
+    }
+    Ok(vector)
+}
