@@ -257,19 +257,9 @@ pub fn parse<S: Settings>(settings: &Value) -> Result<S> {
         let message = error.inner().to_string();
         Error::config(if path == "." { String::new() } else { path }, message)
     })?;
-    parsed.validate().map_err(|error| match error.kind() {
-        ErrorKind::ConfigInvalid => error,
-        ErrorKind::NotFound
-        | ErrorKind::AlreadyExists
-        | ErrorKind::InvalidInput
-        | ErrorKind::Unsupported
-        | ErrorKind::PermissionDenied
-        | ErrorKind::Conflict
-        | ErrorKind::Overloaded
-        | ErrorKind::Timeout
-        | ErrorKind::Unavailable
-        | ErrorKind::Internal => error.with_kind(ErrorKind::ConfigInvalid),
-    })?;
+    parsed
+        .validate()
+        .map_err(|error| error.with_kind(ErrorKind::ConfigInvalid))?;
     Ok(parsed)
 }
 
