@@ -5,6 +5,8 @@
 
 mod backoff;
 mod batched;
+#[cfg(feature = "checkpoint")]
+pub mod checkpoint;
 pub mod config;
 pub mod decorate;
 mod embedder;
