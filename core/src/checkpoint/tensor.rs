@@ -1,0 +1,180 @@
+//! A tensor of a checkpoint: its name, its shape, and where its bytes lie.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use half::{bf16, f16};
+use memmap2::Mmap;
+
+/// How a number of a tensor is written, always little-endian.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ElementType {
+    /// IEEE 754 single precision.
+    F32,
+    /// IEEE 754 half precision.
+    F16,
+    /// The upper half of a single precision number.
+    Bf16,
+}
+
+impl ElementType {
+    /// Returns the bytes that one number takes.
+    #[must_use]
+    pub const fn size_bytes(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::F16 | Self::Bf16 => 2,
+        }
+    }
+
+    /// Returns the name that safetensors files use.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::F32 => "F32",
+            Self::F16 => "F16",
+            Self::Bf16 => "BF16",
+        }
+    }
+}
+
+/// A file of weights, mapped into memory: its pages are read when they are touched, are shared with every other process
+/// that maps the file, and can be dropped by the system at any time.
+pub(super) struct WeightFile {
+    path: Box<Path>,
+    map: Mmap,
+}
+
+impl WeightFile {
+    /// Maps a file whose path has no links in it.
+    pub(super) fn map(path: &Path) -> std::io::Result<Self> {
+        let file = std::fs::File::open(path)?;
+        #[expect(
+            unsafe_code,
+            reason = "a map of a file is undefined behaviour only where somebody else changes the file meanwhile; \
+                      model files are replaced, not rewritten, and the bytes are never taken for anything but numbers"
+        )]
+        let map = unsafe { Mmap::map(&file)? };
+        Ok(Self {
+            path: path.into(),
+            map,
+        })
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.map
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// A dense, row-major tensor in a file; cloning it copies no number.
+#[derive(Clone)]
+pub struct Tensor {
+    name: Arc<str>,
+    element: ElementType,
+    shape: Box<[usize]>,
+    file: Arc<WeightFile>,
+    offset: usize,
+}
+
+impl Tensor {
+    /// Wraps a part of a file, if the file has it.
+    pub(super) fn new(
+        name: &str,
+        element: ElementType,
+        shape: &[usize],
+        file: &Arc<WeightFile>,
+        offset: usize,
+    ) -> Option<Self> {
+        let count = shape
+            .iter()
+            .try_fold(1_usize, |count, &side| count.checked_mul(side))?;
+        let size = count.checked_mul(element.size_bytes())?;
+        file.bytes().get(offset..offset.checked_add(size)?)?;
+        Some(Self {
+            name: name.into(),
+            element,
+            shape: shape.into(),
+            file: Arc::clone(file),
+            offset,
+        })
+    }
+
+    /// Returns the name that the checkpoint gives it.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns how its numbers are written.
+    #[must_use]
+    pub const fn element_type(&self) -> ElementType {
+        self.element
+    }
+
+    /// Returns its sides, the slowest first.
+    #[must_use]
+    pub const fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// Returns how many numbers it has.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Tells whether it has no numbers.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Returns the absolute path, without links, of the file that holds it.
+    #[must_use]
+    pub fn file(&self) -> &Path {
+        self.file.path()
+    }
+
+    /// Returns where in the file its first byte is.
+    #[must_use]
+    pub const fn offset_bytes(&self) -> usize {
+        self.offset
+    }
+
+    /// Returns its numbers as the file has them, mapped.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.file.bytes()[self.offset..self.offset + self.len() * self.element.size_bytes()]
+    }
+
+    /// Returns a copy of its numbers.
+    #[must_use]
+    pub fn to_f32(&self) -> Vec<f32> {
+        let bytes = self.bytes();
+        match self.element {
+            ElementType::F32 => bytes
+                .chunks_exact(4)
+                .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+                .collect(),
+            ElementType::F16 => bytes
+                .chunks_exact(2)
+                .map(|b| f16::from_le_bytes([b[0], b[1]]).to_f32())
+                .collect(),
+            ElementType::Bf16 => bytes
+                .chunks_exact(2)
+                .map(|b| bf16::from_le_bytes([b[0], b[1]]).to_f32())
+                .collect(),
+        }
+    }
+}
+
+impl fmt::Debug for Tensor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}{:?}", self.name, self.element.as_str(), self.shape)
+    }
+}
