@@ -124,8 +124,6 @@ pub struct PatchEmbedding {
     /// `(h, 3, patch, patch)`, applied with a stride of `patch`.
     pub weight: Tensor,
     /// `(h,)`.
-    pub bias: Option<Tensor>,
-    /// `(h,)`.
     pub class: Tensor,
     /// `(1 + patches, h)`.
     pub positions: Tensor,
@@ -137,7 +135,7 @@ pub struct PatchEmbedding {
 
 /// A tower for pictures: `(3, image_size, image_size)` f32, normalised, to `(d,)`.
 ///
-/// patches → `pre_norm` → encoder → the class token's row → `post_norm` → `projection` → `dense`.
+/// patches → `pre_norm` → encoder → the class token's row → `post_norm` → `projection`.
 #[derive(Debug, Clone)]
 pub struct ImageTower {
     /// The first step.
@@ -149,9 +147,7 @@ pub struct ImageTower {
     /// The norm of the class token's row.
     pub post_norm: LayerNorm,
     /// `(d, h)`, without a bias.
-    pub projection: Option<Linear>,
-    /// What follows.
-    pub dense: Vec<Dense>,
+    pub projection: Linear,
 }
 
 /// From token ids to the encoder's input: the sum of the embeddings, then the norm.
