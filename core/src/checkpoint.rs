@@ -12,6 +12,7 @@ mod bert;
 mod clip;
 mod folder;
 pub mod hub;
+mod identity;
 mod modules;
 mod recipe;
 mod tensor;
@@ -24,6 +25,7 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 
 pub use folder::{ModelFolder, TextHead};
+pub use identity::WeightsId;
 pub use recipe::{ImageRecipe, Pixels};
 pub use tensor::{ElementType, Tensor};
 pub use tokenizer::{TextTokenizer, Tokens};

@@ -146,10 +146,16 @@ impl Tensor {
         self.offset
     }
 
+    /// Returns how many bytes of the file it takes.
+    #[must_use]
+    pub fn size_bytes(&self) -> usize {
+        self.len() * self.element.size_bytes()
+    }
+
     /// Returns its numbers as the file has them, mapped.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
-        &self.file.bytes()[self.offset..self.offset + self.len() * self.element.size_bytes()]
+        &self.file.bytes()[self.offset..self.offset + self.size_bytes()]
     }
 
     /// Returns a copy of its numbers.
