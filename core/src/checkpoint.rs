@@ -13,6 +13,7 @@ mod clip;
 mod folder;
 pub mod hub;
 mod identity;
+mod model;
 mod modules;
 mod recipe;
 mod tensor;
@@ -26,6 +27,7 @@ use serde::de::DeserializeOwned;
 
 pub use folder::{ModelFolder, TextHead};
 pub use identity::WeightsId;
+pub use model::{Checkpoint, CheckpointModel, Engine};
 pub use recipe::{ImageRecipe, Pixels};
 pub use tensor::{ElementType, Tensor};
 pub use tokenizer::{TextTokenizer, Tokens};

@@ -112,6 +112,12 @@ impl ImageRecipe {
         self.size_pixels
     }
 
+    /// Returns the short side in pixels from which a picture may be decoded at a smaller scale without harm.
+    #[must_use]
+    pub const fn decode_short_side_pixels(&self) -> Option<u32> {
+        Some(self.size_pixels * 2)
+    }
+
     /// Resizes and crops a picture; computes, so not on an async thread.
     ///
     /// # Errors
