@@ -1,8 +1,10 @@
 //! Pictures: what format a file has, whether it is whole, and its pixels, upright.
 
 mod complete;
+mod crop;
 mod decode;
 mod header;
+mod normalise;
 mod resize;
 
 use std::fmt;
@@ -11,9 +13,11 @@ use std::path::Path;
 use image::RgbImage;
 use serde::{Deserialize, Serialize};
 
+pub use crop::{CropRecipe, CropSize, ResizeTo};
 pub(crate) use decode::truncated;
 pub use decode::{DecodeOptions, decode};
 pub use header::{ImageHeader, probe};
+pub use normalise::Normaliser;
 pub use resize::{Region, ResizeFilter, resize};
 
 use crate::error::{Error, Result};

@@ -15,5 +15,5 @@ mod starter;
 
 pub use config::{Device, OnnxConfig, Precision};
 pub use factory::factory;
-pub use pixels::{Region, normalise, resize};
+pub use pixels::{Region, resize};
 pub use runtime::Runtime;

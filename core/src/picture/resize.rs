@@ -6,15 +6,15 @@ use fast_image_resize::{Filter, FilterType, ResizeAlg, ResizeOptions, Resizer};
 use image::RgbImage;
 
 use super::Picture;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// A part of a picture: left, top, width and height in its pixels, with fractions.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Region {
-    left: f64,
-    top: f64,
-    width: f64,
-    height: f64,
+    pub(super) left: f64,
+    pub(super) top: f64,
+    pub(super) width: f64,
+    pub(super) height: f64,
 }
 
 impl Region {
@@ -50,11 +50,40 @@ pub enum ResizeFilter {
     Bicubic,
     /// Pillow's `LANCZOS`, the sharpest, for people.
     Lanczos,
+    /// Pillow's `BILINEAR`.
+    Bilinear,
+}
+
+impl ResizeFilter {
+    /// Returns the filter of a number in Pillow's `Resampling`, which processor configs carry as `resample`.
+    ///
+    /// # Errors
+    /// `Unsupported` for a number that no image model is known to use, or that is none of Pillow's.
+    pub fn from_pillow(resample: u32) -> Result<Self> {
+        match resample {
+            1 => Ok(Self::Lanczos),
+            2 => Ok(Self::Bilinear),
+            3 => Ok(Self::Bicubic),
+            other => Err(Error::new(
+                ErrorKind::Unsupported,
+                format!("resample {other} is not supported: 1 (Lanczos), 2 (bilinear) and 3 (bicubic) are"),
+            )),
+        }
+    }
+
+    /// How far an output pixel's weights reach, in its own size.
+    const fn support(self) -> f64 {
+        match self {
+            Self::Bicubic => BICUBIC_SUPPORT,
+            Self::Lanczos => 3.0,
+            Self::Bilinear => 1.0,
+        }
+    }
 }
 
 /// Resizes a region of a picture to `width` × `height`; computes, so not on an async thread.
 ///
-/// The library's typed images are used since its untyped ones compile the code of every pixel type there is.
+/// Columns go first, which is the faster order.
 ///
 /// # Errors
 /// `InvalidInput` for a picture or a region without pixels.
@@ -65,26 +94,74 @@ pub fn resize(
     height: u32,
     filter: ResizeFilter,
 ) -> Result<Picture> {
-    let pixels = picture.pixels().as_raw();
+    Picture::new(convolve(picture.pixels(), region, width, height, filter)?)
+}
+
+/// Resizes like [`resize`], but rows go first as in Pillow, whose values between the passes are cut off at 0 and 255:
+/// along hard edges another order gives values that differ by more than rounding does. A quarter of a millisecond
+/// slower for a picture of a megapixel.
+pub(super) fn resize_rows_first(
+    picture: &Picture,
+    region: Region,
+    width: u32,
+    height: u32,
+    filter: ResizeFilter,
+) -> Result<Picture> {
+    let reach = filter.support() * (region.height / f64::from(height)).max(1.0);
+    let first = (region.top - reach).floor().max(0.0);
+    let last = (region.top + region.height + reach)
+        .ceil()
+        .min(picture.height().into());
+    let seen_rows = Region {
+        top: first,
+        height: last - first,
+        ..region
+    };
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "whole, and within the picture's height"
+    )]
+    let rows = convolve(picture.pixels(), seen_rows, width, (last - first) as u32, filter)?;
+    let columns = Region {
+        left: 0.0,
+        top: region.top - first,
+        width: width.into(),
+        height: region.height,
+    };
+    Picture::new(convolve(&rows, columns, width, height, filter)?)
+}
+
+/// Leaves out the pass along a side whose pixels stay as they are.
+///
+/// The library's typed images are used since its untyped ones compile the code of every pixel type there is.
+fn convolve(
+    pixels: &RgbImage,
+    region: Region,
+    width: u32,
+    height: u32,
+    filter: ResizeFilter,
+) -> Result<RgbImage> {
     let source =
-        TypedImageRef::<U8x3>::from_buffer(picture.width(), picture.height(), pixels).map_err(unusable)?;
+        TypedImageRef::<U8x3>::from_buffer(pixels.width(), pixels.height(), pixels).map_err(unusable)?;
     let mut resized = RgbImage::new(width, height);
     let mut target = TypedImage::<U8x3>::from_buffer(width, height, &mut resized).map_err(unusable)?;
-    let filter = match filter {
+    let kernel = match filter {
         ResizeFilter::Bicubic => {
             FilterType::Custom(Filter::new("bicubic", bicubic, BICUBIC_SUPPORT).map_err(unusable)?)
         }
         ResizeFilter::Lanczos => FilterType::Lanczos3,
+        ResizeFilter::Bilinear => FilterType::Bilinear,
     };
     let options = ResizeOptions::new()
-        .resize_alg(ResizeAlg::Convolution(filter))
+        .resize_alg(ResizeAlg::Convolution(kernel))
         .crop(region.left, region.top, region.width, region.height)
         .use_alpha(false);
     Resizer::new()
         .resize_typed(&source, &mut target, Some(&options))
         .map_err(unusable)?;
     drop(target);
-    Picture::new(resized)
+    Ok(resized)
 }
 
 const BICUBIC_SUPPORT: f64 = 2.0;
@@ -168,6 +245,16 @@ mod tests {
             let region = Region::centre_crop(&picture, 52, 59);
             assert_eq!(square(&picture, region, 52).len(), 52 * 52 * 3, "{side}");
         }
+    }
+
+    #[test]
+    fn pillows_numbers_name_its_filters() {
+        assert_eq!(ResizeFilter::from_pillow(3).unwrap(), ResizeFilter::Bicubic);
+        assert_eq!(ResizeFilter::from_pillow(2).unwrap(), ResizeFilter::Bilinear);
+        assert_eq!(ResizeFilter::from_pillow(1).unwrap(), ResizeFilter::Lanczos);
+        let error = ResizeFilter::from_pillow(0).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert!(error.message().contains("resample 0"), "{error}");
     }
 
     #[test]

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use lucida_core::BuildContext;
-use lucida_core::picture::{DecodeOptions, decode};
-use lucida_embedder_onnx::{Region, Runtime, normalise, resize};
+use lucida_core::picture::{DecodeOptions, Normaliser, decode};
+use lucida_embedder_onnx::{Region, Runtime, resize};
 use ort::session::Session;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::value::TensorRef;
@@ -173,9 +173,10 @@ impl Reference {
             Region::whole(&picture),
         ];
         let length = 3 * size_pixels as usize * size_pixels as usize;
+        let normaliser = Normaliser::new(1.0, [mean; 3], [scale; 3]);
         let mut planes = vec![0.0; VIEWS * length];
         for (region, planes) in regions.into_iter().zip(planes.chunks_exact_mut(length)) {
-            normalise(&resize(&picture, region, size_pixels)?, mean, scale, planes);
+            normaliser.write(&resize(&picture, region, size_pixels)?, planes);
         }
         Ok(planes)
     }

@@ -1,5 +1,6 @@
 //! The picture half: the classifier on two views of a picture, then ConSE.
 
+use lucida_core::picture::Normaliser;
 use lucida_core::{Error, Result, Tower};
 use ort::session::Session;
 use ort::value::TensorRef;
@@ -7,7 +8,6 @@ use ort::value::TensorRef;
 use super::consensus::Consensus;
 use super::manifest::{ImageRecipe, Manifest};
 use crate::error::internal;
-use crate::pixels;
 use crate::runtime::Runtime;
 use crate::session;
 
@@ -24,6 +24,7 @@ pub(crate) struct ImageTower {
     session: Session,
     consensus: Consensus,
     recipe: ImageRecipe,
+    normaliser: Normaliser,
     /// `(2, 3, size, size)` f32, filled anew for each picture.
     planes: Vec<f32>,
 }
@@ -36,19 +37,20 @@ impl ImageTower {
         let session = session::open(runtime, &file, bytes, threads, &[INPUT], OUTPUT)?;
         let recipe = manifest.image().clone();
         let side = recipe.size_pixels as usize;
+        let normaliser = Normaliser::new(1.0, [recipe.mean; 3], [recipe.scale; 3]);
         Ok(Self {
             session,
             consensus,
             recipe,
+            normaliser,
             planes: vec![0.0; 2 * 3 * side * side],
         })
     }
 
     fn embed_one(&mut self, Views(views): &Views) -> Result<Vec<f32>> {
-        let (mean, scale) = (self.recipe.mean, self.recipe.scale);
         let length = self.planes.len() / views.len();
         for (view, planes) in views.iter().zip(self.planes.chunks_exact_mut(length)) {
-            pixels::normalise(view, mean, scale, planes);
+            self.normaliser.write(view, planes);
         }
         let side = self.recipe.size_pixels as usize;
         let running = |error| internal("running the image model", error);

@@ -1,0 +1,200 @@
+//! The part of a picture that a model sees: resized and cropped as transformers' `CLIPImageProcessor` does it.
+
+use image::RgbImage;
+use image::imageops;
+
+use super::resize::resize_rows_first;
+use super::{Picture, Region, ResizeFilter};
+use crate::error::{Error, Result};
+
+/// The most pixels that a recipe may ask for: a long picture whose short side is enlarged, and that is not cropped,
+/// would fill the memory.
+const MAX_PIXELS: u64 = 1 << 24;
+
+/// The size that a picture is resized to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ResizeTo {
+    /// The short side gets this many pixels, the long one as many as keep the shape, rounded down.
+    ShortSide(u32),
+    /// Both sides are given, whatever becomes of the shape.
+    Exact {
+        /// The width in pixels.
+        width: u32,
+        /// The height in pixels.
+        height: u32,
+    },
+}
+
+/// A centre crop in pixels; what it has beyond the resized picture is black.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CropSize {
+    /// The width in pixels.
+    pub width: u32,
+    /// The height in pixels.
+    pub height: u32,
+}
+
+/// How a picture becomes what a model sees: first resized, then cropped.
+///
+/// Only what the crop shows is computed, which gives the same pixels as cropping afterwards, at a fraction of the work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CropRecipe {
+    /// The size to resize to; `None` keeps the picture's own.
+    pub resize: Option<ResizeTo>,
+    /// How pixels are weighted.
+    pub filter: ResizeFilter,
+    /// The part to keep; `None` keeps all.
+    pub crop: Option<CropSize>,
+}
+
+impl CropRecipe {
+    /// Resizes and crops a picture; computes, so not on an async thread.
+    ///
+    /// # Errors
+    /// `InvalidInput` for a recipe with a side of 0, and for a picture so long that what it becomes has more than
+    /// 2^24 pixels.
+    pub fn apply(&self, picture: &Picture) -> Result<Picture> {
+        let (width, height) = (u64::from(picture.width()), u64::from(picture.height()));
+        let (resized_width, resized_height) = self.resized(width, height);
+        let crop = self.crop.map(|CropSize { width, height }| (width, height));
+        let (crop_width, crop_height) = crop.map_or((resized_width, resized_height), |(width, height)| {
+            (width.into(), height.into())
+        });
+        let across = Span::centred(width, resized_width, crop_width)?;
+        let down = Span::centred(height, resized_height, crop_height)?;
+        if u64::from(across.length) * u64::from(down.length) > MAX_PIXELS {
+            return Err(Error::invalid("the picture is too long for what the model takes"));
+        }
+        let region = Region {
+            left: across.source_start,
+            top: down.source_start,
+            width: across.source_length,
+            height: down.source_length,
+        };
+        let seen = resize_rows_first(picture, region, across.length, down.length, self.filter)?;
+        match crop {
+            Some((width, height)) if (across.length, down.length) != (width, height) => {
+                let mut padded = RgbImage::new(width, height);
+                let (left, top) = (i64::from(across.margin), i64::from(down.margin));
+                imageops::replace(&mut padded, seen.pixels(), left, top);
+                Picture::new(padded)
+            }
+            Some(_) | None => Ok(seen),
+        }
+    }
+
+    /// Returns the short side from which a picture may be decoded at a smaller scale: twice what the recipe makes of
+    /// it leaves the filter enough to average. `None` where the recipe takes pictures as large as they are.
+    #[must_use]
+    pub fn decode_short_side_pixels(&self) -> Option<u32> {
+        self.resize.map(|resize| match resize {
+            ResizeTo::ShortSide(side) => side.saturating_mul(2),
+            ResizeTo::Exact { width, height } => width.max(height).saturating_mul(2),
+        })
+    }
+
+    /// Returns the resized width and height, as `get_resize_output_image_size` of transformers 4.57 does.
+    fn resized(&self, width: u64, height: u64) -> (u64, u64) {
+        match self.resize {
+            None => (width, height),
+            Some(ResizeTo::Exact { width, height }) => (width.into(), height.into()),
+            Some(ResizeTo::ShortSide(side)) => {
+                let short = width.min(height);
+                let scaled = |long: u64| u64::from(side) * long / short;
+                (scaled(width), scaled(height))
+            }
+        }
+    }
+}
+
+/// What a crop shows along one axis.
+struct Span {
+    /// Where it starts in the picture, in pixels.
+    source_start: f64,
+    /// How much of the picture it takes, in pixels.
+    source_length: f64,
+    /// How many pixels it becomes.
+    length: u32,
+    /// How many black pixels go before them.
+    margin: u32,
+}
+
+impl Span {
+    /// Centres a crop on an axis of `source` pixels that is resized to `resized`, as `center_crop` of
+    /// transformers 4.57 does: an odd pixel is cut off at the end, and filled in at the start.
+    fn centred(source: u64, resized: u64, crop: u64) -> Result<Self> {
+        if resized == 0 || crop == 0 {
+            return Err(Error::invalid("a picture can't be made into one without pixels"));
+        }
+        let length = crop.min(resized);
+        let start = (resized - length) / 2;
+        let margin = (crop - length).div_ceil(2);
+        let to_u32 = |pixels: u64| {
+            u32::try_from(pixels)
+                .map_err(|_| Error::invalid("the picture is too long for what the model takes"))
+        };
+        // Multiplied first: the whole axis must not come out a rounding error longer than the picture.
+        #[expect(clippy::cast_precision_loss, reason = "products of two sides, far below 2^52")]
+        let in_source = |pixels: u64| (pixels * source) as f64 / resized as f64;
+        Ok(Self {
+            source_start: in_source(start),
+            source_length: in_source(length),
+            length: to_u32(length)?,
+            margin: to_u32(margin)?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CLIP: CropRecipe = CropRecipe {
+        resize: Some(ResizeTo::ShortSide(224)),
+        filter: ResizeFilter::Bicubic,
+        crop: Some(CropSize {
+            width: 224,
+            height: 224,
+        }),
+    };
+
+    #[test]
+    fn a_picture_of_the_right_size_is_kept_as_it_is() {
+        let picture = Picture::gradient(224, 224);
+        assert_eq!(CLIP.apply(&picture).unwrap(), picture);
+    }
+
+    #[test]
+    fn a_crop_without_resizing_takes_the_middle_pixels() {
+        let recipe = CropRecipe { resize: None, ..CLIP };
+        let picture = Picture::gradient(301, 230);
+        let middle = imageops::crop_imm(picture.pixels(), 38, 3, 224, 224).to_image();
+        assert_eq!(*recipe.apply(&picture).unwrap().pixels(), middle);
+    }
+
+    #[test]
+    fn every_shape_becomes_the_same_size() {
+        for (width, height) in [(1, 1), (1, 60_000), (60_000, 1), (223, 225), (1000, 999)] {
+            let seen = CLIP.apply(&Picture::gradient(width, height)).unwrap();
+            assert_eq!(seen.pixels().dimensions(), (224, 224), "{width} x {height}");
+        }
+    }
+
+    #[test]
+    fn a_long_picture_that_is_not_cropped_does_not_fill_the_memory() {
+        let recipe = CropRecipe { crop: None, ..CLIP };
+        let seen = recipe.apply(&Picture::gradient(448, 1000)).unwrap();
+        assert_eq!(seen.pixels().dimensions(), (224, 500));
+        let error = recipe.apply(&Picture::gradient(1, 60_000)).unwrap_err();
+        assert_eq!(error.kind(), crate::ErrorKind::InvalidInput);
+    }
+
+    #[test]
+    fn a_recipe_without_pixels_is_refused() {
+        let recipe = CropRecipe {
+            resize: Some(ResizeTo::ShortSide(0)),
+            ..CLIP
+        };
+        assert!(recipe.apply(&Picture::gradient(10, 10)).is_err());
+    }
+}
