@@ -164,7 +164,6 @@ impl ModelFolder {
                 max_positions: self.clip_text()?.max_position_embeddings,
                 max_tokens: None,
                 lowercase: false,
-                trim: false,
             },
             Kind::Encoder(config) => {
                 let file = SentenceFile::read(&self.model)?;
@@ -172,7 +171,6 @@ impl ModelFolder {
                     max_positions: config.max_tokens(),
                     max_tokens: file.max_seq_length,
                     lowercase: file.do_lower_case,
-                    trim: self.modules.is_some(),
                 }
             }
         };

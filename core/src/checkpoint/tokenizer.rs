@@ -30,12 +30,10 @@ impl Tokens {
     }
 }
 
-/// A model's tokenizer, with what is done to a text before it.
+/// A model's tokenizer.
 pub struct TextTokenizer {
     tokenizer: Tokenizer,
     max_tokens: usize,
-    lowercase: bool,
-    trim: bool,
 }
 
 /// What a model's folder says of its texts beyond the tokenizer itself.
@@ -45,10 +43,8 @@ pub(super) struct TextRules {
     pub(super) max_positions: usize,
     /// A bound that sentence-transformers' own configuration sets.
     pub(super) max_tokens: Option<usize>,
-    /// Whether a text is lowercased before it is tokenized.
+    /// Whether a text is lowercased first, special tokens aside, whatever the tokenizer does by itself.
     pub(super) lowercase: bool,
-    /// Whether white space around a text is taken off, as sentence-transformers' `Transformer` does.
-    pub(super) trim: bool,
 }
 
 /// Above this `model_max_length` means that nobody has set one: transformers writes 10³⁰ then.
@@ -84,6 +80,9 @@ impl TextTokenizer {
             let what = "a tokenizer, as `tokenizer.json`, `vocab.json` with `merges.txt`, or `vocab.txt`,";
             return Err(missing(&whole, what));
         };
+        if rules.lowercase {
+            lowercase_first(&mut tokenizer).map_err(|error| unusable(&path, error))?;
+        }
         let said = settings
             .get("model_max_length")
             .and_then(Value::as_f64)
@@ -116,8 +115,6 @@ impl TextTokenizer {
         Ok(Self {
             tokenizer,
             max_tokens,
-            lowercase: rules.lowercase,
-            trim: rules.trim,
         })
     }
 
@@ -132,13 +129,9 @@ impl TextTokenizer {
     /// # Errors
     /// `InvalidInput` for a text that the tokenizer can't take, or of which it leaves nothing.
     pub fn tokenize(&self, text: &str) -> Result<Tokens> {
-        let text = if self.trim { text.trim() } else { text };
-        let encoding = if self.lowercase {
-            self.tokenizer.encode_fast(text.to_lowercase(), true)
-        } else {
-            self.tokenizer.encode_fast(text, true)
-        };
-        let encoding = encoding
+        let encoding = self
+            .tokenizer
+            .encode_fast(text, true)
             .map_err(|error| Error::invalid("the text can't be split into tokens").with_source(error))?;
         if encoding.is_empty() {
             return Err(
@@ -147,6 +140,14 @@ impl TextTokenizer {
         }
         Ok(Tokens(encoding.get_ids().to_vec()))
     }
+}
+
+/// Puts the lowercasing before whatever else is done to a text.
+fn lowercase_first(tokenizer: &mut Tokenizer) -> tokenizers::Result<()> {
+    let own = tokenizer.get_normalizer().cloned();
+    let steps = std::iter::once(Lowercase.into()).chain(own).collect();
+    tokenizer.with_normalizer(Some(Sequence::new(steps)))?;
+    Ok(())
 }
 
 fn special_tokens(processor: &impl tokenizers::PostProcessor) -> usize {
