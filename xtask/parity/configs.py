@@ -31,7 +31,7 @@ class ClipSize:
     image: int = 224
 
 
-CLIP_TINY = ClipSize(Tower(32, 80, 2, 2), Tower(24, 64, 2, 3), vocab=760, dimensions=32, patch=32)
+CLIP_TINY = ClipSize(Tower(32, 80, 2, 2), Tower(20, 56, 2, 2), vocab=760, dimensions=32, patch=32)
 CLIP_FULL = ClipSize(Tower(512, 2048, 12, 8), Tower(768, 3072, 12, 12), vocab=49408, dimensions=512, patch=32)
 # As ViT-B-16-plus-240: another picture size, and another width for each tower and their common space.
 LAION_TINY = ClipSize(Tower(24, 64, 2, 3), Tower(32, 80, 3, 4), vocab=760, dimensions=20, patch=16, image=240)

@@ -89,7 +89,7 @@ def _palette_transparent() -> bytes:
 def _zone_plate() -> bytes:
     """Rings that get finer outwards, past what a reduced picture can show: no antialiasing, and they turn to moiré."""
     y, x = numpy.mgrid[-240:240, -320:320]
-    return _png(Image.fromarray(((x * x + y * y) // 400 % 2 == 0)))
+    return _png(Image.fromarray((x * x + y * y) // 400 % 2 == 0))
 
 
 def _png_16(samples: Pixels) -> bytes:
@@ -164,9 +164,7 @@ _LOSSLESS: dict[str, Callable[[], bytes]] = {
         _posterised("chelsea", 280, 210, 2), "TIFF", compression="tiff_lzw", tiffinfo={ORIENTATION_TAG: 6}
     ),
     "lossless.webp": lambda: _saved(_posterised("rocket", 420, 300), "WEBP", lossless=True),
-    "orientation-8.webp": lambda: _saved(
-        _posterised("astronaut", 340, 240), "WEBP", lossless=True, exif=_oriented(8)
-    ),
+    "orientation-8.webp": lambda: _saved(_posterised("astronaut", 340, 240), "WEBP", lossless=True, exif=_oriented(8)),
     "photo.gif": lambda: _saved(_photo("chelsea", 360, 250).quantize(16), "GIF"),
     "photo.bmp": lambda: _saved(_photo("astronaut", 110, 90), "BMP"),
     "palette.bmp": lambda: _saved(_photo("coffee", 200, 150).quantize(64), "BMP"),

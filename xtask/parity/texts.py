@@ -40,7 +40,7 @@ TEXTS: dict[str, str] = {
     "decomposed": "cafe\u0301 nai\u0308ve re\u0301sume\u0301 A\u030angstro\u0308m",
     "compatibility": "ﬁne ﬂower Ｆｕｌｌ ｗｉｄｔｈ ① ½ ㎏",
     "numbers": "3,141.59 €1,000 -40°C 50% #1 2024-06-30 12:45",
-    "punctuation": "wow!!! (really?) [yes] {ok} <b>bold</b> a_b a-b a/b \\ ~ ^ | \"quoted\" “curly” …",
+    "punctuation": 'wow!!! (really?) [yes] {ok} <b>bold</b> a_b a-b a/b \\ ~ ^ | "quoted" “curly” …',
     "contractions": "it's what they're saying: I'd, we'll, you've, I'm, don't, O'Neill, 'sup",
     "html": "cats &amp; dogs &lt;3 &#39;til dawn &amp;amp; after",
     "special-tokens": "before <|endoftext|> after [SEP] and </s> or [MASK]",

@@ -75,7 +75,7 @@ def _words(tokenizer: PreTrainedTokenizerBase) -> list[str]:
 
 
 def _learn_merges(words: list[tuple[str, ...]], most: int, continues: str = "") -> list[tuple[str, str]]:
-    """Byte-pair encoding, the commonest pair first; ties fall alphabetically, which the library's trainer leaves open."""
+    """Byte-pair encoding, the commonest pair first; ties go by the alphabet: the library's trainer draws lots."""
     counted = Counter(words)
     merges: list[tuple[str, str]] = []
     while len(merges) < most:
