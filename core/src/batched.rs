@@ -4,6 +4,7 @@
 //! share a tower, and the interactive one goes first. Entries whose caller has gone are dropped. A full lane is
 //! an answer, `Overloaded`, with the time after which there should be room.
 
+mod vector;
 mod worker;
 
 use std::sync::Arc;

@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use tracing::{debug, error, info};
 
 use super::BatchOptions;
+use super::vector::unit;
 use crate::embedder::{Embedding, Lane, TowerKind};
 use crate::error::{Error, ErrorKind, Result};
 use crate::metrics;
@@ -17,6 +18,10 @@ use crate::model::Tower;
 
 /// After a tower failed to load, the failure is the answer for this long before the next try.
 const LOAD_RETRY: Duration = Duration::from_secs(2);
+
+/// After so long without work the allocator hands back what the work left behind: soon enough that an idle server is
+/// small, and not between the searches of somebody who is at it.
+const RELEASE_AFTER: Duration = Duration::from_secs(5);
 
 struct Entry<I> {
     input: I,
@@ -107,6 +112,7 @@ impl<T: Tower> Worker<T> {
                     dimensions,
                     idle_unload,
                     state: None,
+                    left_memory_behind: false,
                 }
                 .run(preload);
             })
@@ -193,6 +199,15 @@ struct Compute<T: Tower, L> {
     dimensions: usize,
     idle_unload: Option<Duration>,
     state: Option<T>,
+    /// Whether anything was loaded or computed since memory was last handed back.
+    left_memory_behind: bool,
+}
+
+/// What there is to do when no work comes.
+#[derive(Clone, Copy)]
+enum Chore {
+    ReleaseMemory,
+    Unload,
 }
 
 impl<T: Tower, L: Fn() -> Result<T>> Compute<T, L> {
@@ -207,6 +222,7 @@ impl<T: Tower, L: Fn() -> Result<T>> Compute<T, L> {
 
     /// Waits for work; `None` when the worker is closed.
     fn next_batch(&mut self) -> Option<Vec<Entry<T::Input>>> {
+        let idle_since = Instant::now();
         let shared = Arc::clone(&self.shared);
         let mut queues = shared.lock();
         loop {
@@ -240,30 +256,50 @@ impl<T: Tower, L: Fn() -> Result<T>> Compute<T, L> {
             if queues.closed {
                 return None;
             }
-            queues = match (self.idle_unload, self.state.is_some()) {
-                (Some(idle), true) => {
-                    let (guard, waited) = shared
-                        .wake
-                        .wait_timeout(queues, idle)
-                        .unwrap_or_else(PoisonError::into_inner);
-                    if waited.timed_out() && guard.interactive.is_empty() && guard.background.is_empty() {
-                        drop(guard);
-                        self.unload();
-                        shared.lock()
-                    } else {
-                        guard
+            queues = if let Some((after, chore)) = self.next_chore() {
+                let left = after.saturating_sub(idle_since.elapsed());
+                let (guard, waited) = shared
+                    .wake
+                    .wait_timeout(queues, left)
+                    .unwrap_or_else(PoisonError::into_inner);
+                if waited.timed_out() && guard.interactive.is_empty() && guard.background.is_empty() {
+                    drop(guard);
+                    match chore {
+                        Chore::ReleaseMemory => self.release_memory(),
+                        Chore::Unload => self.unload(),
                     }
+                    shared.lock()
+                } else {
+                    guard
                 }
-                (Some(_) | None, _) => shared.wake.wait(queues).unwrap_or_else(PoisonError::into_inner),
+            } else {
+                shared.wake.wait(queues).unwrap_or_else(PoisonError::into_inner)
             };
         }
+    }
+
+    /// Tells what to do first when no work comes, and after how long without any.
+    fn next_chore(&self) -> Option<(Duration, Chore)> {
+        let release = self
+            .left_memory_behind
+            .then_some((RELEASE_AFTER, Chore::ReleaseMemory));
+        let unload = self
+            .idle_unload
+            .filter(|_| self.state.is_some())
+            .map(|after| (after, Chore::Unload));
+        release.into_iter().chain(unload).min_by_key(|(after, _)| *after)
+    }
+
+    fn release_memory(&mut self) {
+        crate::memory_release::release_free_memory();
+        self.left_memory_behind = false;
     }
 
     fn unload(&mut self) {
         self.state = None;
         self.shared.lock().loaded = false;
         metrics::EMBEDDER_LOADED.set(0.0, &[self.shared.tower.as_str()]);
-        crate::memory_release::release_free_memory();
+        self.release_memory();
         info!(tower = self.shared.tower.as_str(), "unloaded idle tower");
     }
 
@@ -280,6 +316,7 @@ impl<T: Tower, L: Fn() -> Result<T>> Compute<T, L> {
         }
         let tower = self.shared.tower.as_str();
         let started = Instant::now();
+        self.left_memory_behind = true;
         let loaded = catch_unwind(AssertUnwindSafe(&self.load))
             .unwrap_or_else(|_| Err(Error::internal("loading the model panicked")));
         let mut queues = self.shared.lock();
@@ -319,6 +356,7 @@ impl<T: Tower, L: Fn() -> Result<T>> Compute<T, L> {
             batch.into_iter().map(|entry| (entry.input, entry.answer)).unzip();
         let size = inputs.len();
         let started = Instant::now();
+        self.left_memory_behind = true;
         let state = self.state.as_mut();
         let outcome = catch_unwind(AssertUnwindSafe(|| state.map(|state| state.embed(&inputs))));
         let elapsed = started.elapsed();
@@ -356,31 +394,4 @@ impl<T: Tower, L: Fn() -> Result<T>> Compute<T, L> {
 
 fn failures(size: usize, message: &str) -> Vec<Result<Vec<f32>>> {
     (0..size).map(|_| Err(Error::internal(message))).collect()
-}
-
-/// Scales a vector to unit length, and refuses one that means nothing.
-fn unit(mut vector: Vec<f32>, dimensions: usize) -> Result<Embedding> {
-    if vector.len() != dimensions {
-        let message = format!(
-            "the model gave a vector of {} numbers, not {dimensions}",
-            vector.len()
-        );
-        return Err(Error::internal(message).with_code("bad_vector"));
-    }
-    let norm = vector
-        .iter()
-        .map(|&x| f64::from(x) * f64::from(x))
-        .sum::<f64>()
-        .sqrt();
-    if !norm.is_finite() || norm < 1e-12 {
-        return Err(
-            Error::internal("the model gave a vector with NaN, infinity or only zeros")
-                .with_code("bad_vector"),
-        );
-    }
-    #[expect(clippy::cast_possible_truncation, reason = "unit components fit f32")]
-    for component in &mut vector {
-        *component = (f64::from(*component) / norm) as f32;
-    }
-    Ok(vector)
 }
