@@ -35,6 +35,7 @@ pub mod metadata;
 pub mod metadata_list;
 pub mod metadata_records;
 mod model_controls;
+pub mod parity;
 mod patience;
 pub mod plugin;
 pub mod queue;
