@@ -46,9 +46,8 @@ struct Cli {
 enum Command {
     /// Put what the default configuration needs (ONNX Runtime, the starter model) into the cache.
     Setup {
-        /// Fetch the photos that tests and benchmarks use as well.
-        #[arg(long)]
-        photos: bool,
+        #[command(flatten)]
+        extras: setup::Extras,
     },
     /// Set up, build the server in release mode and run it in the current directory.
     Serve {
@@ -99,7 +98,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
     let cache = Cache::locate()?;
     let workspace = Workspace::locate()?;
     match command {
-        Command::Setup { photos } => setup::run(&cache, &workspace, photos)?,
+        Command::Setup { extras } => setup::run(&cache, &workspace, extras)?,
         Command::Serve { args } => return serve::run(&cache, &workspace, &args),
         Command::Test { args } => test::run(&cache, &workspace, &args)?,
         Command::Ci => ci::run(&cache, workspace)?,

@@ -1,50 +1,34 @@
 //! ONNX Runtime's shared library, which the server loads when it starts.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-use crate::cache::{Cache, CacheLock};
+use crate::cache::{Cache, CacheLock, Key};
 use crate::python::Python;
 use crate::wheel::{self, Wheel};
 
-const VERSION: &str = "1.31.1";
-
-/// The wheel for one platform and the library in it.
+/// A published build for one platform, and what is taken out of its wheel.
 struct Release {
     wheel: Wheel,
-    member: &'static str,
-    library: &'static str,
+    /// The folder of the cache that holds a folder of each version.
+    folder: &'static str,
+    /// The runtime's library in the wheel, and the name that it gets.
+    library: (&'static str, &'static str),
+    /// The libraries beside it that keep their names.
+    others: &'static [&'static str],
 }
 
 impl Release {
-    const fn new(
-        platform: &'static str,
-        sha256: &'static str,
-        member: &'static str,
-        library: &'static str,
-    ) -> Self {
-        Self {
-            wheel: Wheel {
-                name: "onnxruntime",
-                version: VERSION,
-                platform,
-                sha256,
-            },
-            member,
-            library,
-        }
-    }
-
-    /// What this machine needs; none where no build is published.
-    fn for_this_machine() -> Option<Self> {
+    /// What this machine needs for the device `cpu`; none where no build is published.
+    fn plain() -> Option<Self> {
         const LINUX: (&str, &str) = ("onnxruntime/capi/libonnxruntime.so.1.31.1", "libonnxruntime.so");
         const MACOS: (&str, &str) = (
             "onnxruntime/capi/libonnxruntime.1.31.1.dylib",
             "libonnxruntime.dylib",
         );
         const WINDOWS: (&str, &str) = ("onnxruntime/capi/onnxruntime.dll", "onnxruntime.dll");
-        let (platform, sha256, (member, library)) = match (std::env::consts::OS, std::env::consts::ARCH) {
+        let (platform, sha256, library) = match (std::env::consts::OS, std::env::consts::ARCH) {
             ("linux", _) if cfg!(not(target_env = "gnu")) => return None,
             ("linux", "x86_64") => (
                 "manylinux_2_28_x86_64",
@@ -73,45 +57,102 @@ impl Release {
             ),
             _ => return None,
         };
-        Some(Self::new(platform, sha256, member, library))
+        Some(Self {
+            wheel: Wheel {
+                name: "onnxruntime",
+                version: "1.31.1",
+                platform,
+                sha256,
+            },
+            folder: "onnxruntime",
+            library,
+            others: &[],
+        })
+    }
+
+    /// What this machine needs for the device `openvino`; none where no build that is whole by itself is published.
+    fn openvino() -> Option<Self> {
+        if !cfg!(all(
+            target_os = "linux",
+            target_arch = "x86_64",
+            target_env = "gnu"
+        )) {
+            return None;
+        }
+        Some(Self {
+            wheel: Wheel {
+                name: "onnxruntime-openvino",
+                version: "1.24.1",
+                platform: "manylinux_2_28_x86_64",
+                sha256: "3007c803634cc69c6d52af1dea7ce729d9bb62b9a11070fd2f959119199007a8",
+            },
+            folder: "onnxruntime-openvino",
+            library: ("onnxruntime/capi/libonnxruntime.so.1.24.1", "libonnxruntime.so"),
+            // They find each other by an rpath of their own folder. Left out: the plugins for other devices.
+            others: &[
+                "libonnxruntime_providers_shared.so",
+                "libonnxruntime_providers_openvino.so",
+                "libopenvino.so.2541",
+                "libopenvino_onnx_frontend.so.2541",
+                "libopenvino_intel_cpu_plugin.so",
+                "libtbb.so.12",
+            ],
+        })
+    }
+
+    /// Makes sure that the libraries are in the cache and returns the path of the runtime's.
+    fn ensure(&self, cache: &Cache) -> Result<PathBuf> {
+        let folder = cache.path(self.folder).join(self.wheel.version);
+        let (member, library) = self.library;
+        let names = [&[member, library], self.others].concat();
+        let key = wheel::key(std::slice::from_ref(&self.wheel), &names);
+        if !cache.holds(&folder, &key) {
+            let lock = cache.lock()?;
+            if !lock.cache().holds(&folder, &key) {
+                self.install(&lock, &folder, &key)?;
+            }
+        }
+        Ok(folder.join(library))
+    }
+
+    fn install(&self, lock: &CacheLock<'_>, folder: &Path, key: &Key) -> Result<()> {
+        let unpacked = self.wheel.fetch(lock, &Python::find()?)?;
+        let (member, library) = self.library;
+        let (libraries, notices) = (unpacked.join("onnxruntime/capi"), unpacked.join("onnxruntime"));
+        lock.replace(folder, key, |made| {
+            wheel::take(&unpacked.join(member), &made.join(library))?;
+            for other in self.others {
+                wheel::take(&libraries.join(other), &made.join(other))?;
+            }
+            for notice in ["LICENSE", "ThirdPartyNotices.txt"] {
+                wheel::take(&notices.join(notice), &made.join(notice))?;
+            }
+            Ok(())
+        })
     }
 }
 
 /// Makes sure that the library is in the cache and returns its path.
 pub(crate) fn ensure(cache: &Cache) -> Result<PathBuf> {
-    let release = Release::for_this_machine().with_context(|| {
+    let release = Release::plain().with_context(|| {
         format!(
-            "no ONNX Runtime {VERSION} is published for {} on {}: build the server without the feature \
-             embedder-onnx, or name a library of your own in its configuration",
-            std::env::consts::OS,
-            std::env::consts::ARCH
+            "no ONNX Runtime is published for {}: build the server without the feature embedder-onnx, or name a \
+             library of your own in its configuration",
+            platform()
         )
     })?;
-    let folder = cache.path("onnxruntime").join(VERSION);
-    let library = folder.join(release.library);
-    let wheels = std::slice::from_ref(&release.wheel);
-    let key = wheel::key(wheels, &[release.member, release.library]);
-    if !cache.holds(&folder, &key) {
-        let lock = cache.lock()?;
-        if !lock.cache().holds(&folder, &key) {
-            install(&lock, &release, &folder, &key)?;
-        }
-    }
-    Ok(library)
+    release.ensure(cache)
 }
 
-fn install(
-    lock: &CacheLock<'_>,
-    release: &Release,
-    folder: &std::path::Path,
-    key: &crate::cache::Key,
-) -> Result<()> {
-    let unpacked = release.wheel.fetch(lock, &Python::find()?)?;
-    lock.replace(folder, key, |made| {
-        wheel::take(&unpacked.join(release.member), &made.join(release.library))?;
-        for notice in ["LICENSE", "ThirdPartyNotices.txt"] {
-            wheel::take(&unpacked.join("onnxruntime").join(notice), &made.join(notice))?;
-        }
-        Ok(())
-    })
+/// Makes sure that the library for the device `openvino` is in the cache and returns its path; none where no build is
+/// published.
+pub(crate) fn ensure_openvino(cache: &Cache) -> Result<Option<PathBuf>> {
+    Release::openvino()
+        .map(|release| release.ensure(cache))
+        .transpose()
+}
+
+/// Names this machine in a message.
+pub(crate) fn platform() -> String {
+    format!("{} on {}", std::env::consts::OS, std::env::consts::ARCH)
 }

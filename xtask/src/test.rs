@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 
 use crate::cache::{self, Cache};
 use crate::cargo::{Workspace, read_lines};
-use crate::{photos, setup};
+use crate::{photos, runtime, setup};
 
 /// The variables that tell tests what they may use.
 pub(crate) struct Resources {
@@ -20,6 +20,7 @@ impl Resources {
     /// Puts everything in place.
     pub(crate) fn prepare(cache: &Cache, workspace: &Workspace) -> Result<Self> {
         setup::ensure(cache, workspace)?;
+        runtime::ensure_openvino(cache)?;
         let photos = photos::ensure(cache)?;
         // Tests run in their package's folder, where a relative cache folder would be another one.
         let root = cache.root().to_path_buf();

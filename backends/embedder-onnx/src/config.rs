@@ -8,6 +8,8 @@ use lucida_core::{BatchOptions, Error, Result, Settings};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::device::Compute;
+
 /// The settings of the ONNX Runtime embedder.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -15,9 +17,10 @@ pub struct OnnxConfig {
     /// The model: the name of one in the cache's `models` folder, such as `"starter"`, or a folder, which has a `/`
     /// in it, such as `"./models/mine"`.
     pub model: String,
-    /// The number format that it computes in: `"fp32"`.
+    /// The number format that it computes in: `"fp32"`, or `"bf16"` on OpenVINO.
     pub precision: Precision,
-    /// What it computes on: `"cpu"`.
+    /// What it computes on: `"cpu"`, `"openvino"` (also the processor, by Intel's kernels; `cargo xtask setup --openvino`
+    /// fetches its library), or `"cuda"`, which is untested: `library` has to name an ONNX Runtime that was built for it.
     pub device: Device,
     /// The ONNX Runtime library, such as `"/opt/onnxruntime/lib/libonnxruntime.so"`. Without it the library is looked
     /// for in `ORT_DYLIB_PATH`, the cache, beside the program and in the system's folders.
@@ -38,6 +41,8 @@ pub struct OnnxConfig {
 pub enum Precision {
     /// 32-bit floats.
     Fp32,
+    /// 16-bit floats with the range of 32-bit ones, for the large multiplications.
+    Bf16,
 }
 
 /// What a model computes on.
@@ -46,6 +51,10 @@ pub enum Precision {
 pub enum Device {
     /// ONNX Runtime's own kernels on the processor.
     Cpu,
+    /// OpenVINO's kernels on the processor.
+    OpenVino,
+    /// CUDA's on a graphics card.
+    Cuda,
 }
 
 impl Settings for OnnxConfig {
@@ -63,6 +72,21 @@ impl Settings for OnnxConfig {
             let message = format!("{} threads are more than {MAX_THREADS}", self.threads);
             return Err(Error::config("threads", message));
         }
+        let (device, precision) = (self.device, self.precision);
+        if !device.precisions().contains(&precision) {
+            let offered: Vec<_> = device
+                .precisions()
+                .iter()
+                .map(|offered| offered.as_str())
+                .collect();
+            let message = format!(
+                "`{}` can't be computed on the device `{}`, which offers {}",
+                precision.as_str(),
+                device.as_str(),
+                offered.join(", ")
+            );
+            return Err(Error::config("precision", message));
+        }
         Ok(())
     }
 }
@@ -77,6 +101,15 @@ impl OnnxConfig {
         match NonZeroUsize::new(self.threads) {
             Some(threads) => threads.get(),
             None => std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
+        }
+    }
+
+    /// Returns what a session computes on, and how.
+    pub(crate) fn compute(&self) -> Compute {
+        Compute {
+            device: self.device,
+            precision: self.precision,
+            threads: self.thread_count(),
         }
     }
 
@@ -116,8 +149,17 @@ mod tests {
             ("model", json!(" "), "empty"),
             ("queue_items", json!(0), "0"),
             ("threads", json!(5000), "5000"),
-            ("precision", json!("int8"), "expected `fp32`"),
-            ("device", json!("cuda"), "expected `cpu`"),
+            ("precision", json!("fp8"), "expected `fp32` or `bf16`"),
+            (
+                "device",
+                json!("gpu"),
+                "expected one of `cpu`, `openvino`, `cuda`",
+            ),
+            (
+                "precision",
+                json!("bf16"),
+                "`bf16` can't be computed on the device `cpu`",
+            ),
             ("text_model", json!("other"), "unknown field `text_model`"),
         ] {
             let error = with(key, value).unwrap_err();

@@ -24,8 +24,8 @@ pub fn factory() -> impl Factory<dyn Embedder> {
 
 fn open(config: &OnnxConfig, context: &BuildContext) -> Result<Batched<Starter>> {
     let folder = resolve(&config.model, context)?;
-    let runtime = Runtime::load(config.library.as_deref(), context)?;
-    let model = Starter::open(&folder, runtime, config.thread_count())?;
+    let runtime = Runtime::load(config.device, config.library.as_deref(), context)?;
+    let model = Starter::open(&folder, runtime, config.compute())?;
     Batched::start(model, &config.batch_options())
 }
 

@@ -6,6 +6,7 @@
 //! top of the `runtime` and `session` modules, and a line in the factory.
 
 mod config;
+mod device;
 mod error;
 mod factory;
 mod pixels;

@@ -13,6 +13,7 @@ use ort::environment::Environment;
 use ort::logging::LogLevel;
 use tracing::{debug, error, info, warn};
 
+use crate::config::Device;
 use crate::error::internal;
 
 /// The variable that names the library, as every program built on `ort` reads it.
@@ -41,20 +42,21 @@ pub struct Runtime {
 }
 
 impl Runtime {
-    /// Returns the process's runtime, loading it the first time.
+    /// Returns the process's runtime, which can use `device`, loading it the first time.
     ///
     /// # Errors
     /// `Unavailable`, naming every place that was tried, when there is no library that can be used; `ConfigInvalid`
-    /// when `library` names another one than is loaded already.
-    pub fn load(library: Option<&Path>, context: &BuildContext) -> Result<Self> {
+    /// when `library` names another one than is loaded already, or the one that is was not built for the device.
+    pub fn load(device: Device, library: Option<&Path>, context: &BuildContext) -> Result<Self> {
         let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(runtime) = &*loaded {
-            return runtime.clone().unless_another_is_wanted(library);
-        }
-        let places = Places::of(library, context);
-        let runtime = places.load()?;
-        info!(library = %runtime.library.display(), version = version(), "loaded ONNX Runtime");
-        *loaded = Some(runtime.clone());
+        let runtime = if let Some(runtime) = &*loaded {
+            runtime.clone().unless_another_is_wanted(library)?
+        } else {
+            let runtime = Places::of(device, library, context).load()?;
+            info!(library = %runtime.library.display(), version = version(), "loaded ONNX Runtime");
+            loaded.insert(runtime).clone()
+        };
+        device.check(&runtime.library)?;
         Ok(runtime)
     }
 
@@ -87,21 +89,26 @@ fn version() -> &'static str {
 /// Where to look, best first.
 #[derive(Debug)]
 struct Places {
+    device: Device,
     candidates: Vec<PathBuf>,
     /// Folders and files of the search, for the message.
     searched: Vec<String>,
 }
 
 impl Places {
-    fn of(library: Option<&Path>, context: &BuildContext) -> Self {
+    fn of(device: Device, library: Option<&Path>, context: &BuildContext) -> Self {
         if let Some(library) = library {
-            return Self::only(absolute(library), "embedder.onnx.library");
+            return Self::only(device, absolute(library), "embedder.onnx.library");
         }
         if let Some(library) = std::env::var_os(LIBRARY_VARIABLE).filter(|value| !value.is_empty()) {
-            return Self::only(absolute(Path::new(&library)), LIBRARY_VARIABLE);
+            return Self::only(device, absolute(Path::new(&library)), LIBRARY_VARIABLE);
         }
-        let mut folders = versions(&context.cache_dir.join("onnxruntime"));
-        let mut searched = vec![context.cache_dir.join("onnxruntime/*").display().to_string()];
+        let (mut folders, mut searched) = (Vec::new(), Vec::new());
+        if let Some(cached) = device.cache_folder() {
+            let cached = context.cache_dir.join(cached);
+            folders = versions(&cached);
+            searched.push(cached.join("*").display().to_string());
+        }
         let beside = std::env::current_exe()
             .ok()
             .and_then(|program| Some(program.parent()?.to_path_buf()));
@@ -114,14 +121,23 @@ impl Places {
             searched.push(folder.display().to_string());
             folders.push(folder);
         }
-        let candidates = folders.iter().filter_map(|folder| library_in(folder)).collect();
-        Self { candidates, searched }
+        let candidates = folders
+            .iter()
+            .filter(|folder| device.is_served_from(folder))
+            .filter_map(|folder| library_in(folder))
+            .collect();
+        Self {
+            device,
+            candidates,
+            searched,
+        }
     }
 
     /// A library that somebody asked for is the only one tried.
-    fn only(library: PathBuf, asked_by: &str) -> Self {
+    fn only(device: Device, library: PathBuf, asked_by: &str) -> Self {
         let searched = vec![format!("{} ({asked_by})", library.display())];
         Self {
+            device,
             candidates: vec![library],
             searched,
         }
@@ -152,9 +168,11 @@ impl Places {
             }
         }
         Err(Error::unavailable(format!(
-            "ONNX Runtime 1.{} or later was not found: run `cargo xtask setup`, or set embedder.onnx.library or \
-             {LIBRARY_VARIABLE} to its library; looked in {}{refused}",
+            "{}, 1.{} or later, was not found: {}, or set embedder.onnx.library or {LIBRARY_VARIABLE} to its library; \
+             looked in {}{refused}",
+            self.device.build_name(),
             ort::MINOR_VERSION,
+            self.device.way_to_get_it(),
             self.searched.join(", ")
         )))
     }
@@ -219,7 +237,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let library = folder.path().join("libonnxruntime.so");
         std::fs::write(&library, "not a library").unwrap();
-        let error = Places::only(library.clone(), LIBRARY_VARIABLE)
+        let error = Places::only(Device::Cpu, library.clone(), LIBRARY_VARIABLE)
             .load()
             .unwrap_err()
             .to_string();
@@ -245,7 +263,7 @@ mod tests {
             .status();
         // A C compiler is needed to build the server, so it is there wherever this test was compiled.
         assert!(compiled.unwrap().success());
-        let error = Places::only(library.clone(), LIBRARY_VARIABLE)
+        let error = Places::only(Device::Cpu, library.clone(), LIBRARY_VARIABLE)
             .load()
             .unwrap_err()
             .to_string();
@@ -259,6 +277,7 @@ mod tests {
         let places = Places {
             candidates: Vec::new(),
             ..Places::of(
+                Device::Cpu,
                 None,
                 &BuildContext {
                     cache_dir: folder.path().to_path_buf(),
@@ -272,5 +291,45 @@ mod tests {
             "{error}"
         );
         assert!(error.message().contains("/usr/local/lib"), "{error}");
+    }
+
+    #[test]
+    fn a_device_takes_no_library_that_comes_without_its_provider() {
+        let folder = tempfile::tempdir().unwrap();
+        let context = BuildContext {
+            cache_dir: folder.path().to_path_buf(),
+        };
+        let (plain, openvino) = ("onnxruntime/1.31.1", "onnxruntime-openvino/1.24.1");
+        for version in [plain, openvino] {
+            let version = folder.path().join(version);
+            std::fs::create_dir_all(&version).unwrap();
+            std::fs::write(version.join(format!("{DLL_PREFIX}onnxruntime{DLL_SUFFIX}")), "").unwrap();
+        }
+        let in_cache = |device| {
+            let mut found = Places::of(device, None, &context).candidates;
+            found.retain(|library| library.starts_with(folder.path()));
+            found
+        };
+        assert!(in_cache(Device::Cpu)[0].starts_with(folder.path().join(plain)));
+        assert!(in_cache(Device::OpenVino).is_empty());
+        let provider = format!("{DLL_PREFIX}onnxruntime_providers_openvino{DLL_SUFFIX}");
+        std::fs::write(folder.path().join(openvino).join(provider), "").unwrap();
+        assert!(in_cache(Device::OpenVino)[0].starts_with(folder.path().join(openvino)));
+        assert!(in_cache(Device::Cuda).is_empty());
+    }
+
+    #[test]
+    fn a_missing_build_for_openvino_says_which_command_fetches_it() {
+        let places = Places {
+            device: Device::OpenVino,
+            candidates: Vec::new(),
+            searched: vec!["/nowhere".to_owned()],
+        };
+        let error = places.load().unwrap_err();
+        assert!(error.message().contains("ONNX Runtime with OpenVINO"), "{error}");
+        assert!(
+            error.message().contains("cargo xtask setup --openvino"),
+            "{error}"
+        );
     }
 }

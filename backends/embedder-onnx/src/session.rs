@@ -1,18 +1,18 @@
 //! A graph in memory, opened with the options that a server wants.
 
 use lucida_core::{Error, Result, release_free_memory};
-use ort::ep;
 use ort::logging::LogLevel;
 use ort::session::Session;
-use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
+use ort::session::builder::SessionBuilder;
 
+use crate::device::Compute;
 use crate::error::internal;
 use crate::runtime::Runtime;
 
 /// Opens the graph in `bytes`; `file` names it in errors.
 ///
-/// Options set on purpose: no arena and no memory pattern, because both keep the largest batch's memory for good
-/// and measure no faster here; no spinning, because threads that wait busily take the core from decoding.
+/// Options set on purpose: no memory pattern, because it keeps the largest batch's memory for good and measures no
+/// faster here; no spinning, because threads that wait busily take the core from decoding. Those of a device are its own.
 ///
 /// # Errors
 /// `Internal`, naming the file, when it is no graph or hasn't exactly these inputs and this output.
@@ -20,13 +20,13 @@ pub(crate) fn open(
     runtime: &Runtime,
     file: &str,
     bytes: Vec<u8>,
-    threads: usize,
+    compute: Compute,
     inputs: &[&str],
     output: &str,
 ) -> Result<Session> {
     let loading = format!("loading the graph {file}");
     let builder = Session::builder(runtime.environment()).map_err(|error| internal(&loading, error))?;
-    let session = configure(builder, threads)
+    let session = configure(builder, compute)
         .map_err(|error| internal(&loading, error))?
         .commit_from_memory(&bytes)
         .map_err(|error| internal(&loading, error))?;
@@ -44,13 +44,11 @@ pub(crate) fn open(
     Ok(session)
 }
 
-fn configure(builder: SessionBuilder, threads: usize) -> ort::Result<SessionBuilder> {
-    let builder = builder
-        .with_optimization_level(GraphOptimizationLevel::All)?
-        .with_intra_threads(threads)?
+fn configure(builder: SessionBuilder, compute: Compute) -> ort::Result<SessionBuilder> {
+    let builder = compute
+        .configure(builder)?
         .with_intra_op_spinning(false)?
         .with_memory_pattern(false)?
-        .with_log_level(LogLevel::Warning)?
-        .with_execution_providers([ep::CPU::default().with_arena_allocator(false).build()])?;
+        .with_log_level(LogLevel::Warning)?;
     Ok(builder)
 }

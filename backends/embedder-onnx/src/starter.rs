@@ -13,6 +13,8 @@ use std::path::Path;
 
 use lucida_core::{EmbedderInfo, Fingerprint, Modalities, Model, Picture, Result, Tower};
 
+use crate::config::Precision;
+use crate::device::Compute;
 use crate::pixels::{self, Region};
 use crate::runtime::Runtime;
 use image_tower::{ImageTower, Views};
@@ -33,7 +35,7 @@ pub(crate) struct Starter {
     manifest: Manifest,
     runtime: Runtime,
     words: Words,
-    threads: usize,
+    compute: Compute,
 }
 
 impl Starter {
@@ -41,14 +43,14 @@ impl Starter {
     ///
     /// # Errors
     /// `Unavailable` or `Internal`, naming the file that is missing or not what the manifest says.
-    pub(crate) fn open(folder: &Path, runtime: Runtime, threads: usize) -> Result<Self> {
+    pub(crate) fn open(folder: &Path, runtime: Runtime, compute: Compute) -> Result<Self> {
         let manifest = Manifest::read(folder)?;
         let words = Words::read(&manifest)?;
         Ok(Self {
             manifest,
             runtime,
             words,
-            threads,
+            compute,
         })
     }
 }
@@ -59,9 +61,13 @@ impl Model for Starter {
 
     fn describe(&self) -> EmbedderInfo {
         let manifest = &self.manifest;
+        let preprocessing = match self.compute.precision {
+            Precision::Fp32 => PREPROCESSING.to_owned(),
+            Precision::Bf16 => format!("{PREPROCESSING} bf16"),
+        };
         EmbedderInfo {
             model: manifest.model().to_owned(),
-            fingerprint: Fingerprint::derive(manifest.model(), &manifest.weights_id(), PREPROCESSING),
+            fingerprint: Fingerprint::derive(manifest.model(), &manifest.weights_id(), &preprocessing),
             dimensions: manifest.dimensions(),
             modalities: Modalities {
                 image: true,
@@ -88,11 +94,11 @@ impl Model for Starter {
     }
 
     fn load_visual(&self) -> Result<ImageTower> {
-        ImageTower::load(&self.manifest, &self.runtime, self.threads)
+        ImageTower::load(&self.manifest, &self.runtime, self.compute)
     }
 
     fn load_textual(&self) -> Result<TextTower> {
-        TextTower::load(&self.manifest, &self.runtime, self.threads)
+        TextTower::load(&self.manifest, &self.runtime, self.compute)
     }
 }
 

@@ -244,3 +244,22 @@ async fn a_damaged_graph_is_unavailable_by_name_and_recovers_when_it_is_mended()
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_library_that_was_built_without_openvino_is_an_error_and_not_the_cpu() {
+    let Some(_plain_is_loaded) = starter().await else {
+        return;
+    };
+    let mut settings = settings();
+    settings["device"] = "openvino".into();
+    let built = lucida_embedder_onnx::factory()
+        .build(&settings, &BuildContext::from_env())
+        .await;
+    let error = built.err().unwrap();
+    assert_eq!(error.kind(), lucida_core::ErrorKind::ConfigInvalid);
+    assert_eq!(error.field(), Some("device"));
+    assert!(
+        error.message().contains("cargo xtask setup --openvino"),
+        "{error}"
+    );
+}

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail, ensure};
 use lucida_core::BuildContext;
 use lucida_core::picture::{DecodeOptions, Normaliser, decode};
-use lucida_embedder_onnx::{Region, Runtime, resize};
+use lucida_embedder_onnx::{Device, Region, Runtime, resize};
 use ort::session::Session;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::value::TensorRef;
@@ -76,7 +76,7 @@ impl Reference {
             image: Recipe,
         }
         let context = BuildContext::from_env();
-        let runtime = Runtime::load(None, &context)?;
+        let runtime = Runtime::load(Device::Cpu, None, &context)?;
         let folder = context.cache_dir.join("models/starter");
         let manifest: Manifest = serde_json::from_slice(&read(&folder.join("starter.json"))?)
             .context("starter.json is not as expected")?;

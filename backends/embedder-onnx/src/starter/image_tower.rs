@@ -7,6 +7,7 @@ use ort::value::TensorRef;
 
 use super::consensus::Consensus;
 use super::manifest::{ImageRecipe, Manifest};
+use crate::device::Compute;
 use crate::error::internal;
 use crate::runtime::Runtime;
 use crate::session;
@@ -30,11 +31,11 @@ pub(crate) struct ImageTower {
 }
 
 impl ImageTower {
-    pub(super) fn load(manifest: &Manifest, runtime: &Runtime, threads: usize) -> Result<Self> {
+    pub(super) fn load(manifest: &Manifest, runtime: &Runtime, compute: Compute) -> Result<Self> {
         let consensus = Consensus::read(manifest)?;
         let bytes = manifest.read_file(GRAPH_FILE)?;
         let file = manifest.path(GRAPH_FILE).display().to_string();
-        let session = session::open(runtime, &file, bytes, threads, &[INPUT], OUTPUT)?;
+        let session = session::open(runtime, &file, bytes, compute, &[INPUT], OUTPUT)?;
         let recipe = manifest.image().clone();
         let side = recipe.size_pixels as usize;
         let normaliser = Normaliser::new(1.0, [recipe.mean; 3], [recipe.scale; 3]);

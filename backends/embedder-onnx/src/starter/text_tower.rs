@@ -6,6 +6,7 @@ use ort::value::TensorRef;
 use tokenizers::{Tokenizer, TruncationParams};
 
 use super::manifest::{Manifest, broken};
+use crate::device::Compute;
 use crate::error::internal;
 use crate::runtime::Runtime;
 use crate::session;
@@ -63,10 +64,10 @@ pub(crate) struct TextTower {
 }
 
 impl TextTower {
-    pub(super) fn load(manifest: &Manifest, runtime: &Runtime, threads: usize) -> Result<Self> {
+    pub(super) fn load(manifest: &Manifest, runtime: &Runtime, compute: Compute) -> Result<Self> {
         let bytes = manifest.read_file(GRAPH_FILE)?;
         let file = manifest.path(GRAPH_FILE).display().to_string();
-        let session = session::open(runtime, &file, bytes, threads, &INPUTS, OUTPUT)?;
+        let session = session::open(runtime, &file, bytes, compute, &INPUTS, OUTPUT)?;
         Ok(Self { session })
     }
 
