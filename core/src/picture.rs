@@ -4,6 +4,7 @@ mod complete;
 mod crop;
 mod decode;
 mod header;
+mod jpeg;
 mod normalise;
 mod resize;
 

@@ -363,12 +363,20 @@ impl Photos {
         }
     }
 
-    /// Decodes on a blocking thread, as many at once as there are cores.
-    async fn decode<B>(&self, read: impl FnOnce() -> Result<B> + Send + 'static) -> Result<(Arc<Picture>, B)>
+    /// Decodes on a blocking thread, as many at once as there are cores; `None` for the short side asks for full size.
+    async fn decode<B>(
+        &self,
+        short_side_pixels: Option<u32>,
+        read: impl FnOnce() -> Result<B> + Send + 'static,
+    ) -> Result<(Arc<Picture>, B)>
     where
         B: AsRef<[u8]> + Send + 'static,
     {
-        let options = self.decode_options();
+        let options = DecodeOptions {
+            max_pixels: self.options().max_pixels,
+            accept_truncated: self.options().accept_truncated,
+            short_side_pixels,
+        };
         let closed = |_| Error::unavailable("the server is shutting down");
         let permit = Arc::clone(&self.inner.decoding)
             .acquire_owned()
@@ -385,18 +393,6 @@ impl Photos {
                 .with_code("corrupt_image")
                 .with_source(error)
         })?
-    }
-
-    fn decode_options(&self) -> DecodeOptions {
-        let IngestOptions {
-            max_pixels,
-            accept_truncated,
-            ..
-        } = *self.options();
-        DecodeOptions {
-            max_pixels,
-            accept_truncated,
-        }
     }
 }
 

@@ -82,7 +82,8 @@ pub struct Upload {
 pub struct EnrichInput {
     /// The photo's record as it is.
     pub photo: Photo,
-    /// The decoded picture, upright.
+    /// The decoded picture, upright; smaller than the photo where [`Plugin::decode_short_side_pixels`] of every
+    /// enriching plugin allows that.
     pub picture: Arc<Picture>,
     /// The original's bytes.
     pub original: Bytes,
@@ -184,6 +185,12 @@ pub trait Plugin: Send + Sync {
     /// Returns how long one call of a hook may take.
     fn timeout(&self) -> Duration {
         Duration::from_secs(30)
+    }
+
+    /// Returns the short side in pixels from which an enriching plugin may get a smaller picture than the photo is, 0
+    /// where it looks at no pixels; `None` asks for full size. A large JPEG is decoded several times faster then.
+    fn decode_short_side_pixels(&self) -> Option<u32> {
+        None
     }
 
     /// Tells what a failure or a timeout of a hook does.

@@ -21,6 +21,7 @@ fn read(name: &str) -> Picture {
     let options = DecodeOptions {
         max_pixels: 1_000_000,
         accept_truncated: false,
+        short_side_pixels: None,
     };
     decode(&std::fs::read(path).unwrap(), &options).unwrap()
 }

@@ -83,6 +83,7 @@ fn read(path: &Path) -> Option<Arc<Picture>> {
     let options = DecodeOptions {
         max_pixels: 100_000_000,
         accept_truncated: false,
+        short_side_pixels: None,
     };
     Some(Arc::new(decode(&std::fs::read(path).unwrap(), &options).unwrap()))
 }

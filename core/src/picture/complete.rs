@@ -70,7 +70,7 @@ fn next_marker(reader: &mut impl BufRead) -> io::Result<u8> {
         if available.is_empty() {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        let Some(position) = available.iter().position(|&byte| byte == 0xFF) else {
+        let Some(position) = memchr::memchr(0xFF, available) else {
             let count = available.len();
             reader.consume(count);
             continue;

@@ -6,7 +6,7 @@ use image::error::{ImageError, LimitErrorKind};
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageReader, Limits};
 
-use super::{ImageFormat, Picture, complete};
+use super::{ImageFormat, Picture, complete, jpeg};
 use crate::error::{Error, ErrorKind, Result};
 
 /// How to decode.
@@ -16,6 +16,9 @@ pub struct DecodeOptions {
     pub max_pixels: u64,
     /// Whether a truncated file is decoded as far as it goes; where nothing can be told of the rest, it is grey.
     pub accept_truncated: bool,
+    /// The short side that is enough: a JPEG is decoded at the smallest of 1/1, 1/2, 1/4 and 1/8 whose short side has
+    /// at least so many pixels. `None` asks for full size.
+    pub short_side_pixels: Option<u32>,
 }
 
 /// Decodes a picture and applies its EXIF orientation; computes for long, so never on an async thread.
@@ -45,7 +48,14 @@ pub fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Picture> {
     }
     .check_pixels(options.max_pixels)?;
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let mut image = DynamicImage::from_decoder(decoder).map_err(decode_error)?;
+    let scaled = options
+        .short_side_pixels
+        .filter(|_| format == ImageFormat::Jpeg)
+        .and_then(|short_side_pixels| jpeg::decode_scaled(bytes, short_side_pixels));
+    let mut image = match scaled {
+        Some(scaled) => DynamicImage::ImageRgb8(scaled),
+        None => DynamicImage::from_decoder(decoder).map_err(decode_error)?,
+    };
     image.apply_orientation(orientation);
     Picture::new(image.into_rgb8())
 }
@@ -92,6 +102,7 @@ mod tests {
     const OPTIONS: DecodeOptions = DecodeOptions {
         max_pixels: 1_000_000,
         accept_truncated: false,
+        short_side_pixels: None,
     };
 
     fn encoded(format: ImageFormat) -> Vec<u8> {

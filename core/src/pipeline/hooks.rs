@@ -51,7 +51,7 @@ fn is_refusal(error: &Error) -> bool {
 }
 
 impl Photos {
-    fn plugins_for(&self, hook: Hook) -> impl Iterator<Item = &Arc<dyn Plugin>> {
+    pub(super) fn plugins_for(&self, hook: Hook) -> impl Iterator<Item = &Arc<dyn Plugin>> {
         self.parts()
             .plugins
             .iter()

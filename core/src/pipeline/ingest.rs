@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::index::Point;
 use crate::metrics;
 use crate::photo::{Photo, PhotoError, PhotoState};
-use crate::plugin::{EnrichInput, Event};
+use crate::plugin::{EnrichInput, Event, Hook};
 use crate::queue::Delivery;
 
 /// A job that comes back this often without a failure being recorded takes the process down with it each time.
@@ -97,7 +97,9 @@ impl Photos {
             .await
             .map_err(missing_blob)?;
         let original = original.bytes().await?;
-        let (picture, original) = self.decode(move || Ok(original)).await?;
+        let (picture, original) = self
+            .decode(self.ingest_short_side_pixels(), move || Ok(original))
+            .await?;
         let mut input = EnrichInput {
             photo,
             picture,
@@ -121,6 +123,14 @@ impl Photos {
         self.parts().index.upsert(self.collection(), &[point]).await?;
         photo.fingerprint = Some(embedder.describe().fingerprint.clone());
         Ok(photo)
+    }
+
+    /// Returns the short side that is enough for everything that looks at a photo's picture; `None` for full size.
+    fn ingest_short_side_pixels(&self) -> Option<u32> {
+        let embedder = self.parts().embedder.describe().decode_short_side_pixels;
+        self.plugins_for(Hook::Enrich)
+            .map(|plugin| plugin.decode_short_side_pixels())
+            .fold(embedder, |most, own| Some(most?.max(own?)))
     }
 
     async fn make_ready(&self, mut photo: Photo) -> Result<Outcome> {

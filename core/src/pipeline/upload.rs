@@ -188,13 +188,14 @@ impl Photos {
         Ok(Uploaded::New(photo))
     }
 
-    /// Decodes an upload that is only to be embedded, and forgets it.
+    /// Decodes an upload that is only to be embedded, no larger than the embedder needs it, and forgets the file.
     ///
     /// # Errors
     /// Those of [`picture::decode`].
     pub async fn decode_upload(&self, spool: SpoolWriter) -> Result<Arc<Picture>> {
         let spooled = spool.finish().await?;
         let read = move || std::fs::read(&spooled.path).context("reading an upload back");
-        Ok(self.decode(read).await?.0)
+        let short_side_pixels = self.parts().embedder.describe().decode_short_side_pixels;
+        Ok(self.decode(short_side_pixels, read).await?.0)
     }
 }

@@ -80,6 +80,13 @@ impl HashModel {
         }
     }
 
+    /// Lets pictures be decoded at a smaller scale, down to this short side.
+    #[must_use]
+    pub fn decoding_to(mut self, short_side_pixels: u32) -> Self {
+        self.info.decode_short_side_pixels = Some(short_side_pixels);
+        self
+    }
+
     /// Leaves out a tower.
     #[must_use]
     pub fn without(mut self, tower: TowerKind) -> Self {

@@ -60,6 +60,11 @@ impl Plugin for ExifPlugin {
         &[Hook::Enrich]
     }
 
+    /// The fields are in the file: no pixel is looked at.
+    fn decode_short_side_pixels(&self) -> Option<u32> {
+        Some(0)
+    }
+
     async fn enrich(&self, input: &EnrichInput) -> Result<Enrichment> {
         let (plugin, file) = (self.clone(), input.original.clone());
         tokio::task::spawn_blocking(move || plugin.read(&file))

@@ -38,6 +38,11 @@ impl Plugin for ThumbnailPlugin {
         &[Hook::Enrich]
     }
 
+    /// A picture whose short side fills the largest preview is large enough for all.
+    fn decode_short_side_pixels(&self) -> Option<u32> {
+        self.config.sizes_pixels.iter().copied().max()
+    }
+
     async fn enrich(&self, input: &EnrichInput) -> Result<Enrichment> {
         let (config, picture) = (Arc::clone(&self.config), Arc::clone(&input.picture));
         let making = tokio::task::spawn_blocking(move || {

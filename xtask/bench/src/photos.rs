@@ -23,6 +23,7 @@ const MIN_SOURCE_PIXELS: u32 = 200_000;
 const OPTIONS: DecodeOptions = DecodeOptions {
     max_pixels: 100_000_000,
     accept_truncated: false,
+    short_side_pixels: None,
 };
 
 /// Photos to send.

@@ -160,6 +160,7 @@ impl Reference {
         let options = DecodeOptions {
             max_pixels: 100_000_000,
             accept_truncated: false,
+            short_side_pixels: None,
         };
         let picture = decode(jpeg, &options)?;
         #[expect(
