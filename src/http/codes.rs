@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 
 /// Codes whose status is another than their kind's, or that no [`Error`] carries.
-pub(super) const STATUS_BY_CODE: [(&str, StatusCode); 11] = [
+pub(super) const STATUS_BY_CODE: [(&str, StatusCode); 10] = [
     ("malformed_json", StatusCode::BAD_REQUEST),
     ("malformed_form", StatusCode::BAD_REQUEST),
     ("malformed_query", StatusCode::BAD_REQUEST),
@@ -14,7 +14,6 @@ pub(super) const STATUS_BY_CODE: [(&str, StatusCode); 11] = [
     ("no_tower", StatusCode::UNPROCESSABLE_ENTITY),
     ("not_found", StatusCode::NOT_FOUND),
     ("method_not_allowed", StatusCode::METHOD_NOT_ALLOWED),
-    ("server_busy", StatusCode::SERVICE_UNAVAILABLE),
 ];
 
 /// Every code that the server itself gives, with what it means; plugins may add their own.
@@ -84,7 +83,7 @@ pub(super) const CODES: [(&str, &str); 43] = [
     ("range_not_satisfiable", "the range begins behind the photo's end"),
     (
         "server_busy",
-        "too many requests are being worked on; try again a little later",
+        "too many requests are being worked on; try again after the time that `Retry-After` says",
     ),
     ("storage_full", "the disk is full"),
     ("text_too_long", "the text is longer than the model takes"),

@@ -108,7 +108,7 @@ impl IntoResponses for Refusals {
             ),
             (
                 "503",
-                "A part of the server is away or busy; `Retry-After` says when to come back.",
+                "A part of the server is away or took too long; `Retry-After` says when to come back.",
             ),
             ("default", "Any other failure; `code` says which."),
         ]

@@ -15,16 +15,16 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::problem::Problem;
 use super::state::HttpState;
 
-/// Lets a request in when there is room; its place is free again when the answer's body has been sent.
+/// Lets a request in when there is room; its place is free again when the answer's body has been sent. A refusal reads
+/// nothing of the request's body, so that a crowd costs those who are in no more than it must.
 pub(super) async fn admit(State(state): State<HttpState>, request: Request, next: Next) -> Response {
     let Ok(permit) = std::sync::Arc::clone(state.permits()).try_acquire_owned() else {
         let most = state.options().max_concurrent_requests;
-        let busy = Error::unavailable(format!(
-            "{most} requests are being worked on: try again in a second"
-        ))
-        .with_code("server_busy")
-        .with_retry_after(Duration::from_secs(1));
-        return Problem::from(busy).into_response();
+        let busy = Error::overloaded(
+            format!("{most} requests are being worked on: try again in a second"),
+            Duration::from_secs(1),
+        );
+        return Problem::from(busy.with_code("server_busy")).into_response();
     };
     next.run(request).await.map(|inner| {
         Body::new(Holding {

@@ -23,7 +23,7 @@ pub struct HttpOptions {
     pub request_timeout: Duration,
     /// How long `?wait=true` waits for a photo at most.
     pub wait_timeout: Duration,
-    /// How many requests are worked on at once; one more gets 503.
+    /// How many requests are worked on at once; one more gets 429.
     pub max_concurrent_requests: usize,
     /// How many texts or pictures one `/embed` call may hold.
     pub max_embed_items: usize,

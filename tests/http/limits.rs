@@ -19,10 +19,13 @@ async fn one_request_too_many_is_told_to_come_back_while_health_still_answers() 
     let waiting: Vec<_> = (0..2).map(|_| tokio::spawn(send(search()))).collect();
     // One that holds no place can't tell, so ask with one that does until both places are taken.
     eventually("both places are taken", async || {
-        send(server.get("/v1/photos")).await.status == 503
+        send(server.get("/v1/photos")).await.status == 429
     })
     .await;
-    send(server.get("/v1/photos")).await.problem(503, "server_busy");
+    let refusal = send(server.get("/v1/photos")).await;
+    refusal.problem(429, "server_busy");
+    assert_eq!(refusal.header("retry-after"), "1");
+    assert_eq!(refused_before_its_body(&server.address).await, "HTTP/1.1 429");
     assert_eq!(send(server.get("/healthz")).await.status, 200);
     assert_eq!(send(server.get("/metrics")).await.status, 200);
     server.model.release();
@@ -33,6 +36,17 @@ async fn one_request_too_many_is_told_to_come_back_while_health_still_answers() 
         send(server.get("/v1/photos")).await.status == 200
     })
     .await;
+}
+
+/// Announces an upload, sends none of it, and returns how the answer begins.
+async fn refused_before_its_body(address: &str) -> String {
+    let mut socket = TcpStream::connect(address).await.unwrap();
+    let head = "POST /embed/image HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: multipart/form-data; boundary=x\r\n\
+                content-length: 100000\r\n\r\n";
+    socket.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = [0; 12];
+    socket.read_exact(&mut answer).await.unwrap();
+    String::from_utf8_lossy(&answer).into_owned()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -26,7 +26,7 @@ pub struct ServerSettings {
     /// How long `?wait=true` waits for a photo at most, in seconds; then the photo comes back as it is.
     #[schemars(example = 30)]
     pub wait_timeout_secs: u64,
-    /// How many requests are worked on at once; one more gets 503 with `Retry-After`.
+    /// How many requests are worked on at once; one more gets 429 with `Retry-After`.
     #[schemars(example = 256)]
     pub max_concurrent_requests: usize,
     /// How many texts or pictures one `/embed` call may hold.
