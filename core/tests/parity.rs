@@ -9,6 +9,7 @@ use lucida_core::testkit::parity::{Expected, folder, model_folder};
 const DECODE: DecodeOptions = DecodeOptions {
     max_pixels: 100_000_000,
     accept_truncated: false,
+    short_side_pixels: None,
 };
 
 /// Each of the two passes rounds to whole values, and a sum that lies between two goes either way.

@@ -293,6 +293,7 @@ async fn embed_pictures(
     let options = DecodeOptions {
         max_pixels: 100_000_000,
         accept_truncated: false,
+        short_side_pixels: embedder.describe().decode_short_side_pixels,
     };
     let (files, pictures): (Vec<_>, Vec<_>) = files
         .iter()
