@@ -222,6 +222,12 @@ impl<T: Embedder + 'static> IntoPart<dyn Embedder> for T {
         Arc::new(self)
     }
 }
+/// For a type that opens one embedder or another.
+impl IntoPart<dyn Embedder> for Arc<dyn Embedder> {
+    fn into_part(self) -> Arc<dyn Embedder> {
+        self
+    }
+}
 impl<T: Plugin + 'static> IntoPart<dyn Plugin> for T {
     fn into_part(self) -> Arc<dyn Plugin> {
         Arc::new(self)

@@ -37,6 +37,27 @@ impl ElementType {
             Self::Bf16 => "BF16",
         }
     }
+
+    /// Reads numbers that are written so, as many as `numbers` has room for.
+    pub fn widen(self, bytes: &[u8], numbers: &mut [f32]) {
+        match self {
+            Self::F32 => {
+                for (number, b) in numbers.iter_mut().zip(bytes.chunks_exact(4)) {
+                    *number = f32::from_le_bytes([b[0], b[1], b[2], b[3]]);
+                }
+            }
+            Self::F16 => {
+                for (number, b) in numbers.iter_mut().zip(bytes.chunks_exact(2)) {
+                    *number = f16::from_le_bytes([b[0], b[1]]).to_f32();
+                }
+            }
+            Self::Bf16 => {
+                for (number, b) in numbers.iter_mut().zip(bytes.chunks_exact(2)) {
+                    *number = bf16::from_le_bytes([b[0], b[1]]).to_f32();
+                }
+            }
+        }
+    }
 }
 
 /// A file of weights, mapped into memory: its pages are read when they are touched, are shared with every other process
@@ -161,21 +182,9 @@ impl Tensor {
     /// Returns a copy of its numbers.
     #[must_use]
     pub fn to_f32(&self) -> Vec<f32> {
-        let bytes = self.bytes();
-        match self.element {
-            ElementType::F32 => bytes
-                .chunks_exact(4)
-                .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
-                .collect(),
-            ElementType::F16 => bytes
-                .chunks_exact(2)
-                .map(|b| f16::from_le_bytes([b[0], b[1]]).to_f32())
-                .collect(),
-            ElementType::Bf16 => bytes
-                .chunks_exact(2)
-                .map(|b| bf16::from_le_bytes([b[0], b[1]]).to_f32())
-                .collect(),
-        }
+        let mut numbers = vec![0.0; self.len()];
+        self.element.widen(self.bytes(), &mut numbers);
+        numbers
     }
 }
 
