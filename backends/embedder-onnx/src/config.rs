@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use lucida_core::checkpoint::hub::HubConfig;
 use lucida_core::{BatchOptions, Error, Result, Settings};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -14,10 +15,14 @@ use crate::device::Compute;
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OnnxConfig {
-    /// The model: the name of one in the cache's `models` folder, such as `"starter"`, or a folder, which has a `/`
-    /// in it, such as `"./models/mine"`.
+    /// The model: the name of one in the cache's `models` folder, such as `"starter"`, a folder, which has a `/` in it,
+    /// such as `"./models/mine"`, or a repository on a hub, such as `"sentence-transformers/clip-ViT-B-32"`.
     pub model: String,
-    /// The number format that it computes in: `"fp32"`, or `"bf16"` on OpenVINO.
+    /// A model of its own for texts, in the same space, such as
+    /// `"sentence-transformers/clip-ViT-B-32-multilingual-v1"` beside `clip-ViT-B-32`.
+    pub text_model: Option<String>,
+    /// The number format that it computes in: `"fp32"`; `"int8"` on the device `"cpu"`, more than twice as fast and a
+    /// quarter as large; `"bf16"` on OpenVINO. What it takes is made of the model when it is first loaded.
     pub precision: Precision,
     /// What it computes on: `"cpu"`, `"openvino"` (also the processor, by Intel's kernels; `cargo xtask setup --openvino`
     /// fetches its library), or `"cuda"`, which is untested: `library` has to name an ONNX Runtime that was built for it.
@@ -33,6 +38,8 @@ pub struct OnnxConfig {
     pub preload: bool,
     /// After how many seconds without work a tower leaves memory, such as 600; 0 is never.
     pub idle_unload_secs: u64,
+    /// How models are fetched from a hub.
+    pub hub: HubConfig,
 }
 
 /// The number format that a model computes in.
@@ -43,6 +50,8 @@ pub enum Precision {
     Fp32,
     /// 16-bit floats with the range of 32-bit ones, for the large multiplications.
     Bf16,
+    /// 8-bit integers for the large multiplications, each weight in steps of its row's scale.
+    Int8,
 }
 
 /// What a model computes on.
@@ -63,6 +72,16 @@ impl Settings for OnnxConfig {
             return Err(Error::config(
                 "model",
                 "is empty: name a model, such as \"starter\", or a folder",
+            ));
+        }
+        if self
+            .text_model
+            .as_ref()
+            .is_some_and(|model| model.trim().is_empty())
+        {
+            return Err(Error::config(
+                "text_model",
+                "is empty: name a model, or leave the key out",
             ));
         }
         if self.queue_items == 0 {
@@ -87,7 +106,7 @@ impl Settings for OnnxConfig {
             );
             return Err(Error::config("precision", message));
         }
-        Ok(())
+        self.hub.validate()
     }
 }
 
@@ -113,8 +132,8 @@ impl OnnxConfig {
         }
     }
 
-    /// Returns how the model's inputs are queued; a batch costs at most one, since the models here compute each
-    /// input by itself and a search should not wait for more than the one under way.
+    /// Returns how the model's inputs are queued; a batch costs at most one, for models that compute each input by itself:
+    /// a search should not wait for more than the one under way.
     pub(crate) fn batch_options(&self) -> BatchOptions {
         BatchOptions {
             image_batch_cost: 1,
@@ -134,11 +153,15 @@ mod tests {
 
     use super::*;
 
-    fn with(key: &str, value: Value) -> Result<OnnxConfig> {
-        let mut settings = json!({
+    fn settings() -> Value {
+        json!({
             "model": "starter", "precision": "fp32", "device": "cpu", "threads": 0, "queue_items": 256,
-            "preload": true, "idle_unload_secs": 0,
-        });
+            "preload": true, "idle_unload_secs": 0, "hub": {"offline": true},
+        })
+    }
+
+    fn with(key: &str, value: Value) -> Result<OnnxConfig> {
+        let mut settings = settings();
         settings[key] = value;
         parse(&settings)
     }
@@ -149,23 +172,46 @@ mod tests {
             ("model", json!(" "), "empty"),
             ("queue_items", json!(0), "0"),
             ("threads", json!(5000), "5000"),
-            ("precision", json!("fp8"), "expected `fp32` or `bf16`"),
+            (
+                "precision",
+                json!("fp8"),
+                "expected one of `fp32`, `bf16`, `int8`",
+            ),
             (
                 "device",
                 json!("gpu"),
                 "expected one of `cpu`, `openvino`, `cuda`",
             ),
-            (
-                "precision",
-                json!("bf16"),
-                "`bf16` can't be computed on the device `cpu`",
-            ),
-            ("text_model", json!("other"), "unknown field `text_model`"),
+            ("text_model", json!(""), "empty"),
         ] {
             let error = with(key, value).unwrap_err();
             assert_eq!(error.kind(), lucida_core::ErrorKind::ConfigInvalid);
             assert_eq!(error.field(), Some(key), "{error}");
             assert!(error.message().contains(says), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_pair_of_device_and_precision_that_does_not_exist_is_refused_by_both_names() {
+        let pair = |device: &str, precision: &str| {
+            let mut settings = settings();
+            settings["device"] = json!(device);
+            settings["precision"] = json!(precision);
+            parse::<OnnxConfig>(&settings)
+        };
+        for (device, precision) in [
+            ("cpu", "fp32"),
+            ("cpu", "int8"),
+            ("openvino", "bf16"),
+            ("cuda", "fp32"),
+        ] {
+            pair(device, precision).unwrap();
+        }
+        for (device, precision) in [("cpu", "bf16"), ("openvino", "int8"), ("cuda", "int8")] {
+            let error = pair(device, precision).unwrap_err();
+            assert_eq!(error.field(), Some("precision"));
+            let says = format!("`{precision}` can't be computed on the device `{device}`");
+            assert!(error.message().contains(&says), "{error}");
         }
     }
 

@@ -1,5 +1,7 @@
 //! A graph in memory, opened with the options that a server wants.
 
+use std::path::Path;
+
 use lucida_core::{Error, Result, release_free_memory};
 use ort::logging::LogLevel;
 use ort::session::Session;
@@ -43,6 +45,38 @@ pub(crate) fn open(
     }
     Ok(session)
 }
+
+/// Opens a graph that was written here; `tower` names it in errors. Its weights are in files below `weights_folder`, from
+/// which the runtime maps them.
+///
+/// # Errors
+/// `Internal`, naming the tower.
+pub(crate) fn open_written(
+    runtime: &Runtime,
+    tower: &str,
+    graph: &[u8],
+    weights_folder: &Path,
+    compute: Compute,
+) -> Result<Session> {
+    let loading = format!("loading {tower}");
+    let folder = weights_folder.to_str().ok_or_else(|| {
+        Error::internal(format!(
+            "{loading} failed: {} has a path that is no UTF-8",
+            weights_folder.display()
+        ))
+    })?;
+    let builder = Session::builder(runtime.environment()).map_err(|error| internal(&loading, error))?;
+    let session = configure(builder, compute)
+        .and_then(|builder| Ok(builder.with_config_entry(WEIGHTS_FOLDER_KEY, folder)?))
+        .map_err(|error| internal(&loading, error))?
+        .commit_from_memory(graph)
+        .map_err(|error| internal(&loading, error))?;
+    release_free_memory();
+    Ok(session)
+}
+
+/// The option that tells where the files are that a graph in memory refers to.
+const WEIGHTS_FOLDER_KEY: &str = "session.model_external_initializers_file_folder_path";
 
 fn configure(builder: SessionBuilder, compute: Compute) -> ort::Result<SessionBuilder> {
     let builder = compute

@@ -63,7 +63,9 @@ impl Model for Starter {
         let manifest = &self.manifest;
         let preprocessing = match self.compute.precision {
             Precision::Fp32 => PREPROCESSING.to_owned(),
-            Precision::Bf16 => format!("{PREPROCESSING} bf16"),
+            Precision::Bf16 | Precision::Int8 => {
+                format!("{PREPROCESSING} {}", self.compute.precision.as_str())
+            }
         };
         EmbedderInfo {
             model: manifest.model().to_owned(),

@@ -14,7 +14,7 @@ static STARTER: OnceCell<Arc<dyn Embedder>> = OnceCell::const_new();
 async fn starter() -> Fixture<dyn Embedder> {
     let settings = serde_json::json!({
         "model": "starter", "precision": "fp32", "device": "cpu", "threads": 2, "queue_items": 256,
-        "preload": false, "idle_unload_secs": 0,
+        "preload": false, "idle_unload_secs": 0, "hub": {"offline": true},
     });
     let embedder = STARTER
         .get_or_init(|| async {

@@ -33,7 +33,7 @@ fn is_set_up() -> bool {
 fn settings(device: &str, precision: &str) -> Value {
     json!({
         "model": "starter", "precision": precision, "device": device, "library": library(), "threads": 2,
-        "queue_items": 64, "preload": false, "idle_unload_secs": 0,
+        "queue_items": 64, "preload": false, "idle_unload_secs": 0, "hub": {"offline": true},
     })
 }
 

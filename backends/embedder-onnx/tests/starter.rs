@@ -38,7 +38,7 @@ fn missing<T>(what: &str) -> Option<T> {
 fn settings() -> serde_json::Value {
     serde_json::json!({
         "model": "starter", "precision": "fp32", "device": "cpu", "threads": 2, "queue_items": 64,
-        "preload": false, "idle_unload_secs": 0,
+        "preload": false, "idle_unload_secs": 0, "hub": {"offline": true},
     })
 }
 
