@@ -4,6 +4,7 @@
 //! share a tower, and the interactive one goes first. Entries whose caller has gone are dropped. A full lane is
 //! an answer, `Overloaded`, with the time after which there should be room.
 
+mod lanes;
 mod vector;
 mod worker;
 
@@ -11,8 +12,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use tokio::sync::Semaphore;
-
 use worker::Worker;
 
 use crate::embedder::{Embedder, EmbedderInfo, Embedding, Lane, TowerKind};
@@ -20,6 +19,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::metrics;
 use crate::model::Model;
 use crate::picture::Picture;
+use crate::room::Room;
 
 /// How a [`Batched`] model queues and when it is in memory.
 #[derive(Debug, Clone)]
@@ -30,7 +30,7 @@ pub struct BatchOptions {
     pub text_batch_cost: usize,
     /// How many inputs may wait in each lane of each tower.
     pub queue_items: usize,
-    /// How many inputs are prepared at once.
+    /// How many inputs that somebody waits for are prepared at once; in the background half as many are.
     pub preparation_threads: usize,
     /// Whether the towers are loaded at start, not when first needed.
     pub preload: bool,
@@ -45,7 +45,7 @@ const PING_SIDE_PIXELS: u32 = 64;
 pub struct Batched<M: Model> {
     model: Arc<M>,
     info: EmbedderInfo,
-    preparation: Arc<Semaphore>,
+    preparation: Room,
     images: Option<Worker<M::Visual>>,
     texts: Option<Worker<M::Textual>>,
 }
@@ -84,7 +84,7 @@ impl<M: Model> Batched<M> {
         } else {
             None
         };
-        let preparation = Arc::new(Semaphore::new(options.preparation_threads.max(1)));
+        let preparation = Room::new(options.preparation_threads);
         Ok(Self {
             model,
             info,
@@ -103,27 +103,24 @@ impl<M: Model> Batched<M> {
         }
     }
 
-    /// Prepares one input on a blocking thread; at most `preparation_threads` run at once.
+    /// Prepares one input on a blocking thread, once there is room.
     async fn prepare<I, O>(
         &self,
         input: I,
-        tower: TowerKind,
+        (tower, lane): (TowerKind, Lane),
         prepare: impl FnOnce(&M, &I) -> Result<O> + Send + 'static,
     ) -> Result<O>
     where
         I: Send + 'static,
         O: Send + 'static,
     {
-        let permit = Arc::clone(&self.preparation)
-            .acquire_owned()
-            .await
-            .map_err(|_| shut_down())?;
+        let place = self.preparation.enter(lane).await?;
         let model = Arc::clone(&self.model);
         let work = move || {
             let started = Instant::now();
             let prepared = prepare(&model, &input);
             metrics::EMBEDDER_PREPROCESS_DURATION.record(started.elapsed(), &[tower.as_str()]);
-            drop(permit);
+            drop(place);
             prepared
         };
         tokio::task::spawn_blocking(work)
@@ -146,7 +143,7 @@ impl<M: Model> Embedder for Batched<M> {
                 .ok_or_else(|| no_tower(&self.info.model, TowerKind::Image))?;
             worker.check_room(lane)?;
             let input = self
-                .prepare(picture, TowerKind::Image, |model, picture| {
+                .prepare(picture, (TowerKind::Image, lane), |model, picture| {
                     model.prepare_image(picture)
                 })
                 .await?;
@@ -164,7 +161,9 @@ impl<M: Model> Embedder for Batched<M> {
             check_text(&text, self.info.max_text_bytes)?;
             worker.check_room(lane)?;
             let input = self
-                .prepare(text, TowerKind::Text, |model, text| model.prepare_text(text))
+                .prepare(text, (TowerKind::Text, lane), |model, text| {
+                    model.prepare_text(text)
+                })
                 .await?;
             worker.submit(input, lane)?.await.map_err(|_| shut_down())?
         };

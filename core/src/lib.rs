@@ -23,6 +23,7 @@ pub mod picture;
 pub mod pipeline;
 mod plugin;
 mod queue;
+mod room;
 mod storage;
 #[cfg(feature = "testkit")]
 pub mod testkit;

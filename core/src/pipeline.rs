@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Notify, OnceCell, Semaphore};
+use tokio::sync::{Notify, OnceCell};
 use tokio_util::task::TaskTracker;
 
 pub use readiness::{PartHealth, Readiness};
@@ -30,7 +30,7 @@ pub use upload::{UploadDetails, Uploaded};
 pub use workers::Workers;
 
 use crate::backoff::Backoff;
-use crate::embedder::Embedder;
+use crate::embedder::{Embedder, Lane};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{PhotoId, UserId};
 use crate::index::{CollectionName, VectorIndex};
@@ -40,6 +40,7 @@ use crate::photo::{DerivedBlob, Photo, PhotoState, StateCounts};
 use crate::picture::{DecodeOptions, Picture};
 use crate::plugin::Plugin;
 use crate::queue::{JobQueue, QueueCounts};
+use crate::room::Room;
 use crate::storage::{Blob, Storage};
 
 /// What a server is made of.
@@ -93,7 +94,7 @@ struct Inner {
     options: IngestOptions,
     collection: CollectionName,
     collection_ready: OnceCell<()>,
-    decoding: Arc<Semaphore>,
+    decoding: Room,
     settled: Mutex<HashMap<PhotoId, Arc<Notify>>>,
     model_health: tokio::sync::Mutex<Option<(Instant, Option<String>)>>,
     /// Plugins that are being told of something.
@@ -150,7 +151,7 @@ impl Photos {
                 options,
                 collection,
                 collection_ready: OnceCell::new(),
-                decoding: Arc::new(Semaphore::new(cores)),
+                decoding: Room::new(cores),
                 settled: Mutex::new(HashMap::new()),
                 model_health: tokio::sync::Mutex::new(None),
                 events: TaskTracker::new(),
@@ -363,9 +364,10 @@ impl Photos {
         }
     }
 
-    /// Decodes on a blocking thread, as many at once as there are cores; `None` for the short side asks for full size.
+    /// Decodes on a blocking thread, once there is room; `None` for the short side asks for full size.
     async fn decode<B>(
         &self,
+        lane: Lane,
         short_side_pixels: Option<u32>,
         read: impl FnOnce() -> Result<B> + Send + 'static,
     ) -> Result<(Arc<Picture>, B)>
@@ -377,15 +379,11 @@ impl Photos {
             accept_truncated: self.options().accept_truncated,
             short_side_pixels,
         };
-        let closed = |_| Error::unavailable("the server is shutting down");
-        let permit = Arc::clone(&self.inner.decoding)
-            .acquire_owned()
-            .await
-            .map_err(closed)?;
+        let place = self.inner.decoding.enter(lane).await?;
         let work = move || {
             let bytes = read()?;
             let picture = crate::picture::decode(bytes.as_ref(), &options)?;
-            drop(permit);
+            drop(place);
             Ok((Arc::new(picture), bytes))
         };
         tokio::task::spawn_blocking(work).await.map_err(|error| {

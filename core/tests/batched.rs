@@ -113,8 +113,21 @@ async fn a_search_overtakes_ingestion() {
     }
     subject.controls.release();
     done(calls).await;
-    let expected = [vec!["i1", "i2"], vec!["i3", "b1"], vec!["b2", "b3"]];
+    // And what nobody waits for keeps the next search waiting no longer than it must.
+    let expected = [vec!["i1", "i2"], vec!["i3"], vec!["b1"], vec!["b2"], vec!["b3"]];
     assert_eq!(subject.later_batches(), expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ingestion_alone_has_whole_batches() {
+    let subject = subject_with(&batches_of(2));
+    let mut calls = vec![subject.occupy().await];
+    for text in ["b1", "b2", "b3"] {
+        calls.push(subject.queue(text, Lane::Background).await);
+    }
+    subject.controls.release();
+    done(calls).await;
+    assert_eq!(subject.later_batches(), [vec!["b1", "b2"], vec!["b3"]]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

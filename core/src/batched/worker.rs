@@ -1,6 +1,5 @@
 //! The bounded queue and the compute thread of one tower.
 
-use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -10,6 +9,7 @@ use tokio::sync::oneshot;
 use tracing::{debug, error, info};
 
 use super::BatchOptions;
+use super::lanes::{Entry, Lanes};
 use super::vector::unit;
 use crate::embedder::{Embedding, Lane, TowerKind};
 use crate::error::{Error, ErrorKind, Result};
@@ -23,14 +23,8 @@ const LOAD_RETRY: Duration = Duration::from_secs(2);
 /// small, and not between the searches of somebody who is at it.
 const RELEASE_AFTER: Duration = Duration::from_secs(5);
 
-struct Entry<I> {
-    input: I,
-    answer: oneshot::Sender<Result<Embedding>>,
-}
-
 struct Queues<I> {
-    interactive: VecDeque<Entry<I>>,
-    background: VecDeque<Entry<I>>,
+    lanes: Lanes<I>,
     closed: bool,
     loaded: bool,
     /// Why the last try to load failed, until one succeeds.
@@ -53,10 +47,8 @@ impl<I> Shared<I> {
 
     fn report_depth(&self, queues: &Queues<I>) {
         let tower = self.tower.as_str();
-        for (lane, depth) in [
-            (Lane::Interactive, queues.interactive.len()),
-            (Lane::Background, queues.background.len()),
-        ] {
+        for lane in [Lane::Interactive, Lane::Background] {
+            let depth = queues.lanes.len(lane);
             metrics::EMBEDDER_QUEUE_DEPTH.set(count(depth), &[tower, lane.as_str()]);
         }
     }
@@ -82,8 +74,7 @@ impl<T: Tower> Worker<T> {
         load: impl Fn() -> Result<T> + Send + 'static,
     ) -> Result<Self> {
         let queues = Queues {
-            interactive: VecDeque::new(),
-            background: VecDeque::new(),
+            lanes: Lanes::new(),
             closed: false,
             loaded: false,
             load_error: None,
@@ -129,12 +120,10 @@ impl<T: Tower> Worker<T> {
     }
 
     fn check_room_in(&self, queues: &Queues<T::Input>, lane: Lane) -> Result<()> {
-        let (waiting, ahead) = match lane {
-            Lane::Interactive => (queues.interactive.len(), queues.interactive.len()),
-            Lane::Background => (
-                queues.background.len(),
-                queues.interactive.len() + queues.background.len(),
-            ),
+        let waiting = queues.lanes.len(lane);
+        let ahead = match lane {
+            Lane::Interactive => waiting,
+            Lane::Background => waiting + queues.lanes.len(Lane::Interactive),
         };
         if waiting < self.shared.capacity {
             return Ok(());
@@ -153,10 +142,7 @@ impl<T: Tower> Worker<T> {
         let entry = Entry { input, answer };
         let mut queues = self.shared.lock();
         self.check_room_in(&queues, lane)?;
-        match lane {
-            Lane::Interactive => queues.interactive.push_back(entry),
-            Lane::Background => queues.background.push_back(entry),
-        }
+        queues.lanes.push(lane, entry);
         self.shared.report_depth(&queues);
         drop(queues);
         self.shared.wake.notify_one();
@@ -164,11 +150,7 @@ impl<T: Tower> Worker<T> {
     }
 
     pub(super) fn waiting(&self, lane: Lane) -> usize {
-        let queues = self.shared.lock();
-        match lane {
-            Lane::Interactive => queues.interactive.len(),
-            Lane::Background => queues.background.len(),
-        }
+        self.shared.lock().lanes.len(lane)
     }
 
     /// Tells whether the tower is in memory and can be asked.
@@ -226,29 +208,7 @@ impl<T: Tower, L: Fn() -> Result<T>> Compute<T, L> {
         let shared = Arc::clone(&self.shared);
         let mut queues = shared.lock();
         loop {
-            let mut batch = Vec::new();
-            let mut cost = 0;
-            let mut full = false;
-            let Queues {
-                interactive,
-                background,
-                ..
-            } = &mut *queues;
-            for lane in [interactive, background] {
-                while !full && let Some(entry) = lane.pop_front() {
-                    if entry.answer.is_closed() {
-                        continue;
-                    }
-                    let next = T::cost(&entry.input).max(1);
-                    if !batch.is_empty() && cost + next > self.budget {
-                        lane.push_front(entry);
-                        full = true;
-                    } else {
-                        cost += next;
-                        batch.push(entry);
-                    }
-                }
-            }
+            let batch = queues.lanes.take_batch(T::cost, self.budget);
             shared.report_depth(&queues);
             if !batch.is_empty() {
                 return Some(batch);
@@ -262,7 +222,7 @@ impl<T: Tower, L: Fn() -> Result<T>> Compute<T, L> {
                     .wake
                     .wait_timeout(queues, left)
                     .unwrap_or_else(PoisonError::into_inner);
-                if waited.timed_out() && guard.interactive.is_empty() && guard.background.is_empty() {
+                if waited.timed_out() && guard.lanes.is_empty() {
                     drop(guard);
                     match chore {
                         Chore::ReleaseMemory => self.release_memory(),

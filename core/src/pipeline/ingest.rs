@@ -98,7 +98,9 @@ impl Photos {
             .map_err(missing_blob)?;
         let original = original.bytes().await?;
         let (picture, original) = self
-            .decode(self.ingest_short_side_pixels(), move || Ok(original))
+            .decode(Lane::Background, self.ingest_short_side_pixels(), move || {
+                Ok(original)
+            })
             .await?;
         let mut input = EnrichInput {
             photo,

@@ -11,6 +11,7 @@ use tracing::{Instrument, info, info_span, warn};
 
 use super::spool::Spooled;
 use super::{Photos, SpoolWriter};
+use crate::embedder::Lane;
 use crate::error::{Error, Result, ResultExt};
 use crate::id::{PhotoId, UserId};
 use crate::metadata::Inserted;
@@ -196,6 +197,6 @@ impl Photos {
         let spooled = spool.finish().await?;
         let read = move || std::fs::read(&spooled.path).context("reading an upload back");
         let short_side_pixels = self.parts().embedder.describe().decode_short_side_pixels;
-        Ok(self.decode(short_side_pixels, read).await?.0)
+        Ok(self.decode(Lane::Interactive, short_side_pixels, read).await?.0)
     }
 }
