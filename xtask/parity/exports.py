@@ -94,9 +94,9 @@ def write_clip_xenova(folder: Path) -> None:
         quantize_dynamic(graph, graph.with_stem(f"{graph.stem}_quantized"), weight_type=weights)
 
 
-def write_clip_qdrant_vision(folder: Path) -> None:
+def write_clip_qdrant_vision(folder: Path, full: bool = False) -> None:
     """`Qdrant/clip-ViT-B-32-vision`: one tower and what it needs, at the root."""
-    model = _clip_without_weights(folder)
+    model = _clip_without_weights(folder, full)
     for file in ("merges.txt", "special_tokens_map.json", "tokenizer.json", "tokenizer_config.json", "vocab.json"):
         (folder / file).unlink()
     _keep_one_tower(folder, "vision_config", "CLIPVisionModelWithProjection")
@@ -120,8 +120,8 @@ def write_multilingual_onnx(folder: Path) -> None:
     _export(_Tokens(model), folder / "onnx" / "model.onnx", ["input_ids", "attention_mask"], ["last_hidden_state"])
 
 
-def _clip_without_weights(folder: Path) -> CLIPModel:
-    families.write_clip(folder)
+def _clip_without_weights(folder: Path, full: bool = False) -> CLIPModel:
+    families.write_clip(folder, full)
     model = CLIPModel.from_pretrained(folder).eval()
     (folder / "model.safetensors").unlink()
     return model

@@ -30,6 +30,7 @@ TINY: dict[str, Callable[[Path], None]] = {
 }
 FULL: dict[str, Callable[[Path], None]] = {
     "clip": partial(families.write_clip, full=True),
+    "clip-onnx-qdrant-vision": partial(exports.write_clip_qdrant_vision, full=True),
     "clip-st": partial(families.write_clip_st, full=True),
     "multilingual": partial(families.write_multilingual, full=True),
 }

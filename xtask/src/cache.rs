@@ -199,6 +199,20 @@ impl Key {
         Self(text)
     }
 
+    /// Digests the scripts and lists of packages in a folder.
+    pub(crate) fn of_scripts(folder: &Path) -> Result<Self> {
+        let mut parts = Vec::new();
+        for file in files_below(folder)? {
+            let name = file.strip_prefix(folder).unwrap_or(&file);
+            let matters = name.extension().is_some_and(|kind| kind == "py" || kind == "txt");
+            if matters {
+                parts.push(name.as_os_str().as_encoded_bytes().to_vec());
+                parts.push(fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?);
+            }
+        }
+        Ok(Self::of(parts.iter().map(Vec::as_slice)))
+    }
+
     /// The digest in hexadecimal.
     pub(crate) fn as_str(&self) -> &str {
         &self.0

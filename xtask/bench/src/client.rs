@@ -85,6 +85,14 @@ impl Call {
         }
     }
 
+    fn image(form: Form) -> Self {
+        Self::form("/embed/image", form)
+    }
+
+    fn text(text: &str) -> Self {
+        Self::json("/embed/text", &json!({ "text": text }))
+    }
+
     fn form(path: &'static str, Form(body): Form) -> Self {
         let kind = format!("multipart/form-data; boundary={BOUNDARY}");
         Self {
@@ -118,31 +126,34 @@ impl Client {
         (0..count).map(|_| Self::new(server)).collect()
     }
 
-    /// Asks whether the server is ready; that it can't be reached is no, too.
-    pub(crate) async fn is_ready(&self) -> bool {
-        self.send(Call::get("/readyz")).await.is_ok()
+    /// Asks whether a GET of `path` is answered well; that the server can't be reached is no, too.
+    pub(crate) async fn is_well(&self, path: &'static str) -> bool {
+        self.send(Call::get(path)).await.is_ok()
     }
 
     /// Embeds a photo. The vector is not read: that is not the server's work.
     pub(crate) async fn embed_image(&self, form: Form) -> Result<()> {
-        let answer = self.send(Call::form("/embed/image", form)).await?;
-        ensure!(
-            answer.starts_with(b"{\"embedding\":["),
-            "/embed/image gave no embedding"
-        );
-        Ok(())
+        self.embed(Call::image(form)).await
     }
 
-    /// Embeds one text.
-    pub(crate) async fn embed_text(&self, text: &str) -> Result<Vec<f32>> {
-        #[derive(Deserialize)]
-        struct Answer {
-            embedding: Vec<f32>,
-        }
-        Ok(self
-            .call::<Answer>(Call::json("/embed/text", &json!({ "text": text })))
-            .await?
-            .embedding)
+    /// Embeds one text. The vector is not read.
+    pub(crate) async fn embed_text(&self, text: &str) -> Result<()> {
+        self.embed(Call::text(text)).await
+    }
+
+    /// Sends a photo to be embedded, and returns the answer's status, whatever it is.
+    pub(crate) async fn embed_image_status(&self, form: Form) -> Result<StatusCode> {
+        Ok(self.ask(Call::image(form)).await?.0)
+    }
+
+    /// Returns the vector of a photo.
+    pub(crate) async fn image_vector(&self, form: Form) -> Result<Vec<f32>> {
+        self.vector(Call::image(form)).await
+    }
+
+    /// Returns the vector of a text.
+    pub(crate) async fn text_vector(&self, text: &str) -> Result<Vec<f32>> {
+        self.vector(Call::text(text)).await
     }
 
     /// Uploads a photo, and waits until it is ready if asked to; returns its id.
@@ -162,6 +173,11 @@ impl Client {
             bail!("photo {} is {} and not ready", answer.id, answer.state);
         }
         Ok(answer.id)
+    }
+
+    /// Searches by a picture. The hits are not read.
+    pub(crate) async fn search_by_picture(&self, form: Form) -> Result<()> {
+        self.send(Call::form("/v1/search", form)).await.map(drop)
     }
 
     /// Searches by words; returns the ids of the hits.
@@ -199,6 +215,24 @@ impl Client {
         Ok(String::from_utf8_lossy(&answer).into_owned())
     }
 
+    async fn embed(&self, call: Call) -> Result<()> {
+        let path = call.path;
+        let answer = self.send(call).await?;
+        ensure!(
+            answer.starts_with(b"{\"embedding\":["),
+            "{path} gave no embedding"
+        );
+        Ok(())
+    }
+
+    async fn vector(&self, call: Call) -> Result<Vec<f32>> {
+        #[derive(Deserialize)]
+        struct Answer {
+            embedding: Vec<f32>,
+        }
+        Ok(self.call::<Answer>(call).await?.embedding)
+    }
+
     async fn call<A: DeserializeOwned>(&self, call: Call) -> Result<A> {
         let answer = self.send(call).await?;
         serde_json::from_slice(&answer).with_context(|| {
@@ -211,18 +245,7 @@ impl Client {
 
     async fn send(&self, call: Call) -> Result<Bytes> {
         let path = call.path;
-        let exchange = async {
-            let answer = self.exchange(call).await?;
-            let status = answer.status();
-            let body = body::to_bytes(Body::new(answer.into_body()), MAX_ANSWER_BYTES).await;
-            Ok::<_, anyhow::Error>((
-                status,
-                body.with_context(|| format!("the answer of {path} broke off"))?,
-            ))
-        };
-        let (status, body) = tokio::time::timeout(TIMEOUT, exchange)
-            .await
-            .with_context(|| format!("{path} gave no answer within {} s", TIMEOUT.as_secs()))??;
+        let (status, body) = self.ask(call).await?;
         let is_good = matches!(
             status,
             StatusCode::OK | StatusCode::CREATED | StatusCode::ACCEPTED
@@ -233,6 +256,23 @@ impl Client {
             String::from_utf8_lossy(&body)
         );
         Ok(body)
+    }
+
+    /// Sends a request and reads the whole answer, whatever its status.
+    async fn ask(&self, call: Call) -> Result<(StatusCode, Bytes)> {
+        let path = call.path;
+        let exchange = async {
+            let answer = self.exchange(call).await?;
+            let status = answer.status();
+            let body = body::to_bytes(Body::new(answer.into_body()), MAX_ANSWER_BYTES).await;
+            Ok::<_, anyhow::Error>((
+                status,
+                body.with_context(|| format!("the answer of {path} broke off"))?,
+            ))
+        };
+        tokio::time::timeout(TIMEOUT, exchange)
+            .await
+            .with_context(|| format!("{path} gave no answer within {} s", TIMEOUT.as_secs()))?
     }
 
     async fn exchange(&self, call: Call) -> Result<Response<Incoming>> {
@@ -247,7 +287,8 @@ impl Client {
             .body(Body::from(call.body))
             .context("a request can't be made")?;
         let mut connection = self.connection.lock().await;
-        let open = connection.take().filter(|open| open.last_used.elapsed() < KEEP);
+        let is_of_use = |open: &Connection| !open.sender.is_closed() && open.last_used.elapsed() < KEEP;
+        let open = connection.take().filter(is_of_use);
         let connection = connection.insert(match open {
             Some(open) => open,
             None => self.connect().await.context("the server can't be reached")?,

@@ -17,11 +17,27 @@ use crate::{Effort, progress};
 
 /// How many photos are sent in turn.
 const PHOTOS: usize = 32;
-const CLIENTS: [usize; 2] = [1, 8];
+
+/// A model in the server, and the same by itself.
+pub(crate) struct Subject<'a> {
+    pub(crate) heading: &'static str,
+    /// The model, in words.
+    pub(crate) model: &'static str,
+    pub(crate) program: &'a Program,
+    pub(crate) reference: Reference,
+    /// How many clients there are, the most last.
+    pub(crate) clients: [usize; 2],
+}
 
 /// Measures.
-pub(crate) async fn measure(program: &Program, photos: &Photos, effort: Effort) -> Result<Section> {
-    let reference = Reference::open()?;
+pub(crate) async fn measure(subject: &Subject<'_>, photos: &Photos, effort: Effort) -> Result<Section> {
+    let Subject {
+        heading,
+        model,
+        program,
+        reference,
+        clients,
+    } = subject;
     let folder = tempfile::tempdir()?;
     let server = program.start(folder.path()).await?;
     let forms: Vec<_> = (0..PHOTOS).map(|number| Form::of(photos.get(number))).collect();
@@ -33,18 +49,18 @@ pub(crate) async fn measure(program: &Program, photos: &Photos, effort: Effort) 
         };
         closed_loop(&clients, Length::For(window), request).await
     };
-    through_http(CLIENTS[1], effort.warm_up()).await?;
-    let fastest = fastest(&reference, photos, effort.trial())?;
+    through_http(clients[1], effort.warm_up()).await?;
+    let fastest = fastest(reference, photos, effort.trial())?;
 
     let window = effort.window();
-    let (mut raw, mut http) = (Runs::default(), CLIENTS.map(|_| Runs::default()));
+    let (mut raw, mut http) = (Runs::default(), clients.map(|_| Runs::default()));
     let before = Snapshot::parse(&server.client().metrics().await?);
     for round in 1..=effort.rounds() {
         let begun = processor_time(std::process::id())?;
         let outcome = reference.run(&fastest, photos, window)?;
         progress!("  round {round}: raw {} images/s", figure(outcome.per_second));
         raw.add(outcome, processor_time(std::process::id())? - begun);
-        for (runs, clients) in http.iter_mut().zip(CLIENTS) {
+        for (runs, clients) in http.iter_mut().zip(*clients) {
             let begun = processor_time(server.pid())?;
             let outcome = through_http(clients, window).await?;
             progress!(
@@ -60,10 +76,10 @@ pub(crate) async fn measure(program: &Program, photos: &Photos, effort: Effort) 
     server.stop().await?;
 
     let about = format!(
-        "JPEGs of one megapixel and {} kB on average, the starter model; both sides decode, prepare and compute. \
-         The reference is the fastest of several ways to run ONNX Runtime in process on all cores, measured in \
-         turn with the server; medians of {} rounds of {} s. The processor's time is that of all cores together, of \
-         the server's process without the clients, which run beside it.",
+        "JPEGs of one megapixel and {} kB on average, {model}; both sides decode, prepare and compute. The reference \
+         is the fastest of several ways to run ONNX Runtime in process on all cores, measured in turn with the server; \
+         medians of {} rounds of {} s. The processor's time is that of all cores together, of the server's process \
+         without the clients, which run beside it.",
         photos.mean_bytes() / 1000,
         effort.rounds(),
         window.as_secs()
@@ -76,10 +92,10 @@ pub(crate) async fn measure(program: &Program, photos: &Photos, effort: Effort) 
         "p99",
         "processor's time",
     ];
-    let mut section = Section::new("Embedding photos", about, columns);
+    let mut section = Section::new(heading, about, columns);
     let name = format!("ONNX Runtime in process ({})", fastest.setup());
     section.row(raw.row(name, None));
-    for (runs, clients) in http.iter().zip(CLIENTS) {
+    for (runs, clients) in http.iter().zip(*clients) {
         let name = format!("`POST /embed/image`, {}", clients_text(clients));
         section.row(runs.row(name, Some(&raw)));
     }

@@ -31,6 +31,7 @@ const SPREAD: f32 = 0.8;
 
 /// A folder with a library that grows.
 pub(crate) struct Library {
+    program: Program,
     folder: TempDir,
     template: Photo,
     /// Unit vectors, each of which some photos lie around.
@@ -41,15 +42,16 @@ pub(crate) struct Library {
     random: SmallRng,
 }
 
-/// Opens the stores of a stopped server, with the defaults that it runs with.
-async fn open(folder: &Path) -> Result<lucida_core::Photos> {
+/// Opens the stores of a stopped server, with the configuration that it runs with.
+async fn open(program: &Program, folder: &Path) -> Result<lucida_core::Photos> {
     let registry = Registry::default();
     let below = |path: &str, relative: &str| {
         let value = folder.join(relative).to_string_lossy().into_owned();
         Flag::new(path, value, path)
     };
     let threshold = "index.embedded.indexing_threshold_bytes";
-    let flags = vec![
+    let mut flags = program.flags();
+    flags.extend([
         below("storage.disk.root", "data/photos"),
         below("metadata.sqlite.path", "data/metadata.db"),
         below("index.embedded.path", "data/index"),
@@ -58,7 +60,7 @@ async fn open(folder: &Path) -> Result<lucida_core::Photos> {
         // Loading models and building graphs is the server's work.
         Flag::new("embedder.onnx.preload", "false", "embedder.onnx.preload"),
         Flag::new(threshold, (1_u64 << 40).to_string(), threshold),
-    ];
+    ]);
     let sources = Sources {
         flags,
         ..Sources::default()
@@ -78,13 +80,13 @@ impl Library {
             centres.push(
                 server
                     .client()
-                    .embed_text(&format!("a photo of a {thing}"))
+                    .text_vector(&format!("a photo of a {thing}"))
                     .await?,
             );
         }
         server.stop().await?;
 
-        let service = open(folder.path()).await?;
+        let service = open(program, folder.path()).await?;
         let stores = service.parts();
         let query = PhotoQuery {
             limit: 1,
@@ -99,6 +101,7 @@ impl Library {
         let vectors = vector.context("the uploaded photo is not in the index")?;
         let random = SmallRng::seed_from_u64(SEED);
         Ok(Self {
+            program: program.clone(),
             folder,
             ids: vec![template.id],
             template,
@@ -118,7 +121,7 @@ impl Library {
         if self.ids.len() >= size {
             return Ok(());
         }
-        let service = open(self.folder.path()).await?;
+        let service = open(&self.program, self.folder.path()).await?;
         let stores = service.parts();
         while self.ids.len() < size {
             let points: Vec<_> = (self.ids.len()..size).take(CHUNK).map(|_| self.point()).collect();

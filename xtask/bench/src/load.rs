@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use futures::future::try_join_all;
+use tokio::task::JoinSet;
 
 use crate::statistics::Latencies;
 
@@ -13,6 +14,9 @@ use crate::statistics::Latencies;
 pub(crate) enum Length {
     /// Requests begin for this long; those under way at the end don't count for the rate.
     For(Duration),
+    /// Requests begin for this long, and all count, over the time until the last is answered: for those that may take
+    /// longer than that.
+    Drained(Duration),
     /// This many requests in all.
     Requests(usize),
 }
@@ -61,7 +65,7 @@ where
         loop {
             let number = next.fetch_add(1, Ordering::Relaxed);
             let go_on = match length {
-                Length::For(time) => started.elapsed() < time,
+                Length::For(time) | Length::Drained(time) => started.elapsed() < time,
                 Length::Requests(count) => number < count,
             };
             if !go_on {
@@ -78,9 +82,39 @@ where
     let answers = try_join_all(clients.iter().map(client_loop)).await?.concat();
     let window = match length {
         Length::For(time) => time,
-        Length::Requests(_) => started.elapsed(),
+        Length::Drained(_) | Length::Requests(_) => started.elapsed(),
     };
     Ok(Outcome::of(answers, window))
+}
+
+/// Begins requests at a fixed rate for a while, whether earlier ones are answered or not, and waits for all of them.
+pub(crate) async fn open_loop<R>(
+    per_second: f64,
+    time: Duration,
+    request: impl Fn(usize) -> R,
+) -> Result<Vec<R::Output>>
+where
+    R: Future<Output: Send> + Send + 'static,
+{
+    let started = Instant::now();
+    let mut under_way = JoinSet::new();
+    let mut answers = Vec::new();
+    for number in 0.. {
+        #[expect(clippy::cast_precision_loss, reason = "counts of requests are far below 2^52")]
+        let due = Duration::from_secs_f64(number as f64 / per_second);
+        if due >= time {
+            break;
+        }
+        tokio::time::sleep_until((started + due).into()).await;
+        under_way.spawn(request(number));
+        while let Some(answer) = under_way.try_join_next() {
+            answers.push(answer?);
+        }
+    }
+    while let Some(answer) = under_way.join_next().await {
+        answers.push(answer?);
+    }
+    Ok(answers)
 }
 
 #[cfg(test)]
@@ -117,6 +151,43 @@ mod tests {
             },
         );
         assert_eq!(outcome.await.unwrap_err().to_string(), "request 5 failed");
+    }
+
+    #[tokio::test]
+    async fn what_is_answered_after_the_time_counts_when_the_loop_is_drained() {
+        let time = Duration::from_millis(200);
+        let request = |(): &(), _| async move {
+            tokio::time::sleep(time * 3 / 2).await;
+            Ok(())
+        };
+        let cut = closed_loop(&[(), ()], Length::For(time), request).await.unwrap();
+        assert!(cut.per_second < f64::EPSILON);
+        let drained = closed_loop(&[(), ()], Length::Drained(time), request)
+            .await
+            .unwrap();
+        let most = 2.0 / (time * 3 / 2).as_secs_f64();
+        assert!(
+            drained.per_second > 0.0 && drained.per_second <= most,
+            "{}",
+            drained.per_second
+        );
+    }
+
+    #[tokio::test]
+    async fn an_open_loop_waits_for_no_answer_before_it_goes_on() {
+        let all_begun = std::sync::Arc::new(tokio::sync::Barrier::new(5));
+        let request = |number| {
+            let all_begun = std::sync::Arc::clone(&all_begun);
+            async move {
+                all_begun.wait().await;
+                number
+            }
+        };
+        let mut answers = open_loop(1000.0, Duration::from_micros(4500), request)
+            .await
+            .unwrap();
+        answers.sort_unstable();
+        assert_eq!(answers, [0, 1, 2, 3, 4]);
     }
 
     #[test]

@@ -10,12 +10,16 @@
 )]
 
 mod client;
+mod compare;
 mod embed;
 mod explain;
+mod import;
 mod ingest;
 mod library;
 mod load;
 mod memory;
+mod models;
+mod overload;
 mod photos;
 mod process;
 mod reference;
@@ -24,6 +28,7 @@ mod search;
 mod server;
 mod start;
 mod statistics;
+mod subjects;
 mod texts;
 
 use std::path::PathBuf;
@@ -35,8 +40,10 @@ use clap::{Parser, ValueEnum};
 
 use crate::library::Library;
 use crate::photos::Photos;
+use crate::reference::Reference;
 use crate::report::Section;
-use crate::server::Program;
+use crate::server::{Program, Setting};
+use crate::subjects::Subjects;
 
 /// Tells on stderr how far it is.
 macro_rules! progress {
@@ -47,21 +54,33 @@ use progress;
 #[derive(Parser)]
 #[command(
     name = "cargo xtask bench",
-    about = "Measures the server against its own reference"
+    about = "Measures the server against its own reference, and against the service that it replaces"
 )]
 struct Cli {
+    /// What to measure; all but the last two unless given
+    #[arg(value_enum)]
+    parts: Vec<Part>,
     /// Short runs over small libraries, to see whether everything works
     #[arg(long)]
     quick: bool,
-    /// Only these, such as --only embed,search
-    #[arg(long, value_enum, value_delimiter = ',')]
-    only: Vec<Part>,
+    /// Configures the servers under measurement beyond their defaults; may be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<Setting>,
     /// The server's program; the one beside this program unless given
     #[arg(long, value_name = "FILE")]
     server: Option<PathBuf>,
     /// The folder of photos that scikit-image and scikit-learn carry
     #[arg(long, value_name = "FOLDER", env = "LUCIDA_TEST_PHOTOS")]
     photos: Option<PathBuf>,
+    /// The folder of models of full size
+    #[arg(long, value_name = "FOLDER")]
+    models: Option<PathBuf>,
+    /// The Python that runs the service to compare with
+    #[arg(long, value_name = "FILE")]
+    python: Option<PathBuf>,
+    /// The script of the service to compare with
+    #[arg(long, value_name = "FILE")]
+    service: Option<PathBuf>,
 }
 
 /// What can be measured.
@@ -73,10 +92,25 @@ enum Part {
     Ingest,
     /// Latency of searches by the size of the library
     Search,
+    /// Latency of searches while photos are taken in
+    Import,
+    /// What clients are told when there are ten times too many
+    Overload,
     /// Time from start to ready
     Start,
     /// Resident memory
     Memory,
+    /// Start and memory of each engine with CLIP of full size
+    Models,
+    /// Each engine with CLIP of full size against the Python service
+    Compare,
+}
+
+impl Part {
+    /// Tells whether it needs the models of full size and Python.
+    const fn needs_subjects(self) -> bool {
+        matches!(self, Self::Models | Self::Compare)
+    }
 }
 
 /// How long and how often to measure.
@@ -132,6 +166,21 @@ impl Effort {
         self.pick(10_000, 100_000)
     }
 
+    /// How often a comparison is repeated.
+    pub(crate) const fn compare_rounds(self) -> usize {
+        self.pick(1, 3)
+    }
+
+    /// How many different photos of twelve megapixels there are.
+    pub(crate) const fn large_photos(self) -> usize {
+        self.pick(4, 16)
+    }
+
+    /// How long more is asked of the server than it can.
+    pub(crate) const fn flood(self) -> Duration {
+        Duration::from_secs(self.pick(10, 60))
+    }
+
     /// How often the server is started for one figure.
     pub(crate) const fn starts(self) -> usize {
         self.pick(3, 5)
@@ -159,28 +208,34 @@ fn block_on(cli: Cli) -> Result<()> {
 
 async fn run(cli: Cli) -> Result<()> {
     let effort = Effort { quick: cli.quick };
-    let program = Program::locate(cli.server)?;
+    let program = Program::locate(cli.server, cli.set)?;
     let folder = cli
         .photos
         .unwrap_or_else(|| lucida_core::BuildContext::from_env().cache_dir.join("photos"));
     progress!("making {PICTURES} photos of one megapixel");
-    let photos = Photos::make(&folder, PICTURES)?;
+    let photos = Photos::make(&folder, 1, PICTURES)?;
     let flag = if cli.quick { " --quick" } else { "" };
     println!("Measured by `cargo xtask bench{flag}` on {}.", process::machine());
     let mut bench = Bench {
         program,
         photos,
         effort,
+        photos_folder: folder,
+        subjects: Subjects::of(cli.models, cli.python, cli.service),
         library: None,
     };
     for part in Part::value_variants() {
-        if cli.only.is_empty() || cli.only.contains(part) {
+        let is_wanted = if cli.parts.is_empty() {
+            !part.needs_subjects()
+        } else {
+            cli.parts.contains(part)
+        };
+        if is_wanted {
             progress!("{}", format!("{part:?}").to_lowercase());
-            let section = bench.measure(*part).await;
-            println!(
-                "\n{}",
-                section.with_context(|| format!("measuring {part:?} failed"))?
-            );
+            let sections = bench.measure(*part).await;
+            for section in sections.with_context(|| format!("measuring {part:?} failed"))? {
+                println!("\n{section}");
+            }
         }
     }
     Ok(())
@@ -191,29 +246,55 @@ struct Bench {
     program: Program,
     photos: Photos,
     effort: Effort,
+    photos_folder: PathBuf,
+    subjects: Option<Subjects>,
     /// Made when it is first needed.
     library: Option<Library>,
 }
 
 impl Bench {
-    async fn measure(&mut self, part: Part) -> Result<Section> {
-        let effort = self.effort;
-        match part {
-            Part::Embed => embed::measure(&self.program, &self.photos, effort).await,
-            Part::Ingest => ingest::measure(&self.program, &self.photos, effort).await,
-            Part::Search => {
-                let library = library(&mut self.library, &self.program, &self.photos).await?;
-                search::measure(&self.program, library, effort).await
+    async fn measure(&mut self, part: Part) -> Result<Vec<Section>> {
+        let (program, photos, effort) = (&self.program, &self.photos, self.effort);
+        let section = match part {
+            Part::Embed => {
+                let subject = embed::Subject {
+                    heading: "Embedding photos",
+                    model: "the starter model",
+                    program,
+                    reference: Reference::starter()?,
+                    clients: [1, 8],
+                };
+                embed::measure(&subject, photos, effort).await
             }
+            Part::Ingest => ingest::measure(program, photos, effort).await,
+            Part::Search => {
+                let library = library(&mut self.library, program, photos).await?;
+                search::measure(program, library, effort).await
+            }
+            Part::Import => import::measure(program, photos, effort).await,
+            Part::Overload => overload::measure(program, photos, effort).await,
             Part::Start => {
-                let library = library(&mut self.library, &self.program, &self.photos).await?;
-                start::measure(&self.program, library, effort).await
+                let library = library(&mut self.library, program, photos).await?;
+                start::measure(program, library, effort).await
             }
             Part::Memory => {
-                let library = library(&mut self.library, &self.program, &self.photos).await?;
-                memory::measure(&self.program, &self.photos, library, effort).await
+                let library = library(&mut self.library, program, photos).await?;
+                memory::measure(program, photos, library, effort).await
             }
-        }
+            Part::Models => models::measure(program, self.subjects()?, photos, effort).await,
+            Part::Compare => {
+                let count = effort.large_photos();
+                progress!("making {count} photos of twelve megapixels");
+                let large = Photos::make(&self.photos_folder, 12, count)?;
+                return compare::measure(program, self.subjects()?, photos, &large, effort).await;
+            }
+        };
+        Ok(vec![section?])
+    }
+
+    fn subjects(&self) -> Result<&Subjects> {
+        let subjects = self.subjects.as_ref();
+        subjects.context("needs --models, --python and --service: `cargo xtask bench` gives them")
     }
 }
 

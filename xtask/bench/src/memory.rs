@@ -16,7 +16,8 @@ use crate::texts::text;
 use crate::{Effort, ingest, progress};
 
 const SAMPLE: Duration = Duration::from_millis(50);
-const QUIET_LIMIT: Duration = Duration::from_secs(900);
+/// How long what goes on by itself may take.
+pub(crate) const QUIET_LIMIT: Duration = Duration::from_secs(900);
 
 /// Measures.
 pub(crate) async fn measure(
@@ -63,7 +64,7 @@ async fn stages(program: &Program, folder: &Path, photos: &Photos, effort: Effor
     let server = program.start(folder).await?;
     wait_until_quiet(server.pid(), QUIET_LIMIT).await?;
     let idle = memory(server.pid())?;
-    let peak = peak_while(server.pid(), load(&server, photos, effort)).await?;
+    let ((), peak) = peak_while(server.pid(), load(&server, photos, effort)).await?;
     wait_until_quiet(server.pid(), QUIET_LIMIT).await?;
     let again = memory(server.pid())?;
     server.stop().await?;
@@ -88,30 +89,28 @@ async fn load(server: &Server, photos: &Photos, effort: Effort) -> Result<()> {
     Ok(())
 }
 
-/// Returns the most memory that a process had while `work` went on.
-async fn peak_while(pid: u32, work: impl Future<Output = Result<()>>) -> Result<Memory> {
+/// Returns what `work` gives, and the most memory that a process had meanwhile.
+pub(crate) async fn peak_while<T>(pid: u32, work: impl Future<Output = Result<T>>) -> Result<(T, Memory)> {
     let mut work = std::pin::pin!(work);
     let mut peak = memory(pid)?;
     loop {
         tokio::select! {
-            done = &mut work => return done.map(|()| peak),
+            done = &mut work => return done.map(|given| (given, peak)),
             () = tokio::time::sleep(SAMPLE) => peak = peak.max(memory(pid)?),
         }
     }
 }
 
 fn row(name: String, stages: Stages) -> [String; 4] {
-    let [idle, peak, again] = stages.map(
-        |Memory {
-             resident_bytes,
-             anonymous_bytes,
-         }| {
-            format!(
-                "{} ({})",
-                megabytes(resident_bytes),
-                megabytes(anonymous_bytes).trim_end_matches(" MB")
-            )
-        },
-    );
+    let [idle, peak, again] = stages.map(cell);
     [name, idle, peak, again]
+}
+
+/// Writes `250 MB (120)`: all, and what no file stands behind.
+pub(crate) fn cell(memory: Memory) -> String {
+    format!(
+        "{} ({})",
+        megabytes(memory.resident_bytes),
+        megabytes(memory.anonymous_bytes).trim_end_matches(" MB")
+    )
 }

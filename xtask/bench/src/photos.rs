@@ -1,21 +1,22 @@
-//! JPEGs of about a megapixel, made from the photos that scikit-image and scikit-learn carry.
+//! JPEGs as cameras write them, of any size, made from the photos that scikit-image and scikit-learn carry.
 
 use std::fs;
-use std::io::Cursor;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use image::RgbImage;
-use image::codecs::jpeg::JpegEncoder;
-use image::imageops::{self, FilterType};
-use lucida_core::picture::{DecodeOptions, decode};
+use image::imageops;
+use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
+use lucida_core::Picture;
+use lucida_core::picture::{DecodeOptions, Region, ResizeFilter, decode, resize};
 use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
 
-/// How large the photos are.
-const PIXELS: f64 = 1e6;
-const QUALITY: u8 = 90;
+const QUALITY: u8 = 88;
+/// How far a pixel lies from what is enlarged at most, as a sensor's noise makes it: without, a large photo would have
+/// fewer bytes, and be decoded faster, than any that a camera takes.
+const GRAIN: i8 = 6;
 /// Drawings, icons and scans of single lines, which no camera makes, are smaller.
 const MIN_SOURCE_PIXELS: u32 = 200_000;
 
@@ -33,15 +34,20 @@ pub(crate) struct Photos {
 }
 
 impl Photos {
-    /// Makes `count` photos, each of another part of a picture in `folder`, always the same ones.
-    pub(crate) fn make(folder: &Path, count: usize) -> Result<Self> {
+    /// Makes `count` photos of so many megapixels, each of another part of a picture in `folder`, always the same ones.
+    pub(crate) fn make(folder: &Path, megapixels: u32, count: usize) -> Result<Self> {
         let sources = sources(folder)?;
         let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let sources = &sources;
         let strip = move |thread: usize| -> Result<Vec<(usize, Vec<u8>)>> {
             let numbers = (thread..count).step_by(threads);
             numbers
-                .map(|number| Ok((number, photo(&sources[number % sources.len()], number)?)))
+                .map(|number| {
+                    Ok((
+                        number,
+                        photo(&sources[number % sources.len()], number, megapixels)?,
+                    ))
+                })
                 .collect()
         };
         let strips: Result<Vec<_>> = std::thread::scope(|scope| {
@@ -63,6 +69,11 @@ impl Photos {
     /// Returns a photo; they repeat.
     pub(crate) fn get(&self, number: usize) -> &[u8] {
         &self.jpegs[number % self.jpegs.len()]
+    }
+
+    /// Returns each photo once.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        self.jpegs.iter().map(Vec::as_slice)
     }
 
     /// Returns a photo as no other call with another number returns it, by a comment in the file.
@@ -116,7 +127,7 @@ fn sources(folder: &Path) -> Result<Vec<RgbImage>> {
 }
 
 /// Cuts a part out of a picture, 70 to 100 percent of each side, mirrored every other time, and resizes it.
-fn photo(source: &RgbImage, number: usize) -> Result<Vec<u8>> {
+fn photo(source: &RgbImage, number: usize, megapixels: u32) -> Result<Vec<u8>> {
     let mut random = SmallRng::seed_from_u64(number as u64);
     let mut part = |whole: u32| {
         let side = random.random_range(whole * 7 / 10..=whole);
@@ -129,19 +140,36 @@ fn photo(source: &RgbImage, number: usize) -> Result<Vec<u8>> {
     } else {
         cut
     };
-    let scale = (PIXELS / (f64::from(width) * f64::from(height))).sqrt();
+    let scale = (f64::from(megapixels) * 1e6 / (f64::from(width) * f64::from(height))).sqrt();
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
-        reason = "sides of a picture of a megapixel that is no wider than its source"
+        reason = "sides of a picture of some megapixels that is no wider than its source"
     )]
     let scaled = |side: u32| (f64::from(side) * scale).round() as u32;
-    let resized = imageops::resize(&cut, scaled(width), scaled(height), FilterType::CatmullRom);
-    let mut jpeg = Cursor::new(Vec::new());
-    resized
-        .write_with_encoder(JpegEncoder::new_with_quality(&mut jpeg, QUALITY))
+    let (cut, width, height) = (Picture::new(cut)?, scaled(width), scaled(height));
+    let resized = resize(&cut, Region::whole(&cut), width, height, ResizeFilter::Bicubic)?;
+    let mut resized = resized.into_pixels();
+    if scale > 1.0 {
+        for pixel in resized.pixels_mut() {
+            let grain = random.random_range(-GRAIN..=GRAIN);
+            pixel.0 = pixel.0.map(|channel| channel.saturating_add_signed(grain));
+        }
+    }
+    encode(&resized)
+}
+
+/// Encodes with the colours at half the size of the lightness, as cameras do.
+fn encode(photo: &RgbImage) -> Result<Vec<u8>> {
+    let side = |pixels: u32| u16::try_from(pixels).context("a photo is too large for a JPEG");
+    let (width, height) = (side(photo.width())?, side(photo.height())?);
+    let mut jpeg = Vec::new();
+    let mut encoder = Encoder::new(&mut jpeg, QUALITY);
+    encoder.set_sampling_factor(SamplingFactor::F_2_2);
+    encoder
+        .encode(photo.as_raw(), width, height, ColorType::Rgb)
         .context("cannot encode a photo")?;
-    Ok(jpeg.into_inner())
+    Ok(jpeg)
 }
 
 #[cfg(test)]
@@ -156,21 +184,25 @@ mod tests {
     }
 
     #[test]
-    fn photos_have_a_megapixel_and_differ() {
+    fn photos_have_their_megapixels_and_differ() {
         let folder = folder_with_a_gradient();
-        let photos = Photos::make(folder.path(), 3).unwrap();
-        for number in 0..3 {
-            let picture = decode(photos.get(number), &OPTIONS).unwrap();
-            let pixels = f64::from(picture.width() * picture.height());
-            assert!((pixels / PIXELS - 1.0).abs() < 0.01, "{picture:?}");
+        for megapixels in [1, 3] {
+            let photos = Photos::make(folder.path(), megapixels, 3).unwrap();
+            for number in 0..3 {
+                let picture = decode(photos.get(number), &OPTIONS).unwrap();
+                let pixels = f64::from(picture.width() * picture.height());
+                let wanted = f64::from(megapixels) * 1e6;
+                assert!((pixels / wanted - 1.0).abs() < 0.01, "{picture:?}");
+            }
+            assert_ne!(photos.get(0), photos.get(1));
+            let again = Photos::make(folder.path(), megapixels, 3).unwrap();
+            assert_eq!(again.jpegs, photos.jpegs);
         }
-        assert_ne!(photos.get(0), photos.get(1));
-        assert_eq!(Photos::make(folder.path(), 3).unwrap().jpegs, photos.jpegs);
     }
 
     #[test]
     fn a_repeated_photo_is_another_file_with_the_same_pixels() {
-        let photos = Photos::make(folder_with_a_gradient().path(), 1).unwrap();
+        let photos = Photos::make(folder_with_a_gradient().path(), 1, 1).unwrap();
         let (first, second) = (photos.distinct(0), photos.distinct(1));
         assert_ne!(first, second);
         assert_eq!(

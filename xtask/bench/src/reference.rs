@@ -1,18 +1,19 @@
 //! The reference for embedding photos: ONNX Runtime in this process, on the same files, with nothing around it.
 //!
-//! It decodes and prepares each photo with the server's own functions and runs the starter's image graph on both
-//! views. It neither blends labels nor answers anybody. Several ways to use the cores are tried, and the
-//! fastest counts.
+//! It decodes and prepares each photo with the server's own functions and runs a graph on it: the starter's on both
+//! views, or an export of CLIP's image tower as people publish it. It neither blends labels nor answers anybody. Several
+//! ways to use the cores are tried, and the fastest counts.
 
 use std::fmt;
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use lucida_core::BuildContext;
+use lucida_core::checkpoint::{ImageRecipe, ModelFolder};
 use lucida_core::picture::{DecodeOptions, Normaliser, decode};
 use lucida_embedder_onnx::{Device, Region, Runtime, resize};
 use ort::session::Session;
@@ -23,19 +24,26 @@ use serde::Deserialize;
 use crate::load::{Answer, Outcome};
 use crate::photos::Photos;
 
-/// The views of a photo: the centre crop and the squashed whole.
-const VIEWS: usize = 2;
-
-/// The starter's image model, by itself.
+/// An image model, by itself.
 pub(crate) struct Reference {
     runtime: Runtime,
-    graph: Vec<u8>,
-    recipe: Recipe,
+    graph: PathBuf,
+    input: &'static str,
+    output: &'static str,
+    preparation: Preparation,
+}
+
+/// What is done to a photo before the model sees it.
+enum Preparation {
+    /// Two views: the centre crop and the squashed whole.
+    Starter(StarterRecipe),
+    /// The centre crop.
+    Clip(Box<ImageRecipe>),
 }
 
 /// What `starter.json` says on pixels.
 #[derive(Debug, Clone, Copy, Deserialize)]
-struct Recipe {
+struct StarterRecipe {
     size_pixels: u32,
     mean: f32,
     scale: f32,
@@ -69,21 +77,35 @@ pub(crate) struct Loaded {
 }
 
 impl Reference {
-    /// Reads the starter model from the cache.
-    pub(crate) fn open() -> Result<Self> {
+    /// Takes the starter model from the cache.
+    pub(crate) fn starter() -> Result<Self> {
         #[derive(Deserialize)]
         struct Manifest {
-            image: Recipe,
+            image: StarterRecipe,
         }
         let context = BuildContext::from_env();
-        let runtime = Runtime::load(Device::Cpu, None, &context)?;
         let folder = context.cache_dir.join("models/starter");
         let manifest: Manifest = serde_json::from_slice(&read(&folder.join("starter.json"))?)
             .context("starter.json is not as expected")?;
         Ok(Self {
-            runtime,
-            graph: read(&folder.join("image.onnx"))?,
-            recipe: manifest.image,
+            runtime: Runtime::load(Device::Cpu, None, &context)?,
+            graph: folder.join("image.onnx"),
+            input: "pixels",
+            output: "logits",
+            preparation: Preparation::Starter(manifest.image),
+        })
+    }
+
+    /// Takes an export of an image tower, as `pixel_values` to `image_embeds`, and the folder of its checkpoint, which
+    /// says how pictures are prepared.
+    pub(crate) fn clip(checkpoint: &Path, graph: PathBuf) -> Result<Self> {
+        let recipe = ModelFolder::open(checkpoint)?.image_recipe()?;
+        Ok(Self {
+            runtime: Runtime::load(Device::Cpu, None, &BuildContext::from_env())?,
+            graph,
+            input: "pixel_values",
+            output: "image_embeds",
+            preparation: Preparation::Clip(Box::new(recipe)),
         })
     }
 
@@ -127,10 +149,10 @@ impl Reference {
                 .with_intra_threads(threads)?
                 // Threads that wait busily would take the cores from decoding.
                 .with_intra_op_spinning(false)?
-                .commit_from_memory(&self.graph)
+                .commit_from_file(&self.graph)
         };
         let builder = Session::builder(self.runtime.environment()).context("cannot make a session")?;
-        open(builder).context("cannot load image.onnx")
+        open(builder).with_context(|| format!("cannot load {}", self.graph.display()))
     }
 
     /// Embeds photos for a while, as fast as it goes.
@@ -149,50 +171,74 @@ impl Reference {
         Ok(Outcome::of(answers, window))
     }
 
-    /// Decodes and prepares a photo: `(2, 3, size, size)` f32, normalised.
+    /// Decodes and prepares a photo: `(views, 3, size, size)` f32, normalised.
     fn prepare(&self, jpeg: &[u8]) -> Result<Vec<f32>> {
-        let Recipe {
-            size_pixels,
-            mean,
-            scale,
-            crop_resize,
-        } = self.recipe;
         let options = DecodeOptions {
             max_pixels: 100_000_000,
             accept_truncated: false,
-            short_side_pixels: None,
+            short_side_pixels: self.preparation.decode_short_side_pixels(),
         };
         let picture = decode(jpeg, &options)?;
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a few hundred pixels"
-        )]
-        let short_side = (f64::from(size_pixels) * crop_resize).round() as u32;
-        let regions = [
-            Region::centre_crop(&picture, size_pixels, short_side),
-            Region::whole(&picture),
-        ];
-        let length = 3 * size_pixels as usize * size_pixels as usize;
-        let normaliser = Normaliser::new(1.0, [mean; 3], [scale; 3]);
-        let mut planes = vec![0.0; VIEWS * length];
-        for (region, planes) in regions.into_iter().zip(planes.chunks_exact_mut(length)) {
-            normaliser.write(&resize(&picture, region, size_pixels)?, planes);
+        let (views, side) = self.preparation.shape();
+        let length = 3 * side * side;
+        let mut planes = vec![0.0; views * length];
+        match &self.preparation {
+            Preparation::Starter(recipe) => {
+                let regions = [
+                    Region::centre_crop(&picture, recipe.size_pixels, recipe.short_side()),
+                    Region::whole(&picture),
+                ];
+                let normaliser = Normaliser::new(1.0, [recipe.mean; 3], [recipe.scale; 3]);
+                for (region, planes) in regions.into_iter().zip(planes.chunks_exact_mut(length)) {
+                    normaliser.write(&resize(&picture, region, recipe.size_pixels)?, planes);
+                }
+            }
+            Preparation::Clip(recipe) => recipe.planes(&recipe.prepare(&picture)?, &mut planes),
         }
         Ok(planes)
     }
 
     fn infer(&self, session: &Mutex<Session>, planes: &[f32]) -> Result<()> {
-        let side = self.recipe.size_pixels as usize;
-        let input = TensorRef::from_array_view(([VIEWS, 3, side, side], planes))?;
+        let (views, side) = self.preparation.shape();
+        let input = TensorRef::from_array_view(([views, 3, side, side], planes))?;
         let mut session = session.lock().unwrap_or_else(PoisonError::into_inner);
-        let outputs = session.run(ort::inputs!["pixels" => input])?;
-        let (_, logits) = outputs["logits"].try_extract_tensor::<f32>()?;
+        let outputs = session.run(ort::inputs![self.input => input])?;
+        let (_, numbers) = outputs[self.output].try_extract_tensor::<f32>()?;
         ensure!(
-            logits.iter().all(|logit| logit.is_finite()),
+            numbers.iter().all(|number| number.is_finite()),
             "the image model gave a number that is not finite"
         );
         Ok(())
+    }
+}
+
+impl Preparation {
+    /// Returns what the server's decoder is told too.
+    fn decode_short_side_pixels(&self) -> Option<u32> {
+        match self {
+            Self::Starter(recipe) => Some(recipe.short_side() * 2),
+            Self::Clip(recipe) => recipe.decode_short_side_pixels(),
+        }
+    }
+
+    /// Returns how many views of a photo there are, and their side.
+    const fn shape(&self) -> (usize, usize) {
+        match self {
+            Self::Starter(recipe) => (2, recipe.size_pixels as usize),
+            Self::Clip(recipe) => (1, recipe.size_pixels() as usize),
+        }
+    }
+}
+
+impl StarterRecipe {
+    /// Returns the short side that a photo is resized to before the crop.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a few hundred pixels"
+    )]
+    fn short_side(self) -> u32 {
+        (f64::from(self.size_pixels) * self.crop_resize).round() as u32
     }
 }
 

@@ -94,7 +94,7 @@ async fn at_size(
     let mut found = 0;
     for number in 0..CHECKED {
         let text = text(number);
-        let nearest = library.nearest(&client.embed_text(&text).await?, LIMIT);
+        let nearest = library.nearest(&client.text_vector(&text).await?, LIMIT);
         found += client.search(&text, LIMIT).await?.intersection(&nearest).count();
     }
     #[expect(clippy::cast_precision_loss, reason = "a thousand hits at most")]

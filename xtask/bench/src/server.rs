@@ -1,12 +1,14 @@
-//! The server under measurement: the release binary, on a port and in a folder of its own.
+//! The server under measurement: the release binary, or another program, on a port and in a folder of its own.
 
 use std::fs::{self, File};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
+use lucida::config::Flag;
 
 use crate::client::Client;
 
@@ -14,15 +16,42 @@ const START_LIMIT: Duration = Duration::from_secs(120);
 const STOP_LIMIT: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(5);
 
-/// The server's program.
+/// The server's program, and what it is told beside its defaults.
 #[derive(Debug, Clone)]
 pub(crate) struct Program {
     path: PathBuf,
+    settings: Vec<Setting>,
+}
+
+/// A key of the configuration and its value: `embedder.onnx.precision=int8`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Setting {
+    pub(crate) key: String,
+    pub(crate) value: String,
+}
+
+impl Setting {
+    /// Sets a key.
+    pub(crate) fn new(key: &str, value: impl Into<String>) -> Self {
+        Self {
+            key: key.to_owned(),
+            value: value.into(),
+        }
+    }
+}
+
+impl FromStr for Setting {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let (key, value) = text.split_once('=').context("expected key=value")?;
+        Ok(Self::new(key, value))
+    }
 }
 
 impl Program {
     /// Takes the given program, else the one beside this one.
-    pub(crate) fn locate(given: Option<PathBuf>) -> Result<Self> {
+    pub(crate) fn locate(given: Option<PathBuf>, settings: Vec<Setting>) -> Result<Self> {
         let path = match given {
             Some(path) => std::path::absolute(path).context("the server's path can't be used")?,
             None => {
@@ -35,24 +64,29 @@ impl Program {
             "{} is not there: run `cargo xtask bench`",
             path.display()
         );
-        Ok(Self { path })
+        Ok(Self { path, settings })
     }
 
-    /// Starts the server with its defaults, its data below `folder`, and waits until it is ready.
+    /// Returns the same program, told more.
+    pub(crate) fn with(&self, settings: impl IntoIterator<Item = Setting>) -> Self {
+        let settings = self.settings.iter().cloned().chain(settings).collect();
+        Self {
+            path: self.path.clone(),
+            settings,
+        }
+    }
+
+    /// Returns what it is told, for those who read its configuration as it does.
+    pub(crate) fn flags(&self) -> Vec<Flag> {
+        let flag = |Setting { key, value }: &Setting| Flag::new(key, value.clone(), key);
+        self.settings.iter().map(flag).collect()
+    }
+
+    /// Starts the server, its data below `folder`, and waits until it is ready.
     pub(crate) async fn start(&self, folder: &Path) -> Result<Server> {
-        let address = {
-            let probe = TcpListener::bind("127.0.0.1:0").context("no free port on 127.0.0.1")?;
-            probe.local_addr().context("no free port on 127.0.0.1")?
-        };
-        let log_path = folder.join("server.log");
-        let log = File::create(&log_path).with_context(|| format!("cannot write {}", log_path.display()))?;
+        let address = free_address()?;
         let mut command = Command::new(&self.path);
-        command
-            .arg("serve")
-            .current_dir(folder)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log);
+        command.arg("serve");
         // The defaults are measured, not what happens to be set for the user's own server.
         let kept = ["LUCIDA_CACHE_DIR"];
         for (name, _) in std::env::vars_os() {
@@ -61,19 +95,57 @@ impl Program {
                 command.env_remove(&name);
             }
         }
-        command.env("LUCIDA_SERVER__LISTEN", address.to_string());
+        for Setting { key, value } in &self.settings {
+            command.arg("--set").arg(format!("{key}={value}"));
+        }
+        command.arg("--listen").arg(address.to_string());
+        Server::launch(command, folder, address, "/readyz").await
+    }
+}
+
+/// Finds a port of loopback that nobody listens on.
+pub(crate) fn free_address() -> Result<SocketAddr> {
+    let probe = TcpListener::bind("127.0.0.1:0").context("no free port on 127.0.0.1")?;
+    probe.local_addr().context("no free port on 127.0.0.1")
+}
+
+/// A running server, which is killed when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Server {
+    child: Child,
+    client: Client,
+    address: SocketAddr,
+    log_path: PathBuf,
+    ready_after: Duration,
+}
+
+impl Server {
+    /// Runs `command` in `folder`, and waits until a GET of `health` is answered well.
+    pub(crate) async fn launch(
+        mut command: Command,
+        folder: &Path,
+        address: SocketAddr,
+        health: &'static str,
+    ) -> Result<Self> {
+        let log_path = folder.join("server.log");
+        let log = File::create(&log_path).with_context(|| format!("cannot write {}", log_path.display()))?;
+        command
+            .current_dir(folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log);
         let begun = Instant::now();
         let child = command
             .spawn()
-            .with_context(|| format!("cannot run {}", self.path.display()))?;
-        let mut server = Server {
+            .with_context(|| format!("cannot run {}", command.get_program().display()))?;
+        let mut server = Self {
             child,
             client: Client::new(address),
             address,
             log_path,
             ready_after: Duration::ZERO,
         };
-        while !server.client.is_ready().await {
+        while !server.client.is_well(health).await {
             if let Some(status) = server
                 .child
                 .try_wait()
@@ -93,19 +165,7 @@ impl Program {
         server.ready_after = begun.elapsed();
         Ok(server)
     }
-}
 
-/// A running server, which is killed when it is dropped.
-#[derive(Debug)]
-pub(crate) struct Server {
-    child: Child,
-    client: Client,
-    address: SocketAddr,
-    log_path: PathBuf,
-    ready_after: Duration,
-}
-
-impl Server {
     /// Returns the process's id.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
@@ -167,5 +227,17 @@ impl Drop for Server {
         // It may have ended by itself, and then there is nobody to kill.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_setting_is_cut_at_its_first_equals_sign() {
+        let setting: Setting = "embedder.onnx.model=/a=b".parse().unwrap();
+        assert_eq!(setting, Setting::new("embedder.onnx.model", "/a=b"));
+        assert!("embedder.onnx.model".parse::<Setting>().is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! Words to search by, put together as people do.
+//! Words to search by, put together as people do, and sentences of many languages.
 
 const THINGS: [&str; 48] = [
     "dog",
@@ -73,6 +73,39 @@ pub(crate) fn text(number: usize) -> String {
         QUALITIES[rest % QUALITIES.len()],
         PLACES[rest / QUALITIES.len()]
     )
+}
+
+/// What people write under photos, and ask for.
+const SENTENCES: [&str; 24] = [
+    "a dog runs along the beach at sunset",
+    "our kitchen before the renovation",
+    "Kinder spielen im Schnee vor dem Haus",
+    "die alte Brücke über den Fluss bei Nacht",
+    "un chat noir endormi sur le canapé",
+    "le marché aux fleurs un dimanche matin",
+    "una mesa con pan, queso y vino tinto",
+    "la abuela sopla las velas de su pastel",
+    "un treno rosso che attraversa le montagne",
+    "duas crianças andando de bicicleta no parque",
+    "een hond rent over het strand",
+    "stary zamek nad jeziorem jesienią",
+    "katten sitter i fönstret och tittar ut",
+    "кошка спит на подоконнике",
+    "дети катаются на лыжах в лесу",
+    "παλιά βάρκα στο λιμάνι",
+    "قارب صيد في الميناء عند الغروب",
+    "ילדים משחקים על החוף",
+    "समुद्र तट पर दौड़ता हुआ कुत्ता",
+    "ชายหาดตอนพระอาทิตย์ตก",
+    "雪山下的湖泊和一座小木屋",
+    "夜の東京タワーと桜",
+    "공원에서 자전거를 타는 아이들",
+    "bãi biển lúc hoàng hôn với thuyền đánh cá",
+];
+
+/// Returns a sentence; they repeat.
+pub(crate) fn sentence(number: usize) -> &'static str {
+    SENTENCES[number % SENTENCES.len()]
 }
 
 /// Returns the plain things.
