@@ -283,6 +283,7 @@ fn root_shape(registry: &Registry) -> Shape {
     feature = "index-embedded",
     feature = "queue-sqlite",
     feature = "embedder-onnx",
+    feature = "embedder-candle",
     feature = "plugin-exif",
     feature = "plugin-thumbnail"
 ))]

@@ -21,6 +21,7 @@ const FEATURES: &[(&str, &str, &str)] = &[
     ("index", "embedded", "index-embedded"),
     ("queue", "sqlite", "queue-sqlite"),
     ("embedder", "onnx", "embedder-onnx"),
+    ("embedder", "candle", "embedder-candle"),
     ("plugins", "exif", "plugin-exif"),
     ("plugins", "thumbnail", "plugin-thumbnail"),
 ];
@@ -53,6 +54,8 @@ impl Default for Registry {
         let registry = registry.with_queue(lucida_queue_sqlite::factory());
         #[cfg(feature = "embedder-onnx")]
         let registry = registry.with_embedder(lucida_embedder_onnx::factory());
+        #[cfg(feature = "embedder-candle")]
+        let registry = registry.with_embedder(lucida_embedder_candle::factory());
         #[cfg(feature = "plugin-exif")]
         let registry = registry.with_plugin(lucida_plugin_exif::factory());
         #[cfg(feature = "plugin-thumbnail")]
@@ -228,6 +231,7 @@ mod tests {
         feature = "index-embedded",
         feature = "queue-sqlite",
         feature = "embedder-onnx",
+        feature = "embedder-candle",
         feature = "plugin-exif",
         feature = "plugin-thumbnail"
     ))]

@@ -90,6 +90,25 @@ impl WeightFile {
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
+
+    #[cfg(unix)]
+    fn release(&self, offset: usize, size: usize) {
+        #[expect(
+            unsafe_code,
+            reason = "dropping pages loses what was written to them, and nobody can write to this map; they are read from \
+                      the file again"
+        )]
+        let released = unsafe {
+            self.map
+                .unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, offset, size)
+        };
+        // It is advice: where it isn't taken, the system takes the pages when it is short of memory.
+        drop(released);
+    }
+
+    #[cfg(not(unix))]
+    #[expect(clippy::unused_self, reason = "the same call on every system")]
+    fn release(&self, _offset: usize, _size: usize) {}
 }
 
 /// A dense, row-major tensor in a file; cloning it copies no number.
@@ -179,12 +198,30 @@ impl Tensor {
         &self.file.bytes()[self.offset..self.offset + self.size_bytes()]
     }
 
+    /// Takes the pages of its numbers out of this process, for when they won't be needed for a while. They stay in the
+    /// system's cache of the file, as far as there is room, and come back when they are read.
+    pub fn release_pages(&self) {
+        self.file.release(self.offset, self.size_bytes());
+    }
+
     /// Returns a copy of its numbers.
     #[must_use]
     pub fn to_f32(&self) -> Vec<f32> {
         let mut numbers = vec![0.0; self.len()];
         self.element.widen(self.bytes(), &mut numbers);
         numbers
+    }
+
+    /// Returns a copy of what lies at one place of its first side, such as a token's embedding in a table of them.
+    #[must_use]
+    pub fn row_to_f32(&self, row: usize) -> Option<Vec<f32>> {
+        let (&rows, sides) = self.shape.split_first()?;
+        let mut numbers = vec![0.0; sides.iter().product()];
+        let size = numbers.len() * self.element.size_bytes();
+        (row < rows).then(|| {
+            self.element.widen(&self.bytes()[row * size..][..size], &mut numbers);
+            numbers
+        })
     }
 }
 

@@ -1,0 +1,140 @@
+//! What `[embedder.candle]` in a config file can say.
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use lucida_core::checkpoint::hub::HubConfig;
+use lucida_core::{BatchOptions, Error, Result, Settings};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// The settings of the candle embedder.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CandleConfig {
+    /// The model: a repository on a hub, such as `"sentence-transformers/clip-ViT-B-32"`, a folder, which has a `/` in it,
+    /// such as `"./models/mine"`, or the name of one in the cache's `models` folder.
+    pub model: String,
+    /// A model of its own for texts, in the same space, such as
+    /// `"sentence-transformers/clip-ViT-B-32-multilingual-v1"` beside `clip-ViT-B-32`.
+    pub text_model: Option<String>,
+    /// How many threads compute one batch, and how many inputs are prepared at once; 0 is one for each core.
+    pub threads: usize,
+    /// How many inputs may wait in each lane of each tower, such as 256; more are answered with 429.
+    pub queue_items: usize,
+    /// Whether the model is loaded at start (`true`) or when it is first needed (`false`).
+    pub preload: bool,
+    /// After how many seconds without work a tower leaves memory, such as 600; 0 is never.
+    pub idle_unload_secs: u64,
+    /// How models are fetched from a hub.
+    pub hub: HubConfig,
+}
+
+impl Settings for CandleConfig {
+    fn validate(&self) -> Result<()> {
+        if self.model.trim().is_empty() {
+            return Err(Error::config("model", "is empty: name a model or a folder"));
+        }
+        if self
+            .text_model
+            .as_ref()
+            .is_some_and(|model| model.trim().is_empty())
+        {
+            return Err(Error::config(
+                "text_model",
+                "is empty: name a model, or leave the key out",
+            ));
+        }
+        if self.queue_items == 0 {
+            return Err(Error::config("queue_items", "is 0: let at least 1 input wait"));
+        }
+        if self.threads > MAX_THREADS {
+            let message = format!("{} threads are more than {MAX_THREADS}", self.threads);
+            return Err(Error::config("threads", message));
+        }
+        self.hub.validate()
+    }
+}
+
+/// More than any machine has cores; a number above it is a slip.
+const MAX_THREADS: usize = 1024;
+
+/// How many pictures are computed at once: beyond this they gain no speed, and a search waits for more of them.
+const IMAGE_BATCH: usize = 4;
+
+/// How many tokens of texts are computed at once.
+const TEXT_BATCH_TOKENS: usize = 128;
+
+impl CandleConfig {
+    /// Returns the number of threads, with 0 resolved to the cores of this machine.
+    #[must_use]
+    pub fn thread_count(&self) -> usize {
+        match NonZeroUsize::new(self.threads) {
+            Some(threads) => threads.get(),
+            None => std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
+        }
+    }
+
+    /// Returns how the model's inputs are queued.
+    pub(crate) fn batch_options(&self) -> BatchOptions {
+        BatchOptions {
+            image_batch_cost: IMAGE_BATCH,
+            text_batch_cost: TEXT_BATCH_TOKENS,
+            queue_items: self.queue_items,
+            preparation_threads: self.thread_count(),
+            preload: self.preload,
+            idle_unload: (self.idle_unload_secs > 0).then(|| Duration::from_secs(self.idle_unload_secs)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lucida_core::config::parse;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn with(key: &str, value: Value) -> Result<CandleConfig> {
+        let mut settings = json!({
+            "model": "clip", "threads": 0, "queue_items": 256, "preload": true, "idle_unload_secs": 0,
+            "hub": {"offline": true},
+        });
+        settings[key] = value;
+        parse(&settings)
+    }
+
+    #[test]
+    fn a_value_that_can_not_be_is_refused_by_its_key() {
+        for (key, value, says) in [
+            ("model", json!(" "), "empty"),
+            ("text_model", json!(""), "empty"),
+            ("queue_items", json!(0), "0"),
+            ("threads", json!(5000), "5000"),
+            ("precision", json!("int8"), "unknown field `precision`"),
+        ] {
+            let error = with(key, value).unwrap_err();
+            assert_eq!(error.kind(), lucida_core::ErrorKind::ConfigInvalid);
+            assert_eq!(error.field(), Some(key), "{error}");
+            assert!(error.message().contains(says), "{error}");
+        }
+    }
+
+    #[test]
+    fn zero_threads_are_the_cores_of_the_machine() {
+        assert!(with("threads", json!(0)).unwrap().thread_count() >= 1);
+        assert_eq!(with("threads", json!(3)).unwrap().thread_count(), 3);
+    }
+
+    #[test]
+    fn zero_seconds_never_unload() {
+        let unload = |seconds: u64| {
+            with("idle_unload_secs", json!(seconds))
+                .unwrap()
+                .batch_options()
+                .idle_unload
+        };
+        assert_eq!(unload(0), None);
+        assert_eq!(unload(90), Some(Duration::from_secs(90)));
+    }
+}

@@ -1,0 +1,54 @@
+//! From settings to an embedder: finds the model's folders, reads what they are and starts the threads.
+
+use lucida_core::checkpoint::{Checkpoint, CheckpointModel, ModelFolder, ModelPlace};
+use lucida_core::config::factory_fn;
+use lucida_core::{Batched, Embedder, Error, ErrorKind, Factory, Result};
+
+use crate::config::CandleConfig;
+use crate::engine::CandleEngine;
+
+/// The word in a config file.
+const TYPE_NAME: &str = "candle";
+
+/// Returns the factory of `type = "candle"`.
+#[must_use]
+pub fn factory() -> impl Factory<dyn Embedder> {
+    factory_fn(TYPE_NAME, |config: CandleConfig, context| async move {
+        let find = async |key, model| ModelPlace::find(key, model, &config.hub, false, &context).await;
+        let model = find("model", &config.model).await?;
+        let texts = match &config.text_model {
+            Some(texts) => Some(find("text_model", texts).await?),
+            None => None,
+        };
+        tokio::task::spawn_blocking(move || open(&config, &model, texts.as_ref()))
+            .await
+            .map_err(|error| Error::internal("opening the model failed").with_source(error))?
+    })
+}
+
+fn open(
+    config: &CandleConfig,
+    model: &ModelPlace,
+    texts: Option<&ModelPlace>,
+) -> Result<Batched<CheckpointModel<CandleEngine>>> {
+    check("model", model)?;
+    if let Some(texts) = texts {
+        check("text_model", texts)?;
+    }
+    let checkpoint = Checkpoint::open(&model.name, &model.folder, texts.map(|texts| &*texts.folder))?;
+    let engine = CandleEngine::start(config.thread_count())?;
+    Batched::start(CheckpointModel::new(checkpoint, engine), &config.batch_options())
+}
+
+/// Refuses what only ONNX Runtime runs, among it the bundled model.
+fn check(key: &str, place: &ModelPlace) -> Result<()> {
+    if ModelFolder::is_one(&place.folder) {
+        return Ok(());
+    }
+    let message = format!(
+        "model folder {} has neither config.json nor modules.json: candle runs the checkpoints that people publish, and the \
+         embedder type `onnx` runs the rest",
+        place.folder.display()
+    );
+    Err(Error::new(ErrorKind::Unsupported, message).with_field(key))
+}
