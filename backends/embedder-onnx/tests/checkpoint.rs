@@ -180,3 +180,62 @@ async fn a_text_model_in_another_space_is_refused_by_its_key() {
     };
     assert_eq!(error.field(), Some("text_model"), "{error}");
 }
+
+/// What the order of f32 sums leaves between two ways to a number of unit vectors.
+const ROUNDING: f32 = 1e-5;
+
+/// `multilingual` without its dense step, pooled in five ways at once; returns the folder.
+fn pooled_in_every_way() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(model("multilingual")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_file() {
+            std::fs::copy(&path, folder.path().join(path.file_name().unwrap())).unwrap();
+        }
+    }
+    let modules = std::fs::read(folder.path().join("modules.json")).unwrap();
+    let mut modules: Vec<Value> = serde_json::from_slice(&modules).unwrap();
+    modules.truncate(2);
+    let pooling = folder.path().join("1_Pooling");
+    std::fs::create_dir(&pooling).unwrap();
+    let modes = ["mean", "max", "mean_sqrt_len_tokens", "cls", "lasttoken"];
+    for (path, value) in [
+        (folder.path().join("modules.json"), json!(modules)),
+        (pooling.join("config.json"), json!({ "pooling_mode": modes })),
+    ] {
+        std::fs::write(path, value.to_string()).unwrap();
+    }
+    folder
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_text_pooled_in_several_ways_has_them_end_to_end() {
+    let folder = pooled_in_every_way();
+    let cache = tempfile::tempdir().unwrap();
+    let mut settings = settings("fp32");
+    settings["model"] = json!(folder.path());
+    settings["text_model"] = Value::Null;
+    let embedder = open(&settings, cache.path()).await.unwrap();
+    assert!(!embedder.describe().modalities.image);
+    // One token between the first and the last, so that the rows can be told from their mean.
+    let vector = embed_text(&*embedder, "x".to_owned(), Lane::Interactive)
+        .await
+        .unwrap();
+    let ways: Vec<_> = vector.chunks_exact(vector.len() / 5).collect();
+    let [mean, max, mean_sqrt, first, last] = ways[..] else {
+        panic!("{} ways", ways.len());
+    };
+    for at in 0..mean.len() {
+        let middle = 3.0 * mean[at] - first[at] - last[at];
+        let expected = (first[at].max(middle).max(last[at]), mean[at] * 3.0_f32.sqrt());
+        assert!(
+            (max[at] - expected.0).abs() < ROUNDING,
+            "the largest of column {at}"
+        );
+        assert!(
+            (mean_sqrt[at] - expected.1).abs() < ROUNDING,
+            "the sum of column {at}"
+        );
+    }
+    assert_ne!(first, last);
+}
