@@ -4,6 +4,11 @@ mod complete;
 mod crop;
 mod decode;
 mod header;
+#[cfg(feature = "heic")]
+mod heic;
+#[cfg(not(feature = "heic"))]
+#[path = "picture/heic_left_out.rs"]
+mod heic;
 mod jpeg;
 mod normalise;
 mod resize;
@@ -39,17 +44,20 @@ pub enum ImageFormat {
     Bmp,
     /// TIFF; the first page.
     Tiff,
+    /// HEIC, as iPhones write it; of a sequence the first picture. Read where the feature `heic` is built in.
+    Heic,
 }
 
 impl ImageFormat {
     /// Every format.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Jpeg,
         Self::Png,
         Self::Webp,
         Self::Gif,
         Self::Bmp,
         Self::Tiff,
+        Self::Heic,
     ];
 
     /// Tells the format from a file's first bytes (32 are enough).
@@ -80,9 +88,14 @@ impl ImageFormat {
             Ok(image::ImageFormat::Tiff) => Ok(Self::Tiff),
             Ok(other) => Err(unsupported(&format!("{other:?}").to_uppercase())),
             Err(_) => match start.get(4..12) {
-                Some(b"ftypheic" | b"ftypheix" | b"ftyphevc" | b"ftypmif1" | b"ftypmsf1") => {
-                    Err(unsupported("HEIC"))
+                // The brands behind the first tell what a file is that names only the container there.
+                Some(b"ftypmif1" | b"ftypmsf1") if start.windows(4).any(|brand| brand == b"avif") => {
+                    Err(unsupported("AVIF"))
                 }
+                Some(
+                    b"ftypheic" | b"ftypheix" | b"ftypheim" | b"ftypheis" | b"ftyphevc" | b"ftyphevx"
+                    | b"ftypmif1" | b"ftypmsf1",
+                ) => Ok(Self::Heic),
                 Some(b"ftypavif" | b"ftypavis") => Err(unsupported("AVIF")),
                 Some(_) | None => Err(Error::new(
                     crate::ErrorKind::Unsupported,
@@ -104,6 +117,7 @@ impl ImageFormat {
             Self::Gif => "image/gif",
             Self::Bmp => "image/bmp",
             Self::Tiff => "image/tiff",
+            Self::Heic => "image/heic",
         }
     }
 
@@ -125,6 +139,7 @@ impl ImageFormat {
             Self::Gif => &["gif"],
             Self::Bmp => &["bmp", "dib"],
             Self::Tiff => &["tif", "tiff"],
+            Self::Heic => &["heic", "heif", "hif"],
         }
     }
 
@@ -155,14 +170,16 @@ impl ImageFormat {
         }
     }
 
-    pub(crate) const fn library_format(self) -> image::ImageFormat {
+    /// Returns the `image` crate's name of the format; `None` for one that it does not read.
+    pub(crate) const fn library_format(self) -> Option<image::ImageFormat> {
         match self {
-            Self::Jpeg => image::ImageFormat::Jpeg,
-            Self::Png => image::ImageFormat::Png,
-            Self::Webp => image::ImageFormat::WebP,
-            Self::Gif => image::ImageFormat::Gif,
-            Self::Bmp => image::ImageFormat::Bmp,
-            Self::Tiff => image::ImageFormat::Tiff,
+            Self::Jpeg => Some(image::ImageFormat::Jpeg),
+            Self::Png => Some(image::ImageFormat::Png),
+            Self::Webp => Some(image::ImageFormat::WebP),
+            Self::Gif => Some(image::ImageFormat::Gif),
+            Self::Bmp => Some(image::ImageFormat::Bmp),
+            Self::Tiff => Some(image::ImageFormat::Tiff),
+            Self::Heic => None,
         }
     }
 }
@@ -176,6 +193,7 @@ impl fmt::Display for ImageFormat {
             Self::Gif => "GIF",
             Self::Bmp => "BMP",
             Self::Tiff => "TIFF",
+            Self::Heic => "HEIC",
         })
     }
 }
@@ -263,11 +281,22 @@ mod tests {
     }
 
     #[test]
+    fn heic_is_told_by_its_brands() {
+        for brands in [b"ftypheic\0\0\0\0mif1heic", b"ftypmif1\0\0\0\0mif1heic"] {
+            let file = [b"\0\0\0\x18", &brands[..]].concat();
+            assert_eq!(ImageFormat::sniff(&file).unwrap(), ImageFormat::Heic);
+        }
+    }
+
+    #[test]
     fn what_is_no_image_is_told_apart() {
         let code = |bytes: &[u8]| ImageFormat::sniff(bytes).unwrap_err().code();
         assert_eq!(code(b""), "empty_file");
         assert_eq!(code(b"hello, world, this is text"), "not_an_image");
-        assert_eq!(code(b"\0\0\0\x18ftypheic\0\0\0\0mif1"), "unsupported_image_type");
+        for brands in [b"ftypavif\0\0\0\0avifmif1", b"ftypmif1\0\0\0\0mif1avif"] {
+            let file = [b"\0\0\0\x18", &brands[..]].concat();
+            assert_eq!(code(&file), "unsupported_image_type");
+        }
         assert_eq!(code(b"%PDF-1.7"), "not_an_image");
     }
 }

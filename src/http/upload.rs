@@ -24,7 +24,7 @@ use super::state::HttpState;
     reason = "says in the OpenAPI document what the form has; the form is read as a stream"
 )]
 pub(super) struct UploadForm {
-    /// The photo: JPEG, PNG, WebP, GIF, BMP or TIFF, told from its bytes.
+    /// The photo: JPEG, PNG, WebP, HEIC, GIF, BMP or TIFF, told from its bytes.
     #[schema(value_type = String, format = Binary)]
     file: Vec<u8>,
     /// What the uploader says about it, as JSON.

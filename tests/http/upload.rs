@@ -187,8 +187,8 @@ async fn what_is_no_photo_is_told_apart_and_leaves_nothing() {
         ("a.jpg", b"these are words, not pixels", 415, "not_an_image"),
         ("a.pdf", b"%PDF-1.7 and so on", 415, "not_an_image"),
         (
-            "a.heic",
-            b"\0\0\0\x18ftypheic\0\0\0\0mif1heic",
+            "a.avif",
+            b"\0\0\0\x18ftypavif\0\0\0\0mif1avif",
             415,
             "unsupported_image_type",
         ),

@@ -21,6 +21,7 @@ pub(super) fn is_complete(
         ImageFormat::Webp => webp(&mut reader, size_bytes),
         ImageFormat::Bmp => bmp(&mut reader, size_bytes),
         ImageFormat::Tiff => Ok(true),
+        ImageFormat::Heic => heic(&mut reader, size_bytes),
     };
     match walked {
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
@@ -141,6 +142,27 @@ fn webp(reader: &mut impl Read, size_bytes: u64) -> io::Result<bool> {
     let header: [u8; 8] = bytes(reader)?;
     let size = u32::from_le_bytes([header[4], header[5], header[6], header[7]]);
     Ok(u64::from(size) + 8 <= size_bytes)
+}
+
+/// HEIC, ISO 14496-12 section 4.2: boxes that tell their sizes, side by side to the end.
+fn heic(reader: &mut (impl Read + Seek), size_bytes: u64) -> io::Result<bool> {
+    let mut position = 0;
+    while position < size_bytes {
+        reader.seek(SeekFrom::Start(position))?;
+        let short = u64::from(u32::from_be_bytes(bytes(reader)?));
+        let _kind: [u8; 4] = bytes(reader)?;
+        let length = match short {
+            // The last box may reach to the end, however far that is.
+            0 => return Ok(true),
+            1 => u64::from_be_bytes(bytes(reader)?),
+            length => length,
+        };
+        if length < 8 {
+            return Ok(true);
+        }
+        position = position.saturating_add(length);
+    }
+    Ok(position == size_bytes)
 }
 
 /// BMP: the file header tells the size of the file; some writers leave it 0.

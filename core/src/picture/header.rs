@@ -7,7 +7,7 @@ use std::path::Path;
 use image::metadata::Orientation;
 use image::{ImageDecoder, ImageReader};
 
-use super::{ImageFormat, complete};
+use super::{ImageFormat, complete, heic};
 use crate::error::{Error, Result, ResultExt};
 
 /// What the header of a picture's file says.
@@ -64,7 +64,11 @@ pub fn probe(path: &Path) -> Result<ImageHeader> {
     let complete =
         complete::is_complete(format, BufReader::new(&mut file), size_bytes).context("reading the upload")?;
     file.rewind().context("reading the upload")?;
-    let (width, height) = dimensions(BufReader::new(file), format).map_err(|error| {
+    let size = match format.library_format() {
+        Some(format) => dimensions(BufReader::new(file), format),
+        None => heic_size(file),
+    };
+    let (width, height) = size.map_err(|error| {
         if complete {
             error
         } else {
@@ -79,8 +83,15 @@ pub fn probe(path: &Path) -> Result<ImageHeader> {
     })
 }
 
-fn dimensions(reader: impl std::io::BufRead + Seek, format: ImageFormat) -> Result<(u32, u32)> {
-    let mut reader = ImageReader::with_format(reader, format.library_format());
+/// Its boxes may stand in any order, so the whole file is read.
+fn heic_size(mut file: File) -> Result<(u32, u32)> {
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).context("reading the upload")?;
+    heic::size(&bytes)
+}
+
+fn dimensions(reader: impl std::io::BufRead + Seek, format: image::ImageFormat) -> Result<(u32, u32)> {
+    let mut reader = ImageReader::with_format(reader, format);
     reader.no_limits();
     let mut decoder = reader.into_decoder().map_err(super::decode::decode_error)?;
     let (width, height) = decoder.dimensions();

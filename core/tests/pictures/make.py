@@ -1,12 +1,15 @@
-"""Writes the pictures of core/tests/pixel_modes.rs, and beside each what Pillow's convert("RGB") makes of it.
+"""Writes the pictures of core/tests/pixel_modes.rs and heic.rs, and beside each what Pillow's convert("RGB") makes of it.
 
-Run in this folder with Pillow 13.0, NumPy 2.4 and imagecodecs 2026.3 (for what Pillow can't write: YCCK and 16-bit
-colour). 16-bit values are scaled here, round(value / 257), where Pillow would clip grey at 255 and cut off colour.
+Run in this folder with Pillow 13.0, pillow-heif 1.8, NumPy 2.4 and imagecodecs 2026.3 (for what Pillow can't write:
+YCCK and 16-bit colour). 16-bit values are scaled here, round(value / 257), where Pillow would clip grey at 255 and cut off colour.
 """
 
-import numpy as np
-from PIL import Image
 import imagecodecs
+import numpy as np
+import pillow_heif
+from PIL import Image
+
+pillow_heif.register_heif_opener()
 
 WIDTH, HEIGHT = 24, 16
 
@@ -73,6 +76,17 @@ def main() -> None:
     by_pillow(image, "rgb_untransformed.jpg", quality=95, keep_rgb=True)
     by_pillow(image, "half_colour.jpg", quality=95, subsampling=2)
     by_pillow(image, "progressive.jpg", quality=95, subsampling=0, progressive=True)
+
+    # With colours at full resolution nothing is interpolated.
+    by_pillow(image, "heic.heic", quality=90, chroma=444)
+    by_pillow(image, "heic_half_colour.heic", quality=90)
+    by_pillow(grey, "heic_grey.heic", quality=90)
+    by_pillow(Image.merge("RGBA", (*image.split(), alpha)), "heic_alpha.heic", quality=90, chroma=444)
+    by_pillow(image.resize((17, 3)), "heic_tiny.heic", quality=90, chroma=444)
+    for orientation in range(2, 9):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        by_pillow(image, f"heic_turned_{orientation}.heic", quality=90, chroma=444, exif=exif.tobytes())
 
     wide = rgb.astype(np.uint16) * 256 + ramp[..., None]
     deep = np.dstack([wide, ramp.astype(np.uint16) * 257])

@@ -1,0 +1,42 @@
+//! What stands in for the HEIC decoder in a build without it.
+
+use super::Picture;
+use crate::error::{Error, ErrorKind, Result};
+
+/// # Errors
+/// Always `Unsupported` (`unsupported_image_type`).
+pub(super) fn size(_bytes: &[u8]) -> Result<(u32, u32)> {
+    Err(left_out())
+}
+
+/// # Errors
+/// Always `Unsupported` (`unsupported_image_type`).
+pub(super) fn decode(_bytes: &[u8], _max_pixels: u64) -> Result<Picture> {
+    Err(left_out())
+}
+
+fn left_out() -> Error {
+    Error::new(
+        ErrorKind::Unsupported,
+        "HEIC needs the feature `heic`, which this build was made without: send JPEG, PNG, WebP, GIF, BMP or TIFF",
+    )
+    .with_code("unsupported_image_type")
+    .with_field("file")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{DecodeOptions, decode as decode_any};
+
+    #[test]
+    fn a_heic_file_is_refused_by_the_feature_that_is_missing() {
+        let options = DecodeOptions {
+            max_pixels: 1_000_000,
+            accept_truncated: true,
+            short_side_pixels: None,
+        };
+        let error = decode_any(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", &options).unwrap_err();
+        assert_eq!(error.code(), "unsupported_image_type");
+        assert!(error.message().contains("feature `heic`"), "{error}");
+    }
+}
