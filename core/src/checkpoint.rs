@@ -28,7 +28,7 @@ use serde::de::DeserializeOwned;
 
 pub use folder::{ModelFolder, TextHead};
 pub use identity::WeightsId;
-pub use model::{Checkpoint, CheckpointModel, Engine};
+pub use model::{Checkpoint, CheckpointModel, Engine, check_pair};
 pub use place::ModelPlace;
 pub use recipe::{ImageRecipe, Pixels};
 pub use tensor::{ElementType, Tensor};

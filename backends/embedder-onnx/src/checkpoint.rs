@@ -6,6 +6,7 @@
 
 mod blocks;
 mod encoder;
+mod head;
 mod image_graph;
 mod image_tower;
 mod int8;
@@ -26,9 +27,11 @@ use crate::device::Compute;
 use crate::graph::{Graph, Value};
 use crate::runtime::Runtime;
 use crate::session;
+pub(crate) use head::Head;
 use image_tower::ImageTower;
 use packing::Packing;
 use placement::Placement;
+pub(crate) use placement::{common_folder, relative};
 use text_tower::TextTower;
 
 /// The output of every graph that is written here, `(batch, d)` f32.
@@ -101,7 +104,7 @@ impl OnnxEngine {
             Placement::in_checkpoint(graph.weights())?
         };
         let graph = graph.finish(&vector, OUTPUT, dimensions, &locations);
-        session::open_written(&self.runtime, tower, &graph, &folder, self.compute)
+        session::open_with_weights(&self.runtime, tower, &graph, &folder, self.compute)
     }
 }
 

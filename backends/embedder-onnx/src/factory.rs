@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use lucida_core::checkpoint::{Checkpoint, CheckpointModel, ModelPlace};
+use lucida_core::checkpoint::ModelPlace;
 use lucida_core::config::factory_fn;
 use lucida_core::{Batched, BuildContext, Embedder, Error, Factory, Result};
 
-use crate::checkpoint::OnnxEngine;
 use crate::config::{OnnxConfig, Precision};
+use crate::published;
 use crate::runtime::Runtime;
 use crate::starter::{MANIFEST_FILE, Starter};
 
@@ -37,18 +37,12 @@ fn open(
     context: &BuildContext,
 ) -> Result<Arc<dyn Embedder>> {
     let runtime = Runtime::load(config.device, config.library.as_deref(), context)?;
-    let (compute, options) = (config.compute(), config.batch_options());
     if model.folder.join(MANIFEST_FILE).is_file() {
         check_starter(config)?;
-        let model = Starter::open(&model.folder, runtime, compute)?;
-        return Ok(Arc::new(Batched::start(model, &options)?));
+        let model = Starter::open(&model.folder, runtime, config.compute())?;
+        return Ok(Arc::new(Batched::start(model, &config.batch_options())?));
     }
-    let text_folder = texts.map(|texts| &*texts.folder);
-    let checkpoint = Checkpoint::open(&model.name, &model.folder, text_folder)?;
-    let engine = OnnxEngine::new(runtime, compute, context.cache_dir.clone());
-    let options = engine.limit(options);
-    let model = CheckpointModel::new(checkpoint, engine);
-    Ok(Arc::new(Batched::start(model, &options)?))
+    published::open(config, model, texts, runtime, context)
 }
 
 /// Refuses what the starter model has no use for: its graphs are complete, and its pictures are in the space of its texts.

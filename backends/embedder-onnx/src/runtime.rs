@@ -233,45 +233,6 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_no_library_is_named_with_the_way_to_get_one() {
-        let folder = tempfile::tempdir().unwrap();
-        let library = folder.path().join("libonnxruntime.so");
-        std::fs::write(&library, "not a library").unwrap();
-        let error = Places::only(Device::Cpu, library.clone(), LIBRARY_VARIABLE)
-            .load()
-            .unwrap_err()
-            .to_string();
-        assert!(error.contains(library.to_str().unwrap()), "{error}");
-        assert!(error.contains("cargo xtask setup"), "{error}");
-    }
-
-    #[test]
-    fn a_library_that_is_too_old_is_named_with_its_version() {
-        let folder = tempfile::tempdir().unwrap();
-        let library = folder.path().join("libonnxruntime.so");
-        let source = folder.path().join("old.c");
-        let text = r#"
-            static const char *version(void) { return "1.10.0"; }
-            static const void *api(unsigned wanted) { return 0; }
-            static const struct { const void *(*api)(unsigned); const char *(*version)(void); } base = { api, version };
-            const void *OrtGetApiBase(void) { return &base; }
-        "#;
-        std::fs::write(&source, text).unwrap();
-        let compiled = std::process::Command::new("cc")
-            .args(["-shared", "-fPIC", "-o"])
-            .args([&library, &source])
-            .status();
-        // A C compiler is needed to build the server, so it is there wherever this test was compiled.
-        assert!(compiled.unwrap().success());
-        let error = Places::only(Device::Cpu, library.clone(), LIBRARY_VARIABLE)
-            .load()
-            .unwrap_err()
-            .to_string();
-        assert!(error.contains("1.10.0"), "{error}");
-        assert!(error.contains(library.to_str().unwrap()), "{error}");
-    }
-
-    #[test]
     fn a_missing_library_names_every_place_that_was_searched() {
         let folder = tempfile::tempdir().unwrap();
         let places = Places {

@@ -46,19 +46,19 @@ pub(crate) fn open(
     Ok(session)
 }
 
-/// Opens a graph that was written here; `tower` names it in errors. Its weights are in files below `weights_folder`, from
-/// which the runtime maps them.
+/// Opens a graph in memory, which `name` names in errors. Weights that it has elsewhere are in files below
+/// `weights_folder`, from which the runtime maps them.
 ///
 /// # Errors
-/// `Internal`, naming the tower.
-pub(crate) fn open_written(
+/// `Internal`, naming the graph.
+pub(crate) fn open_with_weights(
     runtime: &Runtime,
-    tower: &str,
+    name: &str,
     graph: &[u8],
     weights_folder: &Path,
     compute: Compute,
 ) -> Result<Session> {
-    let loading = format!("loading {tower}");
+    let loading = format!("loading {name}");
     let folder = weights_folder.to_str().ok_or_else(|| {
         Error::internal(format!(
             "{loading} failed: {} has a path that is no UTF-8",

@@ -200,6 +200,15 @@ impl ModelFolder {
         }
     }
 
+    /// Tells whether the model is a text encoder of the BERT families, which something follows.
+    #[must_use]
+    pub const fn has_text_head(&self) -> bool {
+        match &self.kind {
+            Kind::Clip(_) => false,
+            Kind::Encoder(_) => true,
+        }
+    }
+
     /// Reads what follows a text encoder of the BERT families, for an engine that has a graph of the encoder itself. A
     /// folder without modules is pooled by the mean, as sentence-transformers does.
     ///

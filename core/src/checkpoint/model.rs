@@ -130,7 +130,10 @@ impl Checkpoint {
 }
 
 /// Checks that a text tower of its own can belong to a model.
-fn check_pair(model: &ModelFolder, texts: &ModelFolder) -> Result<()> {
+///
+/// # Errors
+/// `ConfigInvalid` where one of the folders lacks its tower, or their vectors have different lengths.
+pub fn check_pair(model: &ModelFolder, texts: &ModelFolder) -> Result<()> {
     let (ours, theirs) = (model.path().display(), texts.path().display());
     if !model.takes_images() {
         return Err(Error::config(

@@ -103,7 +103,7 @@ fn hide(slots: usize, seen: impl Iterator<Item = usize>) -> Vec<f32> {
 }
 
 /// Fills what each token counts for; all are 0 before.
-fn weigh(pooling: Pooling, text: &[u32], weights: &mut [f32]) {
+pub(super) fn weigh(pooling: Pooling, text: &[u32], weights: &mut [f32]) {
     #[expect(clippy::cast_precision_loss, reason = "no text has 2^24 tokens")]
     let length = text.len() as f32;
     match pooling {

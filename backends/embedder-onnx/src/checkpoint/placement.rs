@@ -38,9 +38,12 @@ impl Placement {
     }
 }
 
-/// Returns the deepest folder that holds every file.
-fn common_folder<'a>(mut files: impl Iterator<Item = &'a Path>) -> Option<PathBuf> {
-    let mut folder = files.next()?.parent()?;
+/// Returns the deepest folder that holds every file, and an empty path where there are none.
+pub(crate) fn common_folder<'a>(mut files: impl Iterator<Item = &'a Path>) -> Option<PathBuf> {
+    let Some(first) = files.next() else {
+        return Some(PathBuf::new());
+    };
+    let mut folder = first.parent()?;
     for file in files {
         while !file.starts_with(folder) {
             folder = folder.parent()?;
@@ -50,7 +53,7 @@ fn common_folder<'a>(mut files: impl Iterator<Item = &'a Path>) -> Option<PathBu
 }
 
 /// Returns the path of a file below a folder, as the file format writes it on every system.
-fn relative(file: &Path, folder: &Path) -> Option<String> {
+pub(crate) fn relative(file: &Path, folder: &Path) -> Option<String> {
     let parts = file.strip_prefix(folder).ok()?.iter();
     let parts: Option<Vec<_>> = parts.map(|part| part.to_str()).collect();
     Some(parts?.join("/"))

@@ -83,7 +83,14 @@ pub(super) fn write(tower: &TextTower, int8: bool) -> (Graph<'_>, Value) {
 impl Blocks<'_> {
     /// Takes the rows of each text, `(n, h)`, to one, `(texts, h)` times the number of poolings. All but the largest are
     /// sums in which each row has a weight; a padding slot holds a row of its own text, so that it is no larger.
-    fn pool(&mut self, x: &Value, rows: &Value, weights: &Value, poolings: &[Pooling], hidden: i64) -> Value {
+    pub(super) fn pool(
+        &mut self,
+        x: &Value,
+        rows: &Value,
+        weights: &Value,
+        poolings: &[Pooling],
+        hidden: i64,
+    ) -> Value {
         let put = self.graph.op("Gather", &[x, rows], &[]);
         let second = self.graph.ints(&[1]);
         // (texts, 1, slots, h)

@@ -1,0 +1,102 @@
+//! The image tower of an export.
+
+use lucida_core::checkpoint::{ImageRecipe, Pixels};
+use lucida_core::{Result, Tower, TowerKind};
+use ort::session::Session;
+use ort::value::TensorRef;
+
+use super::graph_file::GraphFile;
+use super::outline::{Element, Port};
+use crate::device::Compute;
+use crate::error::internal;
+use crate::runtime::Runtime;
+
+/// The names that exporters give a picture's vector, the best first.
+const OUTPUTS: [&str; 5] = [
+    "image_embeds",
+    "image_features",
+    "unnorm_image_features",
+    "embedding",
+    "pooler_output",
+];
+
+/// How pictures go through a graph.
+#[derive(Debug, Clone)]
+pub(super) struct Plan {
+    input: String,
+    output: String,
+}
+
+impl Plan {
+    /// Recognises the graph's input and output.
+    ///
+    /// # Errors
+    /// `Internal`, listing what there is, where it can't be told or doesn't fit the model's configuration.
+    pub(super) fn of(graph: &GraphFile, side: usize, dimensions: usize) -> Result<Self> {
+        let shape = [1, 3, side, side];
+        // A combined export takes texts too, as whole numbers.
+        let is_picture = |port: &&Port| port.element == Element::F32 && port.sides.len() == shape.len();
+        let Some(input) = graph.inputs.iter().find(is_picture) else {
+            return Err(graph.unsuited("takes no pictures"));
+        };
+        if !input.takes(&shape) {
+            let problem = format!("can't take one picture of {side} × {side} as `{}`", input.name);
+            return Err(graph.unsuited(&problem));
+        }
+        let output = graph.vector(&OUTPUTS, TowerKind::Image, dimensions)?;
+        if graph.leading_to(&output.name)? != [input.clone()] {
+            return Err(graph.unsuited(&format!("makes `{}` of more than a picture", output.name)));
+        }
+        Ok(Self {
+            input: input.name.clone(),
+            output: output.name.clone(),
+        })
+    }
+}
+
+/// Pictures to vectors, one by one.
+pub(crate) struct ImageTower {
+    session: Session,
+    plan: Plan,
+    recipe: ImageRecipe,
+    /// `(1, 3, side, side)` f32, filled anew for each picture.
+    planes: Vec<f32>,
+}
+
+impl ImageTower {
+    pub(super) fn load(
+        runtime: &Runtime,
+        compute: Compute,
+        graph: &GraphFile,
+        plan: &Plan,
+        recipe: &ImageRecipe,
+    ) -> Result<Self> {
+        let side = recipe.size_pixels() as usize;
+        Ok(Self {
+            session: graph.open(&plan.output, runtime, compute)?,
+            plan: plan.clone(),
+            recipe: recipe.clone(),
+            planes: vec![0.0; 3 * side * side],
+        })
+    }
+
+    fn embed_one(&mut self, pixels: &Pixels) -> Result<Vec<f32>> {
+        self.recipe.planes(pixels, &mut self.planes);
+        let side = self.recipe.size_pixels() as usize;
+        let running = |error| internal("running the image tower", error);
+        let input = TensorRef::from_array_view(([1, 3, side, side], &self.planes[..])).map_err(running)?;
+        let inputs = ort::inputs![self.plan.input.as_str() => input];
+        let outputs = self.session.run(inputs).map_err(running)?;
+        let output = &outputs[self.plan.output.as_str()];
+        let (_, vector) = output.try_extract_tensor::<f32>().map_err(running)?;
+        Ok(vector.to_vec())
+    }
+}
+
+impl Tower for ImageTower {
+    type Input = Pixels;
+
+    fn embed(&mut self, batch: &[Pixels]) -> Vec<Result<Vec<f32>>> {
+        batch.iter().map(|pixels| self.embed_one(pixels)).collect()
+    }
+}
