@@ -22,11 +22,12 @@ const ROUNDED_SHARE: f64 = 0.05;
 fn every_text_has_the_token_ids_of_transformers() {
     let expected = Expected::read();
     let mut wrong = Vec::new();
-    for (name, model) in &expected.models {
-        let tokenizer = ModelFolder::open(&model_folder(name))
-            .unwrap()
-            .tokenizer()
-            .unwrap();
+    for name in expected.models.keys() {
+        let folder = ModelFolder::open(&model_folder(name)).unwrap();
+        if !folder.takes_texts() {
+            continue;
+        }
+        let (model, tokenizer) = (expected.of(name), folder.tokenizer().unwrap());
         assert_eq!(tokenizer.max_tokens(), model.max_tokens, "{name}");
         for (label, ids) in &model.token_ids {
             // Transformers makes a text without a word of special tokens alone; here it is refused.

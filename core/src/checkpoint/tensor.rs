@@ -219,7 +219,8 @@ impl Tensor {
         let mut numbers = vec![0.0; sides.iter().product()];
         let size = numbers.len() * self.element.size_bytes();
         (row < rows).then(|| {
-            self.element.widen(&self.bytes()[row * size..][..size], &mut numbers);
+            self.element
+                .widen(&self.bytes()[row * size..][..size], &mut numbers);
             numbers
         })
     }
