@@ -74,7 +74,7 @@ impl ImageFormat {
         let unsupported = |name: &str| {
             Error::new(
                 crate::ErrorKind::Unsupported,
-                format!("{name} is not read yet: send JPEG, PNG, WebP, GIF, BMP or TIFF"),
+                format!("{name} is not read yet: send {}", heic::READ_FORMATS),
             )
             .with_code("unsupported_image_type")
             .with_field("file")
@@ -99,7 +99,7 @@ impl ImageFormat {
                 Some(b"ftypavif" | b"ftypavis") => Err(unsupported("AVIF")),
                 Some(_) | None => Err(Error::new(
                     crate::ErrorKind::Unsupported,
-                    "the file is not an image: send JPEG, PNG, WebP, GIF, BMP or TIFF",
+                    format!("the file is not an image: send {}", heic::READ_FORMATS),
                 )
                 .with_code("not_an_image")
                 .with_field("file")),

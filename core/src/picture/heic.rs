@@ -10,6 +10,9 @@ use super::Picture;
 use super::decode::truncated;
 use crate::error::{Error, ErrorKind, Result};
 
+/// The formats that this build reads, for people.
+pub(super) const READ_FORMATS: &str = "JPEG, PNG, WebP, HEIC, GIF, BMP or TIFF";
+
 /// Returns width and height in pixels as seen.
 ///
 /// # Errors

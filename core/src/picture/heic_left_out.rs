@@ -3,6 +3,9 @@
 use super::Picture;
 use crate::error::{Error, ErrorKind, Result};
 
+/// The formats that this build reads, for people.
+pub(super) const READ_FORMATS: &str = "JPEG, PNG, WebP, GIF, BMP or TIFF";
+
 /// # Errors
 /// Always `Unsupported` (`unsupported_image_type`).
 pub(super) fn size(_bytes: &[u8]) -> Result<(u32, u32)> {
@@ -18,7 +21,7 @@ pub(super) fn decode(_bytes: &[u8], _max_pixels: u64) -> Result<Picture> {
 fn left_out() -> Error {
     Error::new(
         ErrorKind::Unsupported,
-        "HEIC needs the feature `heic`, which this build was made without: send JPEG, PNG, WebP, GIF, BMP or TIFF",
+        format!("HEIC needs the feature `heic`, which this build was made without: send {READ_FORMATS}"),
     )
     .with_code("unsupported_image_type")
     .with_field("file")
