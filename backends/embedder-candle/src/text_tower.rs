@@ -52,6 +52,9 @@ impl TextTower {
     }
 
     fn vectors(&self, batch: &[&Tokens]) -> Result<Vec<Vec<f32>>> {
+        if batch.is_empty() {
+            return Ok(Vec::new());
+        }
         let columns = Columns::of(batch.iter().map(|tokens| tokens.ids().len()));
         let mut x = self.embed_tokens(batch, &columns)?;
         if let Some(norm) = &self.embedding_norm {
