@@ -5,6 +5,7 @@
 //! an answer, `Overloaded`, with the time after which there should be room.
 
 mod lanes;
+mod settings;
 mod vector;
 mod worker;
 
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+pub use settings::BatchSettings;
 use worker::Worker;
 
 use crate::embedder::{Embedder, EmbedderInfo, Embedding, Lane, TowerKind};

@@ -29,7 +29,7 @@ mod storage;
 pub mod testkit;
 
 pub use backoff::Backoff;
-pub use batched::{BatchOptions, Batched};
+pub use batched::{BatchOptions, BatchSettings, Batched};
 pub use config::{BuildContext, Factory, Secret, Settings};
 pub use embedder::{Embedder, EmbedderInfo, Embedding, Lane, Modalities, TowerKind, embed_image, embed_text};
 pub use error::{Error, ErrorKind, Result, ResultExt};

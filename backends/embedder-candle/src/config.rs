@@ -1,10 +1,7 @@
 //! What `[embedder.candle]` in a config file can say.
 
-use std::num::NonZeroUsize;
-use std::time::Duration;
-
 use lucida_core::checkpoint::hub::HubConfig;
-use lucida_core::{BatchOptions, Error, Result, Settings};
+use lucida_core::{BatchOptions, BatchSettings, Error, Result, Settings};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -45,19 +42,10 @@ impl Settings for CandleConfig {
                 "is empty: name a model, or leave the key out",
             ));
         }
-        if self.queue_items == 0 {
-            return Err(Error::config("queue_items", "is 0: let at least 1 input wait"));
-        }
-        if self.threads > MAX_THREADS {
-            let message = format!("{} threads are more than {MAX_THREADS}", self.threads);
-            return Err(Error::config("threads", message));
-        }
+        self.batch().validate()?;
         self.hub.validate()
     }
 }
-
-/// More than any machine has cores; a number above it is a slip.
-const MAX_THREADS: usize = 1024;
 
 /// How many pictures are computed at once: beyond this they gain no speed, and a search waits for more of them.
 const IMAGE_BATCH: usize = 4;
@@ -69,27 +57,28 @@ impl CandleConfig {
     /// Returns the number of threads, with 0 resolved to the cores of this machine.
     #[must_use]
     pub fn thread_count(&self) -> usize {
-        match NonZeroUsize::new(self.threads) {
-            Some(threads) => threads.get(),
-            None => std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
-        }
+        self.batch().thread_count()
     }
 
     /// Returns how the model's inputs are queued.
     pub(crate) fn batch_options(&self) -> BatchOptions {
-        BatchOptions {
-            image_batch_cost: IMAGE_BATCH,
-            text_batch_cost: TEXT_BATCH_TOKENS,
+        self.batch().options(IMAGE_BATCH, TEXT_BATCH_TOKENS)
+    }
+
+    fn batch(&self) -> BatchSettings {
+        BatchSettings {
+            threads: self.threads,
             queue_items: self.queue_items,
-            preparation_threads: self.thread_count(),
             preload: self.preload,
-            idle_unload: (self.idle_unload_secs > 0).then(|| Duration::from_secs(self.idle_unload_secs)),
+            idle_unload_secs: self.idle_unload_secs,
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use lucida_core::config::parse;
     use serde_json::{Value, json};
 

@@ -1,11 +1,9 @@
 //! What `[embedder.onnx]` in a config file can say.
 
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use lucida_core::checkpoint::hub::HubConfig;
-use lucida_core::{BatchOptions, Error, Result, Settings};
+use lucida_core::{BatchOptions, BatchSettings, Error, Result, Settings};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -84,13 +82,7 @@ impl Settings for OnnxConfig {
                 "is empty: name a model, or leave the key out",
             ));
         }
-        if self.queue_items == 0 {
-            return Err(Error::config("queue_items", "is 0: let at least 1 input wait"));
-        }
-        if self.threads > MAX_THREADS {
-            let message = format!("{} threads are more than {MAX_THREADS}", self.threads);
-            return Err(Error::config("threads", message));
-        }
+        self.batch().validate()?;
         let (device, precision) = (self.device, self.precision);
         if !device.precisions().contains(&precision) {
             let offered: Vec<_> = device
@@ -110,17 +102,11 @@ impl Settings for OnnxConfig {
     }
 }
 
-/// More than any machine has cores; a number above it is a slip.
-const MAX_THREADS: usize = 1024;
-
 impl OnnxConfig {
     /// Returns the number of threads, with 0 resolved to the cores of this machine.
     #[must_use]
     pub fn thread_count(&self) -> usize {
-        match NonZeroUsize::new(self.threads) {
-            Some(threads) => threads.get(),
-            None => std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
-        }
+        self.batch().thread_count()
     }
 
     /// Returns what a session computes on, and how.
@@ -135,19 +121,23 @@ impl OnnxConfig {
     /// Returns how the model's inputs are queued; a batch costs at most one, for models that compute each input by itself:
     /// a search should not wait for more than the one under way.
     pub(crate) fn batch_options(&self) -> BatchOptions {
-        BatchOptions {
-            image_batch_cost: 1,
-            text_batch_cost: 1,
+        self.batch().options(1, 1)
+    }
+
+    fn batch(&self) -> BatchSettings {
+        BatchSettings {
+            threads: self.threads,
             queue_items: self.queue_items,
-            preparation_threads: self.thread_count(),
             preload: self.preload,
-            idle_unload: (self.idle_unload_secs > 0).then(|| Duration::from_secs(self.idle_unload_secs)),
+            idle_unload_secs: self.idle_unload_secs,
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use lucida_core::config::parse;
     use serde_json::{Value, json};
 
