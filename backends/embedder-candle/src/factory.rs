@@ -14,12 +14,8 @@ const TYPE_NAME: &str = "candle";
 #[must_use]
 pub fn factory() -> impl Factory<dyn Embedder> {
     factory_fn(TYPE_NAME, |config: CandleConfig, context| async move {
-        let find = async |key, model| ModelPlace::find(key, model, &config.hub, false, &context).await;
-        let model = find("model", &config.model).await?;
-        let texts = match &config.text_model {
-            Some(texts) => Some(find("text_model", texts).await?),
-            None => None,
-        };
+        let (model, texts) =
+            ModelPlace::find_pair(&config.model, config.text_model.as_deref(), &config.hub, &context).await?;
         tokio::task::spawn_blocking(move || open(&config, &model, texts.as_ref()))
             .await
             .map_err(|error| Error::internal("opening the model failed").with_source(error))?

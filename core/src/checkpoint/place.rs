@@ -23,28 +23,37 @@ enum Named<'a> {
 }
 
 impl ModelPlace {
+    /// Finds what an embedder's settings name: `model`, and `text_model` where there is one of its own for texts.
+    ///
+    /// # Errors
+    /// `Unavailable` for a bundled model or a folder that is not there; otherwise those of [`fetch`]. The field is the key.
+    pub async fn find_pair(
+        model: &str,
+        text_model: Option<&str>,
+        hub: &HubConfig,
+        context: &BuildContext,
+    ) -> Result<(Self, Option<Self>)> {
+        let found = Self::find("model", model, hub, context).await?;
+        let texts = match text_model {
+            Some(texts) => Some(Self::find("text_model", texts, hub, context).await?),
+            None => None,
+        };
+        Ok((found, texts))
+    }
+
     /// Finds the model that the setting `key` names, and fetches it if it is a repository that is not there yet.
     ///
     /// A name without a `/` is a model in the cache's `models` folder; a folder that exists is that folder; anything else
-    /// that looks like `owner/name` is a repository on a hub, of which ONNX files are fetched rather than weights with
-    /// `prefer_onnx`.
+    /// that looks like `owner/name` is a repository on a hub.
     ///
     /// # Errors
     /// `Unavailable` for a bundled model or a folder that is not there; otherwise those of [`fetch`]. The field is `key`.
-    pub async fn find(
-        key: &str,
-        model: &str,
-        hub: &HubConfig,
-        prefer_onnx: bool,
-        context: &BuildContext,
-    ) -> Result<Self> {
+    async fn find(key: &str, model: &str, hub: &HubConfig, context: &BuildContext) -> Result<Self> {
         let folder = match Named::of(model) {
             Named::Bundled(name) => bundled(name, &context.cache_dir.join("models")),
             Named::Folder(folder) => existing(folder),
             Named::Repository(repo) => {
-                let mut options = hub.options().await?;
-                options.prefer_onnx = prefer_onnx;
-                let folder = fetch(&repo, &options).await?;
+                let folder = fetch(&repo, &hub.options().await?).await?;
                 return Ok(Self {
                     name: repo.to_string(),
                     folder,
@@ -139,7 +148,7 @@ mod tests {
         let context = BuildContext {
             cache_dir: cache.to_path_buf(),
         };
-        ModelPlace::find("model", model, &hub(cache), false, &context).await
+        ModelPlace::find("model", model, &hub(cache), &context).await
     }
 
     #[tokio::test]
