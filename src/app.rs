@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use lucida_core::decorate::{guard_index, guard_metadata, guard_queue, guard_storage};
-use lucida_core::pipeline::{Parts, Photos};
-use lucida_core::{BuildContext, Error, ErrorKind, Plugin, Result};
+use lucida_core::pipeline::{ModelControl, ModelRecipe, ModelSource, OpenModel, Parts, Photos};
+use lucida_core::{BuildContext, Embedder, Error, ErrorKind, MetadataStore, Plugin, Result};
 
 use crate::config::{Chosen, Config};
 use crate::registry::{Factories, Registry};
@@ -30,9 +31,59 @@ pub async fn open(registry: &Registry, config: &Config) -> Result<Photos> {
         index: guard_index(index.part, index.type_name, guards.index()),
         queue: guard_queue(queue.part, queue.type_name, guards.queue()),
         embedder: embedder.part,
+        model_source: Some(ModelSource {
+            recipe: registry.embedder.recipe(&config.embedder)?,
+            opener: Arc::new(Embedders {
+                factories: registry.embedder.clone(),
+                context,
+            }),
+        }),
         plugins,
     };
     Photos::new(parts, config.ingest.options())
+}
+
+/// Opens only the ledger.
+///
+/// # Errors
+/// The ledger's own.
+pub(crate) async fn open_metadata(registry: &Registry, config: &Config) -> Result<Arc<dyn MetadataStore>> {
+    let metadata = registry
+        .metadata
+        .build(&config.metadata, &BuildContext::from_env())
+        .await?;
+    let options = config.resilience.metadata();
+    Ok(guard_metadata(metadata.part, metadata.type_name, options))
+}
+
+/// Opens the index beside an open ledger, for work on the library's models.
+///
+/// # Errors
+/// The index's own; `Conflict` or `Unavailable` while another process holds an index that only one can open.
+pub(crate) async fn open_models(
+    registry: &Registry,
+    config: &Config,
+    metadata: Arc<dyn MetadataStore>,
+) -> Result<ModelControl> {
+    let index = registry
+        .index
+        .build(&config.index, &BuildContext::from_env())
+        .await?;
+    let index = guard_index(index.part, index.type_name, config.resilience.index());
+    Ok(ModelControl::new(metadata, index))
+}
+
+/// Opens the models that a library was embedded by before, from what it remembers of them.
+struct Embedders {
+    factories: Factories<dyn Embedder>,
+    context: BuildContext,
+}
+
+#[async_trait]
+impl OpenModel for Embedders {
+    async fn open(&self, recipe: &ModelRecipe) -> Result<Arc<dyn Embedder>> {
+        self.factories.build_recipe(recipe, &self.context).await
+    }
 }
 
 /// Builds the plugins in their order. A plugin's name keys what it knows of a photo, so each has another.

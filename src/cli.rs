@@ -3,6 +3,7 @@
 mod check;
 mod config;
 mod import;
+mod models;
 mod serve;
 
 use std::io::{self, Write as _};
@@ -33,6 +34,8 @@ enum Command {
     Check(check::CheckArgs),
     /// Takes in every photo of a folder, and of the folders in it
     Import(import::ImportArgs),
+    /// Lists the models that the library has vectors of, and goes to another one or back
+    Models(models::ModelsArgs),
     /// Checks, shows and explains the configuration
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -104,6 +107,7 @@ pub(crate) fn run(registry: &Registry) -> ExitCode {
         Command::Worker(args) => block_on(serve::work(registry, args)),
         Command::Check(args) => block_on(check::run(registry, args)),
         Command::Import(args) => block_on(import::run(registry, args)),
+        Command::Models(args) => block_on(models::run(registry, args)),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use lucida_core::config::Part;
+use lucida_core::pipeline::ModelRecipe;
 use lucida_core::{
     BuildContext, Embedder, Error, Factory, JobQueue, MetadataStore, Plugin, Result, ResultExt as _, Storage,
     VectorIndex, memory,
@@ -124,6 +125,12 @@ impl Registry {
 /// The types of one part.
 pub(crate) struct Factories<P: Part + ?Sized>(Vec<Arc<dyn Factory<P>>>);
 
+impl<P: Part + ?Sized> Clone for Factories<P> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
 /// A part that was built, and the word that the config file used for it.
 pub(crate) struct Built<P: ?Sized> {
     pub(crate) part: Arc<P>,
@@ -150,7 +157,7 @@ impl<P: Part + ?Sized> Factories<P> {
         let path = chosen.path();
         let factory = self
             .get(chosen.type_name())
-            .ok_or_else(|| Error::config(path, format!("type `{}` is unknown", chosen.type_name())))?;
+            .ok_or_else(|| unknown(path, chosen.type_name()))?;
         let part = factory
             .build(chosen.settings(), context)
             .await
@@ -159,6 +166,27 @@ impl<P: Part + ?Sized> Factories<P> {
             part,
             type_name: factory.type_name(),
         })
+    }
+
+    /// Says how to build what the config chose once more, without its secrets: those stay in the config.
+    pub(crate) fn recipe(&self, chosen: &Chosen) -> Result<ModelRecipe> {
+        let factory = self
+            .get(chosen.type_name())
+            .ok_or_else(|| unknown(chosen.path(), chosen.type_name()))?;
+        let mut settings = chosen.settings().clone();
+        Shape::of(&factory.schema()).remove_secrets(&mut settings);
+        Ok(ModelRecipe {
+            type_name: chosen.type_name().to_owned(),
+            settings,
+        })
+    }
+
+    /// Builds what a recipe says.
+    pub(crate) async fn build_recipe(&self, recipe: &ModelRecipe, context: &BuildContext) -> Result<Arc<P>> {
+        let factory = self
+            .get(&recipe.type_name)
+            .ok_or_else(|| unknown(P::ROLE, &recipe.type_name))?;
+        factory.build(&recipe.settings, context).await
     }
 
     /// Returns the types with their keys, by name.
@@ -187,6 +215,10 @@ impl<P: Part + ?Sized> Factories<P> {
             left_out,
         }
     }
+}
+
+fn unknown(path: &str, type_name: &str) -> Error {
+    Error::config(path, format!("type `{type_name}` is unknown"))
 }
 
 #[cfg(test)]

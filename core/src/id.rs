@@ -27,6 +27,20 @@ impl PhotoId {
         Self(uuid)
     }
 
+    /// Returns an id between two, 0 to 1 of the way from the first; none need exist.
+    #[must_use]
+    pub(crate) fn between(low: &Self, high: &Self, share: f64) -> Self {
+        let (low, high) = (low.0.as_u128(), high.0.as_u128());
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_precision_loss,
+            clippy::cast_sign_loss,
+            reason = "only roughly where it is matters"
+        )]
+        let way = (high.saturating_sub(low) as f64 * share) as u128;
+        Self(Uuid::from_u128(low.saturating_add(way)))
+    }
+
     /// Returns the UUID.
     #[must_use]
     pub const fn as_uuid(&self) -> &Uuid {

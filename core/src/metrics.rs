@@ -150,11 +150,13 @@ metrics_table! {
     EMBEDDER_LOADED = Gauge("lucida_embedder_loaded", ["tower"],
         "1 while a tower is in memory, else 0.");
     INGEST_PHOTOS = Counter("lucida_ingest_photos_total", ["outcome"],
-        "Tries to bring a photo to ready, by how they ended: ready, retried, failed, dropped.");
+        "Tries to bring a photo to ready, by how they ended: ready, added to another model, retried, failed, dropped.");
     INGEST_DURATION = Histogram("lucida_ingest_duration_seconds", [],
         "Time from the upload of a photo until it was ready.");
     RECONCILE_REPAIRS = Counter("lucida_reconcile_repairs_total", ["finding"],
         "What the reconciler found out of order and mended.");
+    MODEL_CHANGE_PHOTOS = Gauge("lucida_model_change_photos", ["state"],
+        "Photos of the change of the model that this process carries on: done, total; 0 of 0 without one.");
     PHOTOS = Gauge("lucida_photos", ["state"], "Photos in the ledger.");
     QUEUE_JOBS = Gauge("lucida_queue_jobs", ["state"], "Jobs in the queue: ready, delayed, in_flight, dead.");
     PLUGIN_DURATION = Histogram("lucida_plugin_duration_seconds", ["plugin", "hook", "outcome"],

@@ -7,6 +7,8 @@ mod delete;
 mod hooks;
 mod ingest;
 mod lease;
+mod models;
+mod point_ids;
 mod readiness;
 mod reconcile;
 mod search;
@@ -22,6 +24,11 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, OnceCell};
 use tokio_util::task::TaskTracker;
 
+use models::ViewCache;
+pub use models::{
+    KnownModel, ModelChange, ModelCommand, ModelControl, ModelRecipe, ModelRole, ModelSource, ModelStatus,
+    OpenModel, request_of_models,
+};
 pub use readiness::{PartHealth, Readiness};
 pub use reconcile::{CheckReport, Finding, FindingKind};
 pub use search::SearchResult;
@@ -56,6 +63,8 @@ pub struct Parts {
     pub queue: Arc<dyn JobQueue>,
     /// The model.
     pub embedder: Arc<dyn Embedder>,
+    /// How the model can be opened again, and what opens the library's other ones; without it those stay closed.
+    pub model_source: Option<ModelSource>,
     /// The plugins, in the order of their hooks.
     pub plugins: Vec<Arc<dyn Plugin>>,
 }
@@ -81,6 +90,8 @@ pub struct IngestOptions {
     pub deep_reconcile_interval: Duration,
     /// How old an unknown blob or spool file must be before it is removed.
     pub orphan_grace: Duration,
+    /// How many photos a second are given to the workers while a change of the model goes on; 0 is as many as they take.
+    pub model_change_photos_per_sec: u32,
 }
 
 /// The service: everything that can be done with photos.
@@ -93,7 +104,8 @@ struct Inner {
     parts: Parts,
     options: IngestOptions,
     collection: CollectionName,
-    collection_ready: OnceCell<()>,
+    registered: OnceCell<()>,
+    view: ViewCache,
     decoding: Room,
     settled: Mutex<HashMap<PhotoId, Arc<Notify>>>,
     model_health: tokio::sync::Mutex<Option<(Instant, Option<String>)>>,
@@ -119,19 +131,8 @@ pub struct Stats {
     pub photos: StateCounts,
     /// The jobs of all users.
     pub queue: QueueCounts,
-    /// The model's name.
+    /// The name of the model that searches use.
     pub model: String,
-}
-
-/// The model that serves, and how much of the library it has seen.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ModelStatus {
-    /// The model.
-    pub info: crate::embedder::EmbedderInfo,
-    /// The collection of its vectors.
-    pub collection: CollectionName,
-    /// How many vectors there are in it.
-    pub points: u64,
 }
 
 impl Photos {
@@ -150,7 +151,8 @@ impl Photos {
                 parts,
                 options,
                 collection,
-                collection_ready: OnceCell::new(),
+                registered: OnceCell::new(),
+                view: ViewCache::default(),
                 decoding: Room::new(cores),
                 settled: Mutex::new(HashMap::new()),
                 model_health: tokio::sync::Mutex::new(None),
@@ -172,28 +174,21 @@ impl Photos {
         &self.inner.options
     }
 
-    /// Returns the collection that belongs to the model.
+    /// Returns the collection that belongs to the configured model; searches may use another one.
     #[must_use]
     pub fn collection(&self) -> &CollectionName {
         &self.inner.collection
     }
 
-    /// Makes sure that the model's collection is there, once; a failure is tried again at the next call.
+    /// Makes sure that the library knows the configured model, once; a failure is tried again at the next call.
     ///
     /// # Errors
-    /// Those of the index; `Conflict` when the collection has other dimensions.
+    /// Those of the index and the ledger; `Conflict` when the model's collection has other dimensions.
     pub async fn prepare(&self) -> Result<()> {
-        let ensure = || async {
-            let index = &self.parts().index;
-            index
-                .ensure(self.collection(), self.parts().embedder.describe().dimensions)
-                .await?;
-            if index.alias().await?.is_none() {
-                index.set_alias(self.collection()).await?;
-            }
-            Ok::<(), Error>(())
-        };
-        self.inner.collection_ready.get_or_try_init(ensure).await?;
+        self.inner
+            .registered
+            .get_or_try_init(|| self.register_model())
+            .await?;
         Ok(())
     }
 
@@ -276,22 +271,7 @@ impl Photos {
         Ok(Stats {
             photos,
             queue,
-            model: self.parts().embedder.describe().model.clone(),
-        })
-    }
-
-    /// Tells what serves.
-    ///
-    /// # Errors
-    /// Those of the index.
-    pub async fn model_status(&self) -> Result<ModelStatus> {
-        self.prepare().await?;
-        let points = self.parts().index.count(self.collection()).await?;
-        let info = self.parts().embedder.describe().clone();
-        Ok(ModelStatus {
-            info,
-            collection: self.collection().clone(),
-            points,
+            model: self.view().await?.serving.embedder.describe().model.clone(),
         })
     }
 
@@ -397,6 +377,11 @@ impl Photos {
 #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
 const fn gauge(count: u64) -> f64 {
     count as f64
+}
+
+/// Returns the short side in pixels that is enough for two who look at a picture; `None` is full size.
+fn larger_short_side(one: Option<u32>, other: Option<u32>) -> Option<u32> {
+    Some(one?.max(other?))
 }
 
 /// A blob that the ledger knows and the store does not is damage, not a wrong address.

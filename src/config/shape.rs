@@ -104,6 +104,35 @@ impl Shape {
         .iter()
     }
 
+    /// Takes every secret out of a value of this shape.
+    pub(crate) fn remove_secrets(&self, value: &mut Value) {
+        match (self, value) {
+            (Self::Table(fields), Value::Object(object)) => {
+                for field in fields {
+                    if matches!(field.shape, Self::Text { secret: true }) {
+                        object.remove(&field.name);
+                    } else if let Some(value) = object.get_mut(&field.name) {
+                        field.shape.remove_secrets(value);
+                    }
+                }
+            }
+            (Self::Map(item), Value::Object(object)) => {
+                if matches!(**item, Self::Text { secret: true }) {
+                    object.clear();
+                }
+                object.values_mut().for_each(|value| item.remove_secrets(value));
+            }
+            (Self::List(item), Value::Array(items)) => {
+                if matches!(**item, Self::Text { secret: true }) {
+                    items.clear();
+                }
+                items.iter_mut().for_each(|value| item.remove_secrets(value));
+            }
+            // The settings of a type hold no parts, and nothing else holds anything.
+            (_, _) => {}
+        }
+    }
+
     /// Returns the paths of all keys, except those inside lists.
     pub(crate) fn paths(&self) -> BTreeSet<String> {
         let mut paths = BTreeSet::new();

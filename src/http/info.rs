@@ -3,6 +3,7 @@
 use axum::extract::{Extension, State};
 use axum::response::Json;
 use lucida_core::Caller;
+use lucida_core::pipeline::{self, ModelStatus};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -11,7 +12,7 @@ use super::problem::Answer;
 use super::query::Query;
 use super::state::HttpState;
 
-/// The models that the server runs, in the shape of OpenAI's API with more fields.
+/// The models that the library has vectors of, the one that searches use first, in the shape of OpenAI's API with more fields.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ModelList {
     /// Always `list`.
@@ -41,9 +42,59 @@ pub(super) struct ModelBody {
     collection: String,
     /// How many vectors there are in it, of all users.
     vectors: u64,
+    /// `serving`: searches use it. `filling`: the library is being embedded by it, and searches use it once that is
+    /// done. `kept`: for a way back.
+    role: ModelRole,
+    /// Whether it is the one of the configuration, which `/embed` calls use.
+    configured: bool,
+    /// How many vectors there will be, of all users, while it is being filled in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    photos: Option<u64>,
+    /// What keeps it from being used or its filling from going on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<String>,
 }
 
-/// Lists the models that the server runs.
+/// What a model is to the library.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum ModelRole {
+    /// Searches use it.
+    Serving,
+    /// The library is being embedded by it.
+    Filling,
+    /// Kept for a way back.
+    Kept,
+}
+
+impl From<ModelStatus> for ModelBody {
+    fn from(status: ModelStatus) -> Self {
+        let mut modalities = Vec::new();
+        modalities.extend(status.info.modalities.image.then_some("image"));
+        modalities.extend(status.info.modalities.text.then_some("text"));
+        Self {
+            id: status.info.model,
+            object: "model",
+            owned_by: "lucida",
+            fingerprint: status.info.fingerprint.to_string(),
+            dimensions: status.info.dimensions,
+            modalities,
+            max_text_bytes: status.info.max_text_bytes,
+            collection: status.collection.to_string(),
+            vectors: status.points,
+            role: match status.role {
+                pipeline::ModelRole::Serving => ModelRole::Serving,
+                pipeline::ModelRole::Filling => ModelRole::Filling,
+                pipeline::ModelRole::Kept => ModelRole::Kept,
+            },
+            configured: status.configured,
+            photos: status.photos,
+            problem: status.problem,
+        }
+    }
+}
+
+/// Lists the models that the library has vectors of, the one that searches use first.
 #[utoipa::path(
     get,
     path = "/v1/models",
@@ -52,24 +103,10 @@ pub(super) struct ModelBody {
 )]
 pub(super) async fn models(State(state): State<HttpState>, query: Query) -> Answer<Json<ModelList>> {
     query.finish("none")?;
-    let status = state.photos().model_status().await?;
-    let mut modalities = Vec::new();
-    modalities.extend(status.info.modalities.image.then_some("image"));
-    modalities.extend(status.info.modalities.text.then_some("text"));
-    let model = ModelBody {
-        id: status.info.model,
-        object: "model",
-        owned_by: "lucida",
-        fingerprint: status.info.fingerprint.to_string(),
-        dimensions: status.info.dimensions,
-        modalities,
-        max_text_bytes: status.info.max_text_bytes,
-        collection: status.collection.to_string(),
-        vectors: status.points,
-    };
+    let models = state.photos().models().await?;
     Ok(Json(ModelList {
         object: "list",
-        data: vec![model],
+        data: models.into_iter().map(ModelBody::from).collect(),
     }))
 }
 

@@ -147,6 +147,7 @@ impl Setup {
             index: Arc::new(MemoryIndex::new()),
             queue: Arc::new(MemoryQueue::new()),
             embedder: Arc::new(model.start()),
+            model_source: None,
             plugins: self.plugins,
         };
         let photos = Photos::new(parts, ingest_options(spool.path(), self.accept_truncated)).unwrap();
@@ -191,6 +192,7 @@ fn ingest_options(spool: &Path, accept_truncated: bool) -> IngestOptions {
         max_attempts: 2,
         reconcile_interval: Duration::from_secs(3600),
         deep_reconcile_interval: Duration::from_secs(3600),
+        model_change_photos_per_sec: 0,
         orphan_grace: Duration::from_secs(3600),
     }
 }

@@ -1,16 +1,20 @@
 //! Ingestion: from a pending photo to one that searches find, or to a failure that is told.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use tracing::{Instrument, debug, info, info_span, warn};
 
-use super::{Photos, missing_blob};
+use super::models::{Live, View};
+use super::{Photos, larger_short_side, missing_blob};
 use crate::embedder::{Lane, embed_image};
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::Point;
 use crate::metrics;
 use crate::photo::{Photo, PhotoError, PhotoState};
+use crate::picture::Picture;
 use crate::plugin::{EnrichInput, Event, Hook};
 use crate::queue::Delivery;
 
@@ -19,25 +23,37 @@ const MAX_CRASHES: u32 = 30;
 
 /// Makes the counters appear before anything happened, so that their rates are known from the start.
 pub(super) fn show_counters() {
-    for outcome in ["ready", "retried", "failed", "dropped"] {
+    for outcome in ["ready", "added", "retried", "failed", "dropped"] {
         metrics::INGEST_PHOTOS.add(0, &[outcome]);
     }
+}
+
+/// What working on a job says about the next one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Worked {
+    /// Nothing.
+    Settled,
+    /// A store or the model was away: the next one would fail the same way.
+    PartAway,
 }
 
 /// How a try ended, unless it failed.
 enum Outcome {
     /// The photo is ready.
     Ready(Box<Photo>),
+    /// The photo was ready, and another model has embedded it too.
+    Added,
     /// There was nothing to do: the photo is gone, or was done before.
     Nothing,
 }
 
 impl Photos {
     /// Works on one delivery until it is settled.
-    pub(super) async fn work_on(&self, delivery: Delivery) {
+    pub(super) async fn work_on(&self, delivery: Delivery) -> Worked {
         let photo_id = delivery.job.photo_id;
         let span = info_span!("photo.ingest", %photo_id, redeliveries = delivery.redeliveries);
         async {
+            let mut worked = Worked::Settled;
             let settled = match self.ingest(&delivery).await {
                 Ok(Outcome::Ready(photo)) => {
                     metrics::INGEST_PHOTOS.increment(&["ready"]);
@@ -48,19 +64,31 @@ impl Photos {
                     self.tell_plugins(Event::Ready(*photo));
                     self.parts().queue.ack(&delivery).await
                 }
+                Ok(Outcome::Added) => {
+                    metrics::INGEST_PHOTOS.increment(&["added"]);
+                    debug!("another model has embedded the photo too");
+                    self.parts().queue.ack(&delivery).await
+                }
                 Ok(Outcome::Nothing) => {
                     metrics::INGEST_PHOTOS.increment(&["dropped"]);
                     self.parts().queue.ack(&delivery).await
                 }
-                Err(error) => self.fail(&delivery, error).await,
+                Err(error) => {
+                    if matches!(error.kind(), ErrorKind::Timeout | ErrorKind::Unavailable) {
+                        worked = Worked::PartAway;
+                    }
+                    self.fail(&delivery, error).await
+                }
             };
             if let Err(error) = settled {
                 // The queue hands it out again; doing it twice does no harm.
                 warn!(%error, "settling a job failed");
+                worked = Worked::PartAway;
             }
+            worked
         }
         .instrument(span)
-        .await;
+        .await
     }
 
     async fn ingest(&self, delivery: &Delivery) -> Result<Outcome> {
@@ -68,28 +96,55 @@ impl Photos {
             debug!("photo of the job is gone");
             return Ok(Outcome::Nothing);
         };
-        let fingerprint = &self.parts().embedder.describe().fingerprint;
+        let view = self.view().await?;
+        let mut missing: Vec<&Live> = Vec::new();
         match photo.state {
             PhotoState::Deleting => {
                 self.finish_deletion(&photo).await?;
                 return Ok(Outcome::Nothing);
             }
             PhotoState::Failed => return Ok(Outcome::Nothing),
-            PhotoState::Ready if photo.fingerprint.as_ref() == Some(fingerprint) => {
-                return Ok(Outcome::Nothing);
+            PhotoState::Ready => {
+                for live in view.live() {
+                    let vector = self.parts().index.vector(&live.collection, &photo.id).await?;
+                    missing.extend(vector.is_none().then_some(&**live));
+                }
+                if missing.is_empty() {
+                    return Ok(Outcome::Nothing);
+                }
             }
-            PhotoState::Ready | PhotoState::Pending => {}
+            PhotoState::Pending => {}
         }
         if delivery.redeliveries > MAX_CRASHES + photo.attempts {
             let message = "working on the photo ended the process again and again";
             return Err(Error::invalid(message).with_code("crashes"));
         }
-        let photo = self.enrich(photo).await?;
+        if photo.state == PhotoState::Ready {
+            return self.add(photo, &missing).await;
+        }
+        let photo = self.enrich(photo, &view).await?;
         self.make_ready(photo).await
     }
 
-    /// Decodes, enriches and embeds a photo, and puts its vector into the index.
-    async fn enrich(&self, photo: Photo) -> Result<Photo> {
+    /// Lets further models embed a photo that is ready; nothing else of it changes.
+    async fn add(&self, mut photo: Photo, models: &[&Live]) -> Result<Outcome> {
+        let sides = models
+            .iter()
+            .map(|live| live.embedder.describe().decode_short_side_pixels);
+        let (picture, _) = self
+            .open(&photo, sides.reduce(larger_short_side).flatten())
+            .await?;
+        for live in models {
+            self.embed(&mut photo, &picture, live).await?;
+        }
+        match self.make_ready(photo).await? {
+            Outcome::Ready(_) => Ok(Outcome::Added),
+            other @ (Outcome::Added | Outcome::Nothing) => Ok(other),
+        }
+    }
+
+    /// Reads and decodes a photo's original.
+    async fn open(&self, photo: &Photo, short_side_pixels: Option<u32>) -> Result<(Arc<Picture>, Bytes)> {
         let original = self
             .parts()
             .storage
@@ -97,11 +152,14 @@ impl Photos {
             .await
             .map_err(missing_blob)?;
         let original = original.bytes().await?;
-        let (picture, original) = self
-            .decode(Lane::Background, self.ingest_short_side_pixels(), move || {
-                Ok(original)
-            })
-            .await?;
+        self.decode(Lane::Background, short_side_pixels, move || Ok(original))
+            .await
+    }
+
+    /// Decodes, enriches and embeds a photo, and puts its vectors into the index.
+    async fn enrich(&self, photo: Photo, view: &View) -> Result<Photo> {
+        let short_side_pixels = self.ingest_short_side_pixels(view);
+        let (picture, original) = self.open(&photo, short_side_pixels).await?;
         let mut input = EnrichInput {
             photo,
             picture,
@@ -112,9 +170,19 @@ impl Photos {
             mut photo, picture, ..
         } = input;
 
-        let embedder = &self.parts().embedder;
-        let vector = embed_image(&**embedder, picture, Lane::Background).await?;
-        self.prepare().await?;
+        self.embed(&mut photo, &picture, &view.serving).await?;
+        if let Some(filling) = &view.filling
+            && let Err(error) = self.embed(&mut photo, &picture, filling).await
+        {
+            // Searches don't use that model yet, and its change finds what it lacks.
+            debug!(%error, "leaving a photo to the change of the model");
+        }
+        Ok(photo)
+    }
+
+    /// Embeds a photo by a model, and puts the vector into its collection.
+    async fn embed(&self, photo: &mut Photo, picture: &Arc<Picture>, live: &Live) -> Result<()> {
+        let vector = embed_image(&*live.embedder, Arc::clone(picture), Lane::Background).await?;
         let point = Point {
             photo_id: photo.id,
             vector,
@@ -122,17 +190,20 @@ impl Photos {
             taken_at: photo.taken_at,
             tags: photo.tags.clone(),
         };
-        self.parts().index.upsert(self.collection(), &[point]).await?;
-        photo.fingerprint = Some(embedder.describe().fingerprint.clone());
-        Ok(photo)
+        self.parts().index.upsert(&live.collection, &[point]).await?;
+        photo.fingerprint = Some(live.fingerprint().clone());
+        Ok(())
     }
 
     /// Returns the short side that is enough for everything that looks at a photo's picture; `None` for full size.
-    fn ingest_short_side_pixels(&self) -> Option<u32> {
-        let embedder = self.parts().embedder.describe().decode_short_side_pixels;
-        self.plugins_for(Hook::Enrich)
-            .map(|plugin| plugin.decode_short_side_pixels())
-            .fold(embedder, |most, own| Some(most?.max(own?)))
+    fn ingest_short_side_pixels(&self, view: &View) -> Option<u32> {
+        let models = view
+            .live()
+            .map(|live| live.embedder.describe().decode_short_side_pixels);
+        let plugins = self
+            .plugins_for(Hook::Enrich)
+            .map(|plugin| plugin.decode_short_side_pixels());
+        models.chain(plugins).reduce(larger_short_side).flatten()
     }
 
     async fn make_ready(&self, mut photo: Photo) -> Result<Outcome> {

@@ -28,7 +28,7 @@ pub enum FindingKind {
     PendingWithoutJob,
     /// A deletion stopped half way.
     DeletionUnfinished,
-    /// A ready photo was embedded by another model.
+    /// A ready photo is not yet embedded by the model that searches use.
     OtherModel,
     /// A ready photo is not in the index.
     PointMissing,

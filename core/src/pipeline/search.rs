@@ -6,8 +6,9 @@ use std::sync::Arc;
 use tracing::{Instrument, info_span};
 
 use super::Photos;
+use super::models::Live;
 use crate::embedder::{Embedding, Lane, embed_image, embed_text};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::index::ScoredId;
 use crate::photo::{Photo, PhotoState};
 use crate::plugin::{Hit, SearchInput, SearchQuery};
@@ -37,24 +38,39 @@ impl Photos {
         let mut query = self.change_query_by_plugins(query).await?;
         query.user_id = user.clone();
         query.filter.user_id = Some(user);
-        self.prepare().await?;
-        let vector = self.query_vector(&mut query).await?;
-        let found = self
-            .parts()
-            .index
-            .search(self.collection(), &vector, &query.filter, query.limit)
-            .await?;
-        let hits = self.with_photos(&query, found).await?;
+        let mut serving = Arc::clone(&self.view().await?.serving);
+        let mut found = self.nearest(&mut query, &serving).await;
+        if found
+            .as_ref()
+            .is_err_and(|error| error.kind() == ErrorKind::NotFound)
+        {
+            // The collection may have been dropped since the last look; what else is not found stays so.
+            let now = Arc::clone(&self.look().await?.serving);
+            if now.collection != serving.collection {
+                serving = now;
+                found = self.nearest(&mut query, &serving).await;
+            }
+        }
+        let hits = self.with_photos(&query, found?).await?;
         let mut hits = self.rerank_by_plugins(&query, hits).await?;
         hits.truncate(query.limit);
         Ok(SearchResult {
             hits,
-            model: self.parts().embedder.describe().model.clone(),
+            model: serving.embedder.describe().model.clone(),
         })
     }
 
-    async fn query_vector(&self, query: &mut SearchQuery) -> Result<Embedding> {
-        let embedder = &*self.parts().embedder;
+    /// Finds the points nearest to a query; its vector and the points are of the same model.
+    async fn nearest(&self, query: &mut SearchQuery, serving: &Live) -> Result<Vec<ScoredId>> {
+        let vector = self.query_vector(query, serving).await?;
+        self.parts()
+            .index
+            .search(&serving.collection, &vector, &query.filter, query.limit)
+            .await
+    }
+
+    async fn query_vector(&self, query: &mut SearchQuery, serving: &Live) -> Result<Embedding> {
+        let embedder = &*serving.embedder;
         match &query.input {
             SearchInput::Text(text) => embed_text(embedder, text.clone(), Lane::Interactive).await,
             SearchInput::Picture(picture) => {
@@ -63,10 +79,12 @@ impl Photos {
             SearchInput::Photo(id) => {
                 let photo = self.photo(&query.user_id, id).await?;
                 let vector = match photo.state {
-                    PhotoState::Ready => self.parts().index.vector(self.collection(), id).await?,
+                    PhotoState::Ready => self.parts().index.vector(&serving.collection, id).await?,
                     PhotoState::Pending | PhotoState::Failed | PhotoState::Deleting => None,
                 };
-                query.filter.exclude.push(photo.id);
+                if !query.filter.exclude.contains(&photo.id) {
+                    query.filter.exclude.push(photo.id);
+                }
                 vector.ok_or_else(|| {
                     let state = photo.state;
                     Error::conflict(format!("photo `{}` is {state} and has no vector yet", photo.id))

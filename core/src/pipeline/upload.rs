@@ -10,7 +10,7 @@ use tokio_util::io::ReaderStream;
 use tracing::{Instrument, info, info_span, warn};
 
 use super::spool::Spooled;
-use super::{Photos, SpoolWriter};
+use super::{Photos, SpoolWriter, larger_short_side};
 use crate::embedder::Lane;
 use crate::error::{Error, Result, ResultExt};
 use crate::id::{PhotoId, UserId};
@@ -196,7 +196,10 @@ impl Photos {
     pub async fn decode_upload(&self, spool: SpoolWriter) -> Result<Arc<Picture>> {
         let spooled = spool.finish().await?;
         let read = move || std::fs::read(&spooled.path).context("reading an upload back");
-        let short_side_pixels = self.parts().embedder.describe().decode_short_side_pixels;
+        let serving = Arc::clone(&self.view().await?.serving);
+        let configured = self.parts().embedder.describe().decode_short_side_pixels;
+        let short_side_pixels =
+            larger_short_side(configured, serving.embedder.describe().decode_short_side_pixels);
         Ok(self.decode(Lane::Interactive, short_side_pixels, read).await?.0)
     }
 }

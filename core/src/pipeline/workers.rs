@@ -1,4 +1,5 @@
-//! The tasks that run beside the server: workers, which take jobs, and the reconciler.
+//! The tasks that run beside the server: workers, which take jobs, the reconciler, and who carries a change of the
+//! model on.
 
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{Instrument, info, info_span, warn};
 
 use super::Photos;
+use super::ingest::Worked;
 
 /// How long a worker waits for a job before it looks whether it should stop.
 const RECEIVE_WAIT: Duration = Duration::from_secs(30);
@@ -14,10 +16,14 @@ const RECEIVE_WAIT: Duration = Duration::from_secs(30);
 /// How long a worker waits after the queue failed.
 const QUEUE_PAUSE: Duration = Duration::from_secs(1);
 
+/// How soon a part that is away is looked for again at first, and how seldom at last.
+const PART_PAUSE_MIN: Duration = Duration::from_millis(200);
+const PART_PAUSE_MAX: Duration = Duration::from_secs(5);
+
 /// How long plugins may take to hear the last events at shutdown.
 const EVENTS_WAIT: Duration = Duration::from_secs(5);
 
-/// The running workers and the reconciler.
+/// The running workers and what runs beside them.
 #[must_use]
 pub struct Workers {
     photos: Photos,
@@ -33,7 +39,7 @@ impl Workers {
 }
 
 impl Photos {
-    /// Starts the workers and the reconciler; they stop when `shutdown` is cancelled, each after the photo that it
+    /// Starts the workers, the reconciler and the change of models; they stop when `shutdown` is cancelled, each after the photo that it
     /// works on.
     pub fn start_workers(&self, shutdown: &CancellationToken) -> Workers {
         let tasks = TaskTracker::new();
@@ -44,6 +50,8 @@ impl Photos {
         }
         let (photos, stop) = (self.clone(), shutdown.clone());
         tasks.spawn(async move { photos.reconcile_until(stop).await });
+        let (photos, stop) = (self.clone(), shutdown.clone());
+        tasks.spawn(async move { photos.change_models_until(stop).await });
         tasks.close();
         Workers {
             photos: self.clone(),
@@ -52,15 +60,23 @@ impl Photos {
     }
 
     async fn work(&self, shutdown: CancellationToken) {
+        let mut paused = false;
         loop {
+            if paused {
+                tokio::select! {
+                    biased;
+                    () = shutdown.cancelled() => break,
+                    () = self.until_all_is_well() => {}
+                }
+            }
             let received = tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break,
                 received = self.parts().queue.receive(RECEIVE_WAIT) => received,
             };
             match received {
-                Ok(Some(delivery)) => self.work_on(delivery).await,
-                Ok(None) => {}
+                Ok(Some(delivery)) => paused = self.work_on(delivery).await == Worked::PartAway,
+                Ok(None) => paused = false,
                 Err(error) => {
                     warn!(%error, "waiting for the queue");
                     tokio::select! {
@@ -71,5 +87,30 @@ impl Photos {
             }
         }
         info!("worker stopped");
+    }
+
+    /// Waits while a part is away, so that jobs stay in the queue instead of failing one after the other.
+    async fn until_all_is_well(&self) {
+        let mut pause = PART_PAUSE_MIN;
+        let mut told = false;
+        loop {
+            let readiness = self.readiness().await;
+            let Some(away) = readiness.parts.iter().find(|part| part.error.is_some()) else {
+                if told {
+                    info!("going on with the photos");
+                }
+                return;
+            };
+            if !told {
+                let error = away.error.as_deref();
+                warn!(
+                    part = away.part,
+                    error, "leaving the photos in the queue until it is back"
+                );
+                told = true;
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(PART_PAUSE_MAX);
+        }
     }
 }

@@ -12,11 +12,13 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use lucida_core::memory::{MemoryIndex, MemoryMetadata, MemoryQueue, MemoryStorage};
-use lucida_core::pipeline::{IngestOptions, Parts, Photos, UploadDetails, Uploaded, Workers};
+use lucida_core::pipeline::{
+    IngestOptions, ModelRecipe, ModelSource, OpenModel, Parts, Photos, UploadDetails, Uploaded, Workers,
+};
 use lucida_core::testkit::{Controls, HashModel};
 use lucida_core::{
-    Backoff, Blob, BlobKey, BlobStat, ByteStream, DeadLetter, Delivery, Error, Job, JobQueue, Photo, PhotoId,
-    Plugin, QueueCounts, Result, SearchInput, SearchQuery, Storage, UserId,
+    Backoff, Blob, BlobKey, BlobStat, ByteStream, DeadLetter, Delivery, Embedder, Error, Job, JobQueue,
+    Model, Photo, PhotoId, Plugin, QueueCounts, Result, SearchInput, SearchQuery, Storage, UserId,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -132,6 +134,7 @@ impl Library {
             metadata: Arc::new(MemoryMetadata::new()),
             index: Arc::new(MemoryIndex::new()),
             queue: queue.clone(),
+            model_source: Some(source(&model)),
             embedder: Arc::new(model.start()),
             plugins,
         };
@@ -165,6 +168,7 @@ impl Library {
     fn again(&self, model: HashModel, options: IngestOptions) -> Self {
         let controls = model.controls();
         let parts = Parts {
+            model_source: Some(source(&model)),
             embedder: Arc::new(model.start()),
             ..self.photos.parts().clone()
         };
@@ -262,5 +266,31 @@ fn options(spool: &tempfile::TempDir) -> IngestOptions {
         reconcile_interval: Duration::from_millis(200),
         deep_reconcile_interval: Duration::from_secs(3600),
         orphan_grace: Duration::from_secs(3600),
+        model_change_photos_per_sec: 0,
+    }
+}
+
+/// What opens the models of tests again, by their names.
+struct HashModels;
+
+#[async_trait]
+impl OpenModel for HashModels {
+    async fn open(&self, recipe: &ModelRecipe) -> Result<Arc<dyn Embedder>> {
+        let name = recipe.settings["name"].as_str().unwrap();
+        if name.contains("gone") {
+            return Err(Error::unavailable("the model's folder is not there"));
+        }
+        Ok(Arc::new(HashModel::named(name).start()))
+    }
+}
+
+fn source(model: &HashModel) -> ModelSource {
+    let name = Model::describe(model).model;
+    ModelSource {
+        recipe: ModelRecipe {
+            type_name: "hash".to_owned(),
+            settings: serde_json::json!({ "name": name }),
+        },
+        opener: Arc::new(HashModels),
     }
 }

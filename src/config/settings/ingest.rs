@@ -45,6 +45,10 @@ pub struct IngestSettings {
     /// How old an unknown blob or spool file must be before the reconciler removes it, in seconds.
     #[schemars(example = 3600)]
     pub orphan_grace_secs: u64,
+    /// How many photos a second are embedded afresh at most while the model is being changed; 0 is as many as the
+    /// workers can.
+    #[schemars(example = 20)]
+    pub model_change_photos_per_sec: u32,
 }
 
 impl IngestSettings {
@@ -64,6 +68,7 @@ impl IngestSettings {
             reconcile_interval: Duration::from_secs(self.reconcile_interval_secs),
             deep_reconcile_interval: Duration::from_secs(self.deep_reconcile_interval_secs),
             orphan_grace: Duration::from_secs(self.orphan_grace_secs),
+            model_change_photos_per_sec: self.model_change_photos_per_sec,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! One run over ledger, queue, index and blobs: what does not fit, and its mending.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +9,8 @@ use futures::{StreamExt, TryStreamExt};
 use jiff::{SignedDuration, Timestamp};
 
 use super::super::Photos;
+use super::super::models::View;
+use super::super::point_ids::PointIds;
 use super::{CheckReport, Finding, FindingKind};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::PhotoId;
@@ -114,7 +116,6 @@ impl<'a> Pass<'a> {
 
     /// Compares ledger, index and blobs.
     pub(super) async fn deep(&mut self) -> Result<()> {
-        self.photos.prepare().await?;
         self.ledger_against_index_and_blobs().await?;
         for prefix in [BlobKey::ORIGINALS, BlobKey::DERIVED] {
             self.blobs_against_ledger(prefix).await?;
@@ -123,7 +124,8 @@ impl<'a> Pass<'a> {
     }
 
     async fn ledger_against_index_and_blobs(&mut self) -> Result<()> {
-        let mut points = PointIds::new(self.photos);
+        let view = self.photos.look().await?;
+        let mut points = PointIds::new(&*self.photos.parts().index, &view.alias, None);
         let mut query = PhotoQuery {
             order: Order::OldestFirst,
             limit: PAGE,
@@ -145,7 +147,7 @@ impl<'a> Pass<'a> {
                     }
                 }
                 let missing = missing_blobs.get(&photo.id).copied();
-                self.photo_of_ledger(photo, present, missing).await?;
+                self.photo_of_ledger(photo, &view, present, missing).await?;
             }
         }
         while let Some(id) = points.peek().await? {
@@ -159,19 +161,22 @@ impl<'a> Pass<'a> {
     async fn photo_of_ledger(
         &mut self,
         photo: Photo,
+        view: &View,
         in_index: bool,
         missing: Option<FindingKind>,
     ) -> Result<()> {
-        let fingerprint = &self.photos.parts().embedder.describe().fingerprint;
-        let other_model = photo.state == PhotoState::Ready && photo.fingerprint.as_ref() != Some(fingerprint);
+        // While a model is being filled in, what it lacks is its change's business.
+        let lacking = if view.catching_up || view.problem.is_some() {
+            FindingKind::OtherModel
+        } else {
+            FindingKind::PointMissing
+        };
         let recent = photo.updated_at >= self.settled_before;
         let kind = match (photo.state, missing) {
-            // Not in anybody's hands, however lately it became ready.
-            (PhotoState::Ready, None) if other_model => FindingKind::OtherModel,
             (PhotoState::Deleting, _) => return Ok(()),
             _ if recent => return Ok(()),
             (PhotoState::Pending | PhotoState::Ready | PhotoState::Failed, Some(kind)) => kind,
-            (PhotoState::Ready, None) if !in_index => FindingKind::PointMissing,
+            (PhotoState::Ready, None) if !in_index => lacking,
             (PhotoState::Pending | PhotoState::Ready | PhotoState::Failed, None) => return Ok(()),
         };
         // The page is a moment old: only what still is so counts.
@@ -183,16 +188,11 @@ impl<'a> Pass<'a> {
         else {
             return Ok(());
         };
-        if kind == FindingKind::PointMissing
-            && self
-                .photos
-                .parts()
-                .index
-                .vector(self.photos.collection(), &photo.id)
-                .await?
-                .is_some()
-        {
-            return Ok(());
+        if kind == lacking {
+            let index = &self.photos.parts().index;
+            if index.vector(&view.alias, &photo.id).await?.is_some() {
+                return Ok(());
+            }
         }
         let id = photo.id;
         let repaired = match kind {
@@ -301,44 +301,6 @@ async fn missing_blobs(photos: &Photos, page: &[Photo]) -> Result<HashMap<PhotoI
         }
     }
     Ok(missing)
-}
-
-/// The ids of a collection in ascending order, page by page.
-struct PointIds<'a> {
-    photos: &'a Photos,
-    page: VecDeque<PhotoId>,
-    after: Option<PhotoId>,
-    done: bool,
-    seen: u64,
-}
-
-impl<'a> PointIds<'a> {
-    const fn new(photos: &'a Photos) -> Self {
-        Self {
-            photos,
-            page: VecDeque::new(),
-            after: None,
-            done: false,
-            seen: 0,
-        }
-    }
-
-    async fn peek(&mut self) -> Result<Option<PhotoId>> {
-        if self.page.is_empty() && !self.done {
-            let index = &self.photos.parts().index;
-            self.page = index
-                .ids(self.photos.collection(), self.after.as_ref(), PAGE)
-                .await?
-                .into();
-            self.done = self.page.is_empty();
-            self.after = self.page.back().copied().or(self.after);
-        }
-        Ok(self.page.front().copied())
-    }
-
-    fn next(&mut self) {
-        self.seen += u64::from(self.page.pop_front().is_some());
-    }
 }
 
 fn ago(duration: Duration) -> Result<Timestamp> {

@@ -1,0 +1,108 @@
+//! `lucida models`: which models a library has vectors of, going to another one, and going back.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use lucida_core::ErrorKind;
+use lucida_core::pipeline::{ModelCommand, ModelStatus, request_of_models};
+
+use super::{ConfigArgs, Outcome, print};
+use crate::config::Config;
+use crate::registry::Registry;
+use crate::{app, telemetry};
+
+/// How long a running server may take to do what it is asked for.
+const SERVER_PATIENCE: Duration = Duration::from_secs(30);
+
+#[derive(Args)]
+pub(super) struct ModelsArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    #[command(subcommand)]
+    command: Option<ModelsCommand>,
+}
+
+#[derive(Subcommand)]
+enum ModelsCommand {
+    /// Lists the models with their collections; the same without any command
+    List,
+    /// Lets searches use another model that the library has vectors of
+    Activate {
+        /// Its name, its collection, or the beginning of its fingerprint
+        model: String,
+    },
+    /// Lets searches use the model before the last change again
+    Rollback,
+    /// Deletes the collection of a model that searches don't use
+    Drop {
+        /// Its name, its collection, or the beginning of its fingerprint
+        model: String,
+    },
+}
+
+/// Lists or changes the models; where a server holds the index, it is asked to.
+pub(super) async fn run(registry: &Registry, args: ModelsArgs) -> Outcome {
+    let config = args.config.load(registry, [])?;
+    telemetry::start_logs(&config.log)?;
+    let command = match args.command {
+        None | Some(ModelsCommand::List) => return list(registry, &config).await,
+        Some(ModelsCommand::Activate { model }) => ModelCommand::Activate(model),
+        Some(ModelsCommand::Rollback) => ModelCommand::Rollback,
+        Some(ModelsCommand::Drop { model }) => ModelCommand::Drop(model),
+    };
+    let metadata = app::open_metadata(registry, &config).await?;
+    match app::open_models(registry, &config, metadata.clone()).await {
+        Ok(models) => {
+            let done = models.run(&command).await?;
+            print(&format!("{done}\n"))
+        }
+        Err(error) if held_by_another(error.kind()) => {
+            let asked = command.to_string();
+            request_of_models(&*metadata, command, SERVER_PATIENCE).await?;
+            print(&format!("done by the running server: {asked}\n"))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Tells whether an index that only one process can open may be in the hands of a server.
+const fn held_by_another(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::Conflict | ErrorKind::Unavailable)
+}
+
+async fn list(registry: &Registry, config: &Config) -> Outcome {
+    let metadata = app::open_metadata(registry, config).await?;
+    let models = app::open_models(registry, config, metadata).await?.list().await?;
+    if models.is_empty() {
+        return print("the library has no vectors yet\n");
+    }
+    let mut out = String::new();
+    for model in &models {
+        // Writing to a string can't fail.
+        let _ = writeln!(out, "{}", line(model));
+    }
+    print(&out)
+}
+
+fn line(model: &ModelStatus) -> String {
+    let ModelStatus {
+        info,
+        role,
+        collection,
+        points,
+        photos,
+        problem,
+        configured: _,
+    } = model;
+    let of = photos.map(|photos| format!(" of {photos}")).unwrap_or_default();
+    let problem = problem
+        .as_ref()
+        .map(|problem| format!(" ({problem})"))
+        .unwrap_or_default();
+    let (role, fingerprint) = (role.as_str(), &info.fingerprint);
+    format!(
+        "{role:8}  {}  {points}{of} vectors  {fingerprint}  in {collection}{problem}",
+        info.model
+    )
+}
