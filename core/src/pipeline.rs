@@ -30,7 +30,7 @@ pub use models::{
     OpenModel, request_of_models,
 };
 pub use readiness::{PartHealth, Readiness};
-pub use reconcile::{CheckReport, Finding, FindingKind};
+pub use reconcile::{CheckNews, CheckOptions, CheckReport, Finding, FindingKind};
 pub use search::SearchResult;
 pub use spool::SpoolWriter;
 pub use upload::{UploadDetails, Uploaded};

@@ -15,25 +15,26 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use lucida_core::pipeline::{FindingKind, UploadDetails, Uploaded};
+use lucida_core::pipeline::{CheckNews, CheckOptions, FindingKind, UploadDetails, Uploaded};
 use lucida_core::testkit::{Fault, HashModel, jpeg, picture, point};
 use lucida_core::{
     BlobKey, EnrichInput, Enrichment, ErrorKind, Event, Hit, Hook, Job, JobQueue, NewBlob, OnFailure,
     PhotoId, PhotoState, Plugin, Result, SearchInput, SearchQuery, Storage, Upload, stream_of,
 };
-use support::Library;
+use support::{CHECK, Library};
 
 const RED: [u8; 3] = [220, 20, 20];
 const BLUE: [u8; 3] = [20, 20, 220];
 
 async fn findings(library: &Library, repair: bool) -> Vec<(FindingKind, bool)> {
     let mut found = Vec::new();
-    let mut tell = |finding: &lucida_core::pipeline::Finding| found.push((finding.kind, finding.repaired));
-    library
-        .photos
-        .check(repair, Duration::ZERO, &mut tell)
-        .await
-        .unwrap();
+    let mut tell = |news: CheckNews<'_>| {
+        if let CheckNews::Found(finding) = news {
+            found.push((finding.kind, finding.repaired));
+        }
+    };
+    let options = CheckOptions { repair, ..CHECK };
+    library.photos.check(&options, &mut tell).await.unwrap();
     found
 }
 
@@ -94,11 +95,7 @@ async fn the_same_bytes_are_one_photo_per_user() {
         (new, uploads.iter().filter(|upload| upload.is_ok()).count()),
         (1, 12)
     );
-    let report = library
-        .photos
-        .check(false, Duration::ZERO, &mut |_| ())
-        .await
-        .unwrap();
+    let report = library.photos.check(&CHECK, &mut |_| ()).await.unwrap();
     assert_eq!((report.photos, report.blobs), (3, 3));
 }
 
@@ -229,7 +226,10 @@ async fn a_photo_that_cant_be_decoded_fails_at_once_and_can_be_retried() {
     let photo = library.settle(&library.alice, &bytes.into()).await;
     assert_eq!((photo.state, photo.attempts), (PhotoState::Failed, 1));
     assert_eq!(photo.error.unwrap().code, "corrupt_image");
-    assert_eq!(library.queue.counts().await.unwrap().dead, 1);
+    lucida_core::testkit::eventually("its job is among the dead letters", async || {
+        library.queue.counts().await.unwrap().dead == 1
+    })
+    .await;
     let retried = library.photos.retry(&library.alice, &photo.id).await.unwrap();
     assert_eq!((retried.state, retried.attempts), (PhotoState::Pending, 0));
     assert_eq!(library.settled(&photo.id).await.state, PhotoState::Failed);
@@ -263,11 +263,7 @@ async fn a_deleted_photo_leaves_nothing() {
     library.photos.delete(&library.alice, &photo.id).await.unwrap();
     let error = library.photos.photo(&library.alice, &photo.id).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
-    let report = library
-        .photos
-        .check(false, Duration::ZERO, &mut |_| ())
-        .await
-        .unwrap();
+    let report = library.photos.check(&CHECK, &mut |_| ()).await.unwrap();
     assert_eq!((report.photos, report.points, report.blobs), (0, 0, 0));
     let again = library.settle(&library.alice, &bytes).await;
     assert_eq!(again.state, PhotoState::Ready);
@@ -290,11 +286,7 @@ async fn a_photo_deleted_while_it_is_embedded_leaves_nothing() {
     library.photos.delete(&library.alice, &id).await.unwrap();
     library.model.release();
     library.stop(workers).await;
-    let report = library
-        .photos
-        .check(false, Duration::ZERO, &mut |_| ())
-        .await
-        .unwrap();
+    let report = library.photos.check(&CHECK, &mut |_| ()).await.unwrap();
     assert_eq!((report.photos, report.points, report.blobs), (0, 0, 0));
 }
 
@@ -380,6 +372,86 @@ async fn a_check_tells_what_is_out_of_order_and_a_repair_mends_it() {
         findings(&library, false).await,
         [(FindingKind::BlobMissing, false)]
     );
+}
+
+/// A ledger that is not the one of the blobs would make all of them unknown.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repair_with_the_wrong_ledger_deletes_no_photo() {
+    let library = Library::new();
+    for number in 0..150_u32 {
+        library
+            .upload(&library.alice, &jpeg(50 + number, 50, RED))
+            .await
+            .unwrap();
+    }
+    let wrong = library.with_an_empty_ledger();
+    let options = CheckOptions {
+        repair: true,
+        ..CHECK
+    };
+    let report = wrong.photos.check(&options, &mut |_| ()).await.unwrap();
+    assert_eq!(
+        (report.kept_blobs, report.unrepaired, report.blobs),
+        (150, 150, 150)
+    );
+    let report = library.photos.check(&CHECK, &mut |_| ()).await.unwrap();
+    assert_eq!((report.photos, report.blobs), (150, 150));
+    assert!(!report.findings.contains_key(&FindingKind::BlobMissing));
+    // The reconciler of a running server keeps them, too.
+    let workers = wrong.start();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    wrong.stop(workers).await;
+    let report = library.photos.check(&CHECK, &mut |_| ()).await.unwrap();
+    assert_eq!(report.blobs, 150);
+    let force = CheckOptions {
+        force: true,
+        ..options
+    };
+    let report = wrong.photos.check(&force, &mut |_| ()).await.unwrap();
+    assert_eq!((report.kept_blobs, report.unrepaired), (0, 0));
+    let report = library.photos.check(&CHECK, &mut |_| ()).await.unwrap();
+    assert_eq!(report.findings.get(&FindingKind::BlobMissing), Some(&150));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_that_broke_off_goes_on_where_it_was() {
+    let library = Library::new();
+    let workers = library.start();
+    let mut ids = Vec::new();
+    for number in 0..4 {
+        ids.push(
+            library
+                .settle(&library.alice, &jpeg(50 + number, 50, RED))
+                .await
+                .id,
+        );
+    }
+    library.stop(workers).await;
+    // The first look at the blobs fails after the whole ledger was compared.
+    let mut looks = 0;
+    library.storage.switch_off_list();
+    let mut tell = |news: CheckNews<'_>| looks += u64::from(matches!(news, CheckNews::Progress(_)));
+    let broken = library.photos.check(&CHECK, &mut tell).await;
+    assert_eq!((broken.unwrap_err().kind(), looks), (ErrorKind::Unavailable, 1));
+    library.storage.switch_on();
+    // What has changed since in the part that is done is not seen again.
+    let parts = library.photos.parts();
+    parts
+        .index
+        .delete(library.photos.collection(), &ids[..1])
+        .await
+        .unwrap();
+    let options = CheckOptions {
+        resume: true,
+        ..CHECK
+    };
+    let report = library.photos.check(&options, &mut |_| ()).await.unwrap();
+    assert_eq!((report.photos, report.points, report.blobs), (4, 4, 4));
+    assert!(report.is_clean(), "{report:?}");
+    // It is done, so the next one begins anew whatever it is told.
+    let report = library.photos.check(&options, &mut |_| ()).await.unwrap();
+    assert_eq!((report.photos, report.points, report.blobs), (4, 3, 4));
+    assert_eq!(report.findings.get(&FindingKind::PointMissing), Some(&1));
 }
 
 #[tokio::test(flavor = "multi_thread")]

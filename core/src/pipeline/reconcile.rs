@@ -3,26 +3,34 @@
 //! The same passes serve the running server (at start and on a timer, mending) and `lucida check` (telling, and
 //! mending with `--repair`). Everything is read in pages; nothing grows with the library but the run time.
 
+mod blobs;
+mod ledger;
 mod pass;
+mod progress;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
 use pass::Pass;
+use progress::DeepRun;
+use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::Photos;
 use crate::error::Result;
 use crate::metrics;
 
 const LEASE: &str = "reconciler";
-/// How long a deep pass may hold the lease.
-const DEEP_LEASE: Duration = Duration::from_secs(3600);
+/// How far `lucida check` has come, in the ledger.
+const CHECK_RECORD: &str = "check";
+/// The same of the reconciler's own comparison.
+const DEEP_RECORD: &str = "reconciler/deep";
 
 /// What can be out of order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum FindingKind {
     /// A pending photo has no job.
     PendingWithoutJob,
@@ -96,11 +104,11 @@ pub struct Finding {
 }
 
 /// What a check saw.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckReport {
     /// Photos in the ledger.
     pub photos: u64,
-    /// Points in the model's collection.
+    /// Points in the collection that searches use.
     pub points: u64,
     /// Blobs in the store.
     pub blobs: u64,
@@ -108,9 +116,22 @@ pub struct CheckReport {
     pub findings: BTreeMap<FindingKind, u64>,
     /// How many were not mended.
     pub unrepaired: u64,
+    /// How many blobs that no photo names were kept, since they are too many: this may be the wrong ledger.
+    pub kept_blobs: u64,
 }
 
 impl CheckReport {
+    /// Adds what an earlier part of the same check saw.
+    fn add(&mut self, earlier: &Self) {
+        self.photos += earlier.photos;
+        self.points += earlier.points;
+        self.blobs += earlier.blobs;
+        self.unrepaired += earlier.unrepaired;
+        for (kind, count) in &earlier.findings {
+            *self.findings.entry(*kind).or_default() += count;
+        }
+    }
+
     /// Tells whether nothing is out of order.
     #[must_use]
     pub fn is_clean(&self) -> bool {
@@ -118,22 +139,44 @@ impl CheckReport {
     }
 }
 
+/// How a check is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CheckOptions {
+    /// Whether what is found is mended.
+    pub repair: bool,
+    /// Whether blobs that no photo names are deleted however many they are.
+    pub force: bool,
+    /// Whether it goes on where the last one broke off.
+    pub resume: bool,
+    /// What changed within this time is left alone: somebody may be at work on it.
+    pub grace: Duration,
+}
+
+/// What a check tells as it goes.
+#[derive(Debug)]
+pub enum CheckNews<'a> {
+    /// Something is out of order.
+    Found(&'a Finding),
+    /// So much is done.
+    Progress(&'a CheckReport),
+}
+
+/// Whom a check tells.
+pub(super) type Tell<'a> = dyn FnMut(CheckNews<'_>) + Send + 'a;
+
 impl Photos {
     /// Compares everything, tells what it finds as it goes, and mends it if asked to.
     ///
-    /// What changed within `grace` is left alone: somebody may be at work on it.
+    /// Blobs that no photo names are counted before any is deleted; where they are more than a tenth of all, and not
+    /// few, none is, without `force`. How far it has come is kept in the ledger.
     ///
     /// # Errors
     /// Those of the stores, at the first call that fails.
-    pub async fn check(
-        &self,
-        repair: bool,
-        grace: Duration,
-        tell: &mut (dyn FnMut(&Finding) + Send),
-    ) -> Result<CheckReport> {
-        let mut pass = Pass::new(self, repair, grace, tell)?;
+    pub async fn check<'a>(&'a self, options: &CheckOptions, tell: &'a mut Tell<'a>) -> Result<CheckReport> {
+        let mut pass = Pass::new(self, options.repair, options.grace, tell)?;
         pass.shallow().await?;
-        pass.deep().await?;
+        let mut run = DeepRun::begin(self, CHECK_RECORD, None, options.resume, &mut pass.report).await?;
+        run.run(&mut pass, options.force).await?;
         Ok(pass.report)
     }
 
@@ -175,23 +218,45 @@ impl Photos {
         if !leader && !first {
             return Ok(());
         }
-        let mut tell = |finding: &Finding| {
-            metrics::RECONCILE_REPAIRS.increment(&[finding.kind.as_str()]);
-            info!(kind = %finding.kind, subject = finding.subject, repaired = finding.repaired, "reconciled");
-        };
         let grace = if first { Duration::ZERO } else { interval };
-        Pass::new(self, true, grace, &mut tell)?.shallow().await?;
+        Pass::new(self, true, grace, &mut tell())?.shallow().await?;
         if leader && tokio::time::Instant::now() >= *deep_due {
             let removed = self.clean_spool().await;
             if removed > 0 {
                 info!(removed, "removed leftovers of interrupted uploads");
             }
-            self.take_lease(LEASE, DEEP_LEASE).await?;
-            let outcome = Pass::new(self, true, interval, &mut tell)?.deep().await;
-            self.take_lease(LEASE, interval * 2).await?;
-            outcome?;
+            self.reconcile_deep(interval).await?;
             *deep_due = tokio::time::Instant::now() + self.options().deep_reconcile_interval;
         }
         Ok(())
+    }
+
+    async fn reconcile_deep(&self, interval: Duration) -> Result<()> {
+        let mut tell = tell();
+        let mut pass = Pass::new(self, true, interval, &mut tell)?;
+        let lease = Some((LEASE, interval * 2));
+        let mut run = DeepRun::begin(self, DEEP_RECORD, lease, true, &mut pass.report).await?;
+        run.run(&mut pass, false).await?;
+        let (kept, blobs) = (pass.report.kept_blobs, pass.report.blobs);
+        if kept > 0 {
+            error!(
+                kept,
+                blobs,
+                "keeping blobs that no photo names, since they are too many: is this the ledger of these photos? \
+                 `lucida check --repair --force` deletes them"
+            );
+        }
+        Ok(())
+    }
+}
+
+/// Logs and counts what the reconciler mends.
+fn tell() -> impl FnMut(CheckNews<'_>) + Send {
+    |news| {
+        let CheckNews::Found(finding) = news else {
+            return;
+        };
+        metrics::RECONCILE_REPAIRS.increment(&[finding.kind.as_str()]);
+        info!(kind = %finding.kind, subject = finding.subject, repaired = finding.repaired, "reconciled");
     }
 }

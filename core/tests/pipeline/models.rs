@@ -9,7 +9,7 @@ use lucida_core::pipeline::{ModelCommand, ModelRole, SearchResult, request_of_mo
 use lucida_core::testkit::{Fault, HashModel, eventually, jpeg};
 use lucida_core::{ErrorKind, PhotoId, PhotoState, SearchInput, SearchQuery};
 
-use super::support::Library;
+use super::support::{CHECK, Library};
 
 const RED: [u8; 3] = [220, 20, 20];
 const BLUE: [u8; 3] = [20, 20, 220];
@@ -68,11 +68,7 @@ async fn fill(library: &Library, sizes: std::ops::Range<u32>) -> Vec<PhotoId> {
 }
 
 async fn assert_clean(library: &Library) {
-    let report = library
-        .photos
-        .check(false, Duration::ZERO, &mut |_| ())
-        .await
-        .unwrap();
+    let report = library.photos.check(&CHECK, &mut |_| ()).await.unwrap();
     assert!(report.is_clean(), "{report:?}");
 }
 

@@ -10,10 +10,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures::StreamExt;
 use futures::stream::BoxStream;
 use lucida_core::memory::{MemoryIndex, MemoryMetadata, MemoryQueue, MemoryStorage};
 use lucida_core::pipeline::{
-    IngestOptions, ModelRecipe, ModelSource, OpenModel, Parts, Photos, UploadDetails, Uploaded, Workers,
+    CheckOptions, IngestOptions, ModelRecipe, ModelSource, OpenModel, Parts, Photos, UploadDetails, Uploaded,
+    Workers,
 };
 use lucida_core::testkit::{Controls, HashModel};
 use lucida_core::{
@@ -26,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 pub struct Switchable<T> {
     pub inner: T,
     away: AtomicBool,
+    list_away: AtomicBool,
 }
 
 impl<T> Switchable<T> {
@@ -33,6 +36,7 @@ impl<T> Switchable<T> {
         Self {
             inner,
             away: AtomicBool::new(false),
+            list_away: AtomicBool::new(false),
         }
     }
 
@@ -42,6 +46,7 @@ impl<T> Switchable<T> {
 
     pub fn switch_on(&self) {
         self.away.store(false, Ordering::SeqCst);
+        self.list_away.store(false, Ordering::SeqCst);
     }
 
     fn there(&self) -> Result<&T> {
@@ -50,6 +55,13 @@ impl<T> Switchable<T> {
         } else {
             Ok(&self.inner)
         }
+    }
+}
+
+impl Switchable<MemoryStorage> {
+    /// Lets only the listing fail.
+    pub fn switch_off_list(&self) {
+        self.list_away.store(true, Ordering::SeqCst);
     }
 }
 
@@ -68,6 +80,10 @@ impl Storage for Switchable<MemoryStorage> {
         self.there()?.delete(key).await
     }
     fn list(&self, prefix: &str) -> BoxStream<'static, Result<BlobStat>> {
+        if self.list_away.load(Ordering::SeqCst) {
+            let away = Err(Error::unavailable("switched off"));
+            return futures::stream::iter([away]).boxed();
+        }
         self.inner.list(prefix)
     }
     async fn ping(&self) -> Result<()> {
@@ -105,6 +121,14 @@ impl JobQueue for Switchable<MemoryQueue> {
         self.there()?.ping().await
     }
 }
+
+/// A check that mends nothing and looks at everything.
+pub const CHECK: CheckOptions = CheckOptions {
+    repair: false,
+    force: false,
+    resume: false,
+    grace: Duration::ZERO,
+};
 
 /// A library to be tested; its workers stop with it.
 pub struct Library {
@@ -158,6 +182,19 @@ impl Library {
             ..self.photos.options().clone()
         };
         self.again(HashModel::new(), options)
+    }
+
+    /// The same blobs, none of which the ledger knows, and none too young to be removed.
+    pub fn with_an_empty_ledger(&self) -> Self {
+        let mut library = self.without_grace();
+        let parts = Parts {
+            metadata: Arc::new(MemoryMetadata::new()),
+            index: Arc::new(MemoryIndex::new()),
+            queue: Arc::new(MemoryQueue::new()),
+            ..library.photos.parts().clone()
+        };
+        library.photos = Photos::new(parts, library.photos.options().clone()).unwrap();
+        library
     }
 
     /// The same stores under another model.
