@@ -1,5 +1,6 @@
 //! The command line. Exit codes: 0 for success, 1 for a failure or findings, 2 for a wrong call or configuration.
 
+mod adopt;
 mod check;
 mod config;
 mod import;
@@ -34,6 +35,8 @@ enum Command {
     Check(check::CheckArgs),
     /// Takes in every photo of a folder, and of the folders in it
     Import(import::ImportArgs),
+    /// Takes over the vectors that another service made with the same model
+    Adopt(adopt::AdoptArgs),
     /// Lists the models that the library has vectors of, and goes to another one or back
     Models(models::ModelsArgs),
     /// Checks, shows and explains the configuration
@@ -107,6 +110,7 @@ pub(crate) fn run(registry: &Registry) -> ExitCode {
         Command::Worker(args) => block_on(serve::work(registry, args)),
         Command::Check(args) => block_on(check::run(registry, args)),
         Command::Import(args) => block_on(import::run(registry, args)),
+        Command::Adopt(args) => block_on(adopt::run(registry, args)),
         Command::Models(args) => block_on(models::run(registry, args)),
     };
     match outcome {

@@ -7,7 +7,8 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
+use crate::foreign::ForeignCollection;
 use crate::id::{Fingerprint, PhotoId, UserId};
 
 /// The name of a collection: 1 to 128 characters of `a-z A-Z 0-9 _ -`.
@@ -212,6 +213,17 @@ pub trait VectorIndex: Send + Sync {
     /// # Errors
     /// `Conflict` when the alias points to it.
     async fn drop_collection(&self, collection: &CollectionName) -> Result<()>;
+
+    /// Opens a collection of the same server that another program made, only to be read.
+    ///
+    /// # Errors
+    /// `Unsupported` by an index that nobody else writes to, which is the default; `NotFound` for an absent one.
+    async fn foreign(&self, name: &str) -> Result<Box<dyn ForeignCollection>> {
+        Err(Error::new(
+            ErrorKind::Unsupported,
+            format!("this index has no collections of other programs, so none named `{name}`"),
+        ))
+    }
 
     /// Checks that the index can be reached.
     ///

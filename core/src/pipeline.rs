@@ -3,6 +3,7 @@
 //! [`Photos`] is the one service that HTTP handlers, workers and the command line use. The ledger is the truth:
 //! every step may run twice, and any step may be the last before a crash.
 
+mod adopt;
 mod delete;
 mod hooks;
 mod ingest;
@@ -24,6 +25,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, OnceCell};
 use tokio_util::task::TaskTracker;
 
+pub use adopt::{AdoptNews, AdoptReport, Originals};
 use models::ViewCache;
 pub use models::{
     KnownModel, ModelChange, ModelCommand, ModelControl, ModelRecipe, ModelRole, ModelSource, ModelStatus,

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "pipeline/adopt.rs"]
+mod adopt;
 #[path = "pipeline/decoded_size.rs"]
 mod decoded_size;
 #[path = "pipeline/models.rs"]

@@ -5,12 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use clap::Args;
 use futures::StreamExt as _;
 use lucida_core::pipeline::{Photos, UploadDetails, Uploaded};
 use lucida_core::{Error, PhotoId, PhotoState, Result, ResultExt as _, UserId};
-use tokio::io::AsyncReadExt as _;
 use tokio_util::sync::CancellationToken;
 
 use super::{ConfigArgs, Failure, Outcome, print};
@@ -21,9 +19,6 @@ use crate::{app, telemetry};
 
 /// How many files are read at once.
 const UPLOADS: usize = 4;
-
-/// How much of a file is read at once, in bytes.
-const PIECE_BYTES: usize = 256 * 1024;
 
 /// How often progress is told.
 const TELL_EVERY: Duration = Duration::from_secs(2);
@@ -115,7 +110,7 @@ pub(super) async fn run(registry: &Registry, args: ImportArgs) -> Outcome {
 }
 
 /// Lists the files of a folder and of the folders in it, by name; hidden ones, and links to folders, are left out.
-fn files(dir: &Path) -> Result<Vec<PathBuf>> {
+pub(super) fn files(dir: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     let mut folders = vec![dir.to_owned()];
     while let Some(folder) = folders.pop() {
@@ -180,16 +175,7 @@ async fn take(photos: &Photos, user: &UserId, details: &UploadDetails, path: &Pa
 }
 
 async fn upload(photos: &Photos, user: &UserId, details: &UploadDetails, path: &Path) -> Result<Uploaded> {
-    let mut file = tokio::fs::File::open(path).await.context("opening it")?;
-    let mut spool = photos.spool().await?;
-    let mut piece = vec![0; PIECE_BYTES];
-    loop {
-        let read = file.read(&mut piece).await.context("reading it")?;
-        if read == 0 {
-            break;
-        }
-        spool.write(Bytes::copy_from_slice(&piece[..read])).await?;
-    }
+    let spool = photos.spool_file(path).await?;
     let details = UploadDetails {
         filename: path.file_name().map(|name| name.to_string_lossy().into_owned()),
         ..details.clone()

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 
 use super::Guarded;
 use crate::error::Result;
+use crate::foreign::ForeignCollection;
 use crate::id::PhotoId;
 use crate::index::{CollectionName, IndexFilter, Point, ScoredId, VectorIndex};
 
@@ -82,6 +83,10 @@ impl VectorIndex for Guarded<dyn VectorIndex> {
         self.guard
             .call("drop_collection", || self.inner.drop_collection(collection))
             .await
+    }
+
+    async fn foreign(&self, name: &str) -> Result<Box<dyn ForeignCollection>> {
+        self.guard.call("foreign", || self.inner.foreign(name)).await
     }
 
     async fn ping(&self) -> Result<()> {

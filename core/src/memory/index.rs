@@ -7,6 +7,7 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use async_trait::async_trait;
 
 use crate::error::{Error, Result};
+use crate::foreign::{ForeignCollection, ForeignPage, ForeignPoint};
 use crate::id::PhotoId;
 use crate::index::{CollectionName, IndexFilter, Point, ScoredId, VectorIndex};
 
@@ -70,6 +71,44 @@ impl MemoryIndex {
 
     fn write(&self) -> RwLockWriteGuard<'_, Collections> {
         self.collections.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The points of a collection, as they were when it was opened to be read.
+struct Copied {
+    dimensions: usize,
+    points: Vec<Point>,
+}
+
+#[async_trait]
+impl ForeignCollection for Copied {
+    fn dimensions(&self) -> usize {
+        self.dimensions
+    }
+
+    fn distance(&self) -> String {
+        "cosine".to_owned()
+    }
+
+    async fn count(&self) -> Result<u64> {
+        Ok(self.points.len() as u64)
+    }
+
+    async fn read(&self, from: Option<&str>, limit: usize) -> Result<ForeignPage> {
+        let place = |_| Error::invalid("no page gave this place to go on");
+        let from: usize = from.map_or(Ok(0), |from| from.parse().map_err(place))?;
+        let to = from.saturating_add(limit).min(self.points.len());
+        let page = self.points.get(from..to).unwrap_or_default();
+        let points = page.iter().map(|point| ForeignPoint {
+            id: point.photo_id.to_string(),
+            photo_id: Some(point.photo_id.to_string()),
+            user_id: Some(point.user_id.to_string()),
+            vector: Some(point.vector.clone()),
+        });
+        Ok(ForeignPage {
+            points: points.collect(),
+            next: (to < self.points.len()).then(|| to.to_string()),
+        })
     }
 }
 
@@ -209,6 +248,16 @@ impl VectorIndex for MemoryIndex {
         }
         collections.by_name.remove(collection);
         Ok(())
+    }
+
+    /// Reads its own collections as if another program had made them.
+    async fn foreign(&self, name: &str) -> Result<Box<dyn ForeignCollection>> {
+        let collections = self.read();
+        let collection = collections.get(&CollectionName::new(name)?)?;
+        Ok(Box::new(Copied {
+            dimensions: collection.dimensions,
+            points: collection.points.values().cloned().collect(),
+        }))
     }
 
     async fn ping(&self) -> Result<()> {

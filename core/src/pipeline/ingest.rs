@@ -144,7 +144,11 @@ impl Photos {
     }
 
     /// Reads and decodes a photo's original.
-    async fn open(&self, photo: &Photo, short_side_pixels: Option<u32>) -> Result<(Arc<Picture>, Bytes)> {
+    pub(super) async fn open(
+        &self,
+        photo: &Photo,
+        short_side_pixels: Option<u32>,
+    ) -> Result<(Arc<Picture>, Bytes)> {
         let original = self
             .parts()
             .storage
@@ -182,7 +186,11 @@ impl Photos {
 
     /// Embeds a photo by a model, and puts the vector into its collection.
     async fn embed(&self, photo: &mut Photo, picture: &Arc<Picture>, live: &Live) -> Result<()> {
-        let vector = embed_image(&*live.embedder, Arc::clone(picture), Lane::Background).await?;
+        // A photo's bytes never change, so a vector that an earlier try or an adoption has left is right.
+        let vector = match self.parts().index.vector(&live.collection, &photo.id).await? {
+            Some(vector) => vector,
+            None => embed_image(&*live.embedder, Arc::clone(picture), Lane::Background).await?,
+        };
         let point = Point {
             photo_id: photo.id,
             vector,

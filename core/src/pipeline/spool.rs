@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use tempfile::TempPath;
 use tokio::fs::File;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tracing::debug;
 
 use super::Photos;
@@ -14,6 +14,9 @@ use crate::error::{Error, Result, ResultExt};
 use crate::id::ContentHash;
 
 const PREFIX: &str = "upload-";
+
+/// How much of a file is read at once, in bytes.
+const PIECE_BYTES: usize = 256 * 1024;
 
 /// An upload being written. Dropped before it is handed over, it leaves nothing.
 pub struct SpoolWriter {
@@ -93,6 +96,23 @@ impl Photos {
     /// I/O errors of the spool folder by kind.
     pub async fn spool(&self) -> Result<SpoolWriter> {
         SpoolWriter::create(&self.options().spool_dir).await
+    }
+
+    /// Starts an upload with all of a file.
+    ///
+    /// # Errors
+    /// I/O errors of the file and of the spool folder by kind.
+    pub async fn spool_file(&self, path: &Path) -> Result<SpoolWriter> {
+        let mut file = File::open(path).await.context("opening it")?;
+        let mut spool = self.spool().await?;
+        let mut piece = vec![0; PIECE_BYTES];
+        loop {
+            let read = file.read(&mut piece).await.context("reading it")?;
+            if read == 0 {
+                return Ok(spool);
+            }
+            spool.write(Bytes::copy_from_slice(&piece[..read])).await?;
+        }
     }
 
     /// Removes what a killed process left in the spool folder, and returns how many files that were.

@@ -66,11 +66,28 @@ impl Photos {
         spool: SpoolWriter,
         details: UploadDetails,
     ) -> Result<Uploaded> {
-        let span = info_span!("photo.upload", size_bytes = spool.bytes_written());
-        self.take_in(user, spool, details).instrument(span).await
+        self.upload_as(PhotoId::generate(), user, spool, details).await
     }
 
-    async fn take_in(&self, user: &UserId, spool: SpoolWriter, details: UploadDetails) -> Result<Uploaded> {
+    /// Takes a photo in under an id that it has already.
+    pub(super) async fn upload_as(
+        &self,
+        id: PhotoId,
+        user: &UserId,
+        spool: SpoolWriter,
+        details: UploadDetails,
+    ) -> Result<Uploaded> {
+        let span = info_span!("photo.upload", size_bytes = spool.bytes_written());
+        self.take_in(id, user, spool, details).instrument(span).await
+    }
+
+    async fn take_in(
+        &self,
+        id: PhotoId,
+        user: &UserId,
+        spool: SpoolWriter,
+        details: UploadDetails,
+    ) -> Result<Uploaded> {
         let spooled = spool.finish().await?;
         let header = self.look_at(&spooled, details.filename.as_deref()).await?;
         if let Some(existing) = self.existing(user, &spooled).await? {
@@ -87,7 +104,6 @@ impl Photos {
         };
         self.inspect_by_plugins(&upload).await?;
 
-        let id = PhotoId::generate();
         let now = Timestamp::now();
         let photo = Photo {
             id,

@@ -80,7 +80,7 @@ pub(super) struct Request {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(in super::super) struct ModelBook {
     /// By fingerprint.
-    pub(super) models: BTreeMap<Fingerprint, KnownModel>,
+    pub(in super::super) models: BTreeMap<Fingerprint, KnownModel>,
     /// The change under way.
     pub(super) change: Option<ModelChange>,
     /// What served before the last change.
@@ -97,7 +97,7 @@ impl ModelBook {
     }
 
     /// Changes the record, again if somebody else was quicker; returns what is recorded now.
-    pub(super) async fn change(
+    pub(in super::super) async fn change(
         metadata: &dyn MetadataStore,
         change: impl Fn(&mut Self) -> Result<()> + Send + Sync,
     ) -> Result<Self> {
