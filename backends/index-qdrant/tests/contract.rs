@@ -1,0 +1,18 @@
+//! The contract of VectorIndex, on qdrant. What outlives its process runs `index_durability!` as well.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use lucida_core::testkit::Fixture;
+use lucida_core::{BuildContext, Factory, VectorIndex};
+use lucida_index_qdrant::factory;
+use serde_json::json;
+
+async fn fixture() -> Fixture<dyn VectorIndex> {
+    let settings = json!({ "url": "http://127.0.0.1:9000" });
+    let part = factory()
+        .build(&settings, &BuildContext::from_env())
+        .await
+        .unwrap();
+    Fixture::from_arc(part)
+}
+lucida_core::index_contract!(fixture);

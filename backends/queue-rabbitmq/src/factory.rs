@@ -1,0 +1,15 @@
+//! How a config file makes this job queue.
+
+use lucida_core::config::factory_fn;
+use lucida_core::{Factory, JobQueue};
+
+use crate::config::RabbitmqConfig;
+use crate::queue::RabbitmqQueue;
+
+/// Returns the factory of the queue type `rabbitmq`.
+#[must_use]
+pub fn factory() -> impl Factory<dyn JobQueue> {
+    factory_fn("rabbitmq", |config: RabbitmqConfig, _context| async move {
+        RabbitmqQueue::open(config).await
+    })
+}
