@@ -1,4 +1,4 @@
-//! How a config file makes this metadata store.
+//! Makes the metadata type `mongodb` known to the registry.
 
 use lucida_core::config::factory_fn;
 use lucida_core::{Factory, MetadataStore};
@@ -9,7 +9,7 @@ use crate::store::MongodbMetadata;
 /// Returns the factory of the metadata type `mongodb`.
 #[must_use]
 pub fn factory() -> impl Factory<dyn MetadataStore> {
-    factory_fn("mongodb", |config: MongodbConfig, _context| async move {
-        MongodbMetadata::open(config).await
+    factory_fn("mongodb", |settings: MongodbConfig, _context| {
+        MongodbMetadata::open(settings)
     })
 }

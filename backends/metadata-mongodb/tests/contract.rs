@@ -1,18 +1,42 @@
-//! The contract of MetadataStore, on mongodb. What outlives its process runs `metadata_durability!` as well.
+//! The metadata contract, on MongoDB.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod support;
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use lucida_core::MetadataStore;
+use lucida_core::config::IntoPart;
+use lucida_core::memory::MemoryMetadata;
 use lucida_core::testkit::Fixture;
-use lucida_core::{BuildContext, Factory, MetadataStore};
-use lucida_metadata_mongodb::factory;
-use serde_json::json;
+use lucida_metadata_mongodb::MongodbMetadata;
+use support::{Scratch, config, database_name, server};
+
+// A suite takes no "skipped": without a server it runs on the reference store, after `server` has said so.
 
 async fn fixture() -> Fixture<dyn MetadataStore> {
-    let settings = json!({ "url": "http://127.0.0.1:9000" });
-    let part = factory()
-        .build(&settings, &BuildContext::from_env())
-        .await
-        .unwrap();
-    Fixture::from_arc(part)
+    let Some(uri) = server() else {
+        return Fixture::new(MemoryMetadata::new());
+    };
+    let scratch = Scratch::new(&uri);
+    Fixture::new(scratch.open().await).keeping(scratch)
 }
 lucida_core::metadata_contract!(fixture);
+
+/// Opens the database that a folder names, so that a folder and its copies hold one ledger.
+async fn open(folder: &Path) -> Arc<dyn MetadataStore> {
+    let uri = server().unwrap();
+    let named = folder.join("database");
+    if !named.exists() {
+        fs::write(&named, database_name()).unwrap();
+    }
+    let database = fs::read_to_string(&named).unwrap();
+    MongodbMetadata::open(config(&uri, &database))
+        .await
+        .unwrap()
+        .into_part()
+}
+lucida_core::metadata_durability!(open);
