@@ -9,7 +9,7 @@ use crate::index::QdrantIndex;
 /// Returns the factory of the index type `qdrant`.
 #[must_use]
 pub fn factory() -> impl Factory<dyn VectorIndex> {
-    factory_fn("qdrant", |config: QdrantConfig, _context| async move {
-        QdrantIndex::open(config).await
+    factory_fn("qdrant", |settings: QdrantConfig, _context| async move {
+        QdrantIndex::open(settings).await
     })
 }
