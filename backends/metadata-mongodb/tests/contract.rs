@@ -17,12 +17,16 @@ use support::{Scratch, config, database_name, server};
 
 // A suite takes no "skipped": without a server it runs on the reference store, after `server` has said so.
 
+async fn opened(uri: &str, database: &str) -> MongodbMetadata {
+    MongodbMetadata::open(config(uri, database)).await.unwrap()
+}
+
 async fn fixture() -> Fixture<dyn MetadataStore> {
     let Some(uri) = server() else {
         return Fixture::new(MemoryMetadata::new());
     };
     let scratch = Scratch::new(&uri);
-    Fixture::new(scratch.open().await).keeping(scratch)
+    Fixture::new(opened(&uri, &scratch.database).await).keeping(scratch)
 }
 lucida_core::metadata_contract!(fixture);
 
@@ -34,9 +38,6 @@ async fn open(folder: &Path) -> Arc<dyn MetadataStore> {
         fs::write(&named, database_name()).unwrap();
     }
     let database = fs::read_to_string(&named).unwrap();
-    MongodbMetadata::open(config(&uri, &database))
-        .await
-        .unwrap()
-        .into_part()
+    opened(&uri, &database).await.into_part()
 }
 lucida_core::metadata_durability!(open);

@@ -1,7 +1,7 @@
 //! A database of each test's own on the server that `LUCIDA_TEST_MONGODB_URI` names.
 
 use lucida_core::config::Secret;
-use lucida_metadata_mongodb::{MongodbConfig, MongodbMetadata};
+use lucida_metadata_mongodb::MongodbConfig;
 use mongodb::Client;
 
 const VARIABLE: &str = "LUCIDA_TEST_MONGODB_URI";
@@ -49,14 +49,6 @@ impl Scratch {
             uri: uri.to_owned(),
             database: database_name(),
         }
-    }
-
-    pub(crate) fn config(&self) -> MongodbConfig {
-        config(&self.uri, &self.database)
-    }
-
-    pub(crate) async fn open(&self) -> MongodbMetadata {
-        MongodbMetadata::open(self.config()).await.unwrap()
     }
 }
 
