@@ -281,7 +281,7 @@ mod tests {
             ),
             (json!({ "hnsw_m": 2 }), "hnsw_m"),
             (json!({ "search_ef": 0 }), "search_ef"),
-            (json!({ "alias": "x" }), ""),
+            (json!({ "alias": "x" }), "alias"),
         ] {
             let error = parse::<QdrantConfig>(&settings(changes.clone())).unwrap_err();
             assert_eq!(error.field().unwrap_or_default(), field, "{changes}: {error}");

@@ -65,6 +65,13 @@ impl Collection {
         })
     }
 
+    /// Deletes it. The engine flushes when it is closed, so its files go after it.
+    pub(crate) fn discard(self) -> Result<(), Status> {
+        let Self { shard, folder, .. } = self;
+        drop(shard);
+        fs::remove_dir_all(folder).map_err(|error| internal(&error))
+    }
+
     /// Describes it.
     #[expect(deprecated, reason = "1.12 knows no other field")]
     pub(crate) fn info(&self) -> CollectionInfo {
@@ -288,13 +295,6 @@ impl Collection {
                 Ok(usize::try_from(limit).map_or(points, |limit| limit.min(points)))
             }
         }
-    }
-}
-
-impl Drop for Collection {
-    fn drop(&mut self) {
-        // What is left here is deleted at the next start.
-        let _ = fs::remove_dir_all(&self.folder);
     }
 }
 

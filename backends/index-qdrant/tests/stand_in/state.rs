@@ -45,7 +45,10 @@ impl State {
             Change::DeleteCollection(request) => {
                 let name = &request.collection_name;
                 self.aliases.retain(|_, collection| collection != name);
-                Ok(self.collections.remove(name).is_some())
+                match self.collections.remove(name) {
+                    Some(collection) => collection.discard().map(|()| true),
+                    None => Ok(false),
+                }
             }
             Change::Aliases(request) => self.change_aliases(request),
             Change::CreateIndex(request) => self
