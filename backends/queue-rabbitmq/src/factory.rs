@@ -1,4 +1,4 @@
-//! How a config file makes this job queue.
+//! Makes the queue type `rabbitmq` known to the registry.
 
 use lucida_core::config::factory_fn;
 use lucida_core::{Factory, JobQueue};
@@ -9,7 +9,7 @@ use crate::queue::RabbitmqQueue;
 /// Returns the factory of the queue type `rabbitmq`.
 #[must_use]
 pub fn factory() -> impl Factory<dyn JobQueue> {
-    factory_fn("rabbitmq", |config: RabbitmqConfig, _context| async move {
-        RabbitmqQueue::open(config).await
+    factory_fn("rabbitmq", |settings: RabbitmqConfig, _context| {
+        RabbitmqQueue::open(settings)
     })
 }
