@@ -23,10 +23,9 @@ put() {
 random | put lucida_key_app
 random | put lucida_key_prometheus
 
-# MinIO: the administrator, and the user that Lucida is.
+# MinIO: the administrator, and the user that Lucida is (storage.s3.access_key_id).
 printf minio-admin | put minio_root_user
 random | put minio_root_password
-printf lucida | put s3_access_key_id
 random | put s3_secret_access_key
 
 # MongoDB: the administrator, what members of the replica set know each other by, and the user that Lucida is.

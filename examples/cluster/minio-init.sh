@@ -26,7 +26,7 @@ cat >/tmp/policy.json <<'POLICY'
 }
 POLICY
 mc admin policy create store lucida /tmp/policy.json
-mc admin user add store "$(secret s3_access_key_id)" "$(secret s3_secret_access_key)"
+mc admin user add store lucida "$(secret s3_secret_access_key)"
 # Attaching what is attached already is an error, so it is detached first.
-mc admin policy detach store lucida --user "$(secret s3_access_key_id)" 2>/dev/null || true
-mc admin policy attach store lucida --user "$(secret s3_access_key_id)"
+mc admin policy detach store lucida --user lucida 2>/dev/null || true
+mc admin policy attach store lucida --user lucida
