@@ -147,6 +147,23 @@ fn compose_names_files_secrets_volumes_and_networks_that_there_are() {
 }
 
 #[test]
+fn compose_runs_the_qdrant_that_the_client_is_made_for() {
+    let lock = toml("Cargo.lock");
+    let packages = lock["package"].as_array().unwrap();
+    let client = packages
+        .iter()
+        .find(|package| package["name"] == "qdrant-client")
+        .unwrap();
+    let (minor, _) = client["version"].as_str().unwrap().rsplit_once('.').unwrap();
+    let compose = yaml("compose.yaml");
+    let image = compose["services"]["qdrant"]["image"].as_str().unwrap();
+    assert!(
+        image.starts_with(&format!("qdrant/qdrant:v{minor}.")),
+        "{image} for a client of {minor}"
+    );
+}
+
+#[test]
 fn prometheus_and_the_load_balancer_ask_services_at_their_ports() {
     let compose = yaml("compose.yaml");
     let services = services(&compose);
