@@ -1,0 +1,299 @@
+//! The settings of the vector index on a Qdrant server.
+
+use std::path::PathBuf;
+
+use lucida_core::config::Secret;
+use lucida_core::{CollectionName, Error, Result, Settings};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use tonic::metadata::AsciiMetadataValue;
+use tonic::transport::Uri;
+
+/// The settings of the vector index on a Qdrant server. Those from `shard_number` to `hnsw_ef_construct` apply to
+/// collections when they are made; an existing one is left as it is.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct QdrantConfig {
+    /// Where the server is, with its gRPC port, which is 6334 unless it was changed; `https` for TLS.
+    /// Example: `http://127.0.0.1:6334`
+    pub url: String,
+    /// The key that the server asks for. Example: `a-long-random-word`
+    pub api_key: Option<Secret>,
+    /// A file with that key. Example: `/run/secrets/qdrant`
+    pub api_key_file: Option<PathBuf>,
+    /// A PEM file with the certificate authorities to trust instead of the system's, for an `https` URL.
+    /// Example: `/etc/ssl/qdrant-ca.pem`
+    pub ca_file: Option<PathBuf>,
+    /// The alias under which searches find the current collection, and what the names of collections begin with.
+    /// Example: `photo_embeddings`
+    pub collection: String,
+    /// How long connecting may take. Example: `5_000`
+    pub connect_timeout_ms: u64,
+    /// How long one request may take. Example: `30_000`
+    pub request_timeout_ms: u64,
+    /// Whether writes return when they can be searched (true) or as soon as the server has noted them: quicker, but
+    /// then a call doesn't see what the one before it wrote. Example: `true`
+    pub wait: bool,
+    /// In what order the replicas of a shard apply writes that come at the same moment: `weak` (any), `medium` (that
+    /// of a leader who is elected) or `strong` (that of one leader; no writes while it is away). Example: `medium`
+    pub write_ordering: WriteOrdering,
+    /// How many replicas of a shard answer a read: `one`, `majority` (all are asked), `quorum` (half and one more) or
+    /// `all`. Example: `one`
+    pub read_consistency: ReadConsistency,
+    /// How many shards a collection has; the server's choice where left out. Example: `6`
+    pub shard_number: Option<u32>,
+    /// How many copies of each shard there are; the server's choice where left out. Example: `2`
+    pub replication_factor: Option<u32>,
+    /// How many copies must have a write for it to succeed; the server's choice where left out. Example: `1`
+    pub write_consistency_factor: Option<u32>,
+    /// Whether vectors and graph stay on disk and only what searches touch is in memory: less memory, and searches
+    /// that wait for the disk. Example: `false`
+    pub vectors_on_disk: bool,
+    /// Whether payloads stay on disk; what is filtered by is in memory in any case. Example: `true`
+    pub payload_on_disk: bool,
+    /// What vectors are shortened to for searching, beside the whole ones: `none`, `scalar` (a byte per number) or
+    /// `binary` (a bit per number; for 1024 dimensions and more). Example: `scalar`
+    pub quantization: Quantization,
+    /// Whether shortened vectors stay in memory, with `vectors_on_disk` too. Example: `true`
+    pub quantization_always_ram: bool,
+    /// How many times `limit` hits are found by shortened vectors, to be ranked by the whole ones; 1 to 100.
+    /// Example: `2.0`
+    pub quantization_oversampling: f64,
+    /// Links per vector in the search graph, 4 to 128; more finds more and costs memory; the server's choice where
+    /// left out. Example: `16`
+    pub hnsw_m: Option<u64>,
+    /// Candidates looked at per vector while the graph is built, 4 to 4096; more finds more and builds slower; the
+    /// server's choice where left out. Example: `100`
+    pub hnsw_ef_construct: Option<u64>,
+    /// Candidates looked at per search of the graph, 1 to 10000; more finds more and searches slower; the server's
+    /// choice where left out. Example: `256`
+    pub search_ef: Option<u64>,
+}
+
+/// In what order the replicas of a shard apply writes that come at the same moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum WriteOrdering {
+    /// Each replica in its own order, so that two may end with different points.
+    Weak,
+    /// In the order of a leader who is elected among the replicas that live.
+    Medium,
+    /// In the order of one leader, without whom nothing is written.
+    Strong,
+}
+
+/// How many replicas of a shard answer a read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ReadConsistency {
+    /// One, the next best.
+    One,
+    /// All are asked, and what most of them have is the answer.
+    Majority,
+    /// Half of them and one more, and what all of those have is the answer.
+    Quorum,
+    /// All.
+    All,
+}
+
+/// What vectors are shortened to for searching.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Quantization {
+    /// Nothing: searches compare the whole ones.
+    None,
+    /// A byte per number.
+    Scalar,
+    /// A bit per number.
+    Binary,
+}
+
+impl Settings for QdrantConfig {
+    fn validate(&self) -> Result<()> {
+        check_url(&self.url)?;
+        if self.api_key.is_some() && self.api_key_file.is_some() {
+            return Err(Error::config(
+                "api_key_file",
+                "is set beside api_key: leave one of them out",
+            ));
+        }
+        if let Some(key) = &self.api_key {
+            header("api_key", key)?;
+        }
+        if self.ca_file.is_some() && !self.url.starts_with("https:") {
+            return Err(Error::config(
+                "ca_file",
+                "is set, but the url is without TLS: begin it with https://",
+            ));
+        }
+        // A collection's name is the alias, a dash and a fingerprint of 32 digits.
+        if self.collection.len() > 95 || CollectionName::new(self.collection.as_str()).is_err() {
+            return Err(Error::config(
+                "collection",
+                format!("`{}` is no name: use 1 to 95 of a-z A-Z 0-9 _ -", self.collection),
+            ));
+        }
+        within("connect_timeout_ms", Some(self.connect_timeout_ms), 1, 600_000)?;
+        within("request_timeout_ms", Some(self.request_timeout_ms), 1, 3_600_000)?;
+        for (field, number) in [
+            ("shard_number", self.shard_number),
+            ("replication_factor", self.replication_factor),
+            ("write_consistency_factor", self.write_consistency_factor),
+        ] {
+            within(field, number.map(u64::from), 1, 10_000)?;
+        }
+        if let (Some(copies), Some(written)) = (self.replication_factor, self.write_consistency_factor)
+            && written > copies
+        {
+            return Err(Error::config(
+                "write_consistency_factor",
+                format!("{written} copies can't be written where replication_factor makes {copies}"),
+            ));
+        }
+        if !(1.0..=100.0).contains(&self.quantization_oversampling) {
+            return Err(Error::config(
+                "quantization_oversampling",
+                format!("{} is out of range: use 1 to 100", self.quantization_oversampling),
+            ));
+        }
+        within("hnsw_m", self.hnsw_m, 4, 128)?;
+        within("hnsw_ef_construct", self.hnsw_ef_construct, 4, 4096)?;
+        within("search_ef", self.search_ef, 1, 10_000)
+    }
+}
+
+/// Turns a key into what goes with each request.
+///
+/// # Errors
+/// `ConfigInvalid`, naming `field`, without the key.
+pub(crate) fn header(field: &str, key: &Secret) -> Result<AsciiMetadataValue> {
+    let key = key.expose();
+    let value = AsciiMetadataValue::try_from(key)
+        .ok()
+        .filter(|_| !key.is_empty() && !key.contains(char::is_whitespace));
+    let Some(mut value) = value else {
+        return Err(Error::config(
+            field,
+            "is empty or has blanks or letters outside ASCII: it can't be a key",
+        ));
+    };
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// Checks the server's address, and keeps it out of what it says: it may hold a password.
+fn check_url(url: &str) -> Result<()> {
+    let refuse = |message: &str| Err(Error::config("url", message));
+    let Ok(uri) = url.parse::<Uri>() else {
+        return refuse("is no URL, such as \"http://127.0.0.1:6334\"");
+    };
+    let Some(authority) = uri.authority() else {
+        return refuse("names no server, such as \"http://127.0.0.1:6334\"");
+    };
+    if !matches!(uri.scheme_str(), Some("http" | "https")) {
+        return refuse("starts with neither http:// nor https://");
+    }
+    if authority.as_str().contains('@') {
+        return refuse("holds a user or a password: put a key into api_key");
+    }
+    if uri.port_u16().is_none() {
+        return refuse("has no port: name the gRPC port, which is 6334 unless it was changed");
+    }
+    if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
+        return refuse("has something after the port: leave it out");
+    }
+    Ok(())
+}
+
+fn within(field: &str, value: Option<u64>, least: u64, most: u64) -> Result<()> {
+    match value {
+        Some(value) if !(least..=most).contains(&value) => Err(Error::config(
+            field,
+            format!("{value} is out of range: use {least} to {most}"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lucida_core::config::parse;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn settings(changes: Value) -> Value {
+        let mut settings = json!({
+            "url": "http://127.0.0.1:6334",
+            "collection": "photo_embeddings",
+            "connect_timeout_ms": 5_000,
+            "request_timeout_ms": 30_000,
+            "wait": true,
+            "write_ordering": "medium",
+            "read_consistency": "one",
+            "vectors_on_disk": false,
+            "payload_on_disk": true,
+            "quantization": "none",
+            "quantization_always_ram": true,
+            "quantization_oversampling": 2.0,
+        });
+        let all = settings.as_object_mut().unwrap();
+        all.extend(changes.as_object().unwrap().clone());
+        settings
+    }
+
+    #[test]
+    fn the_least_there_can_be_is_valid() {
+        let config: QdrantConfig = parse(&settings(json!({}))).unwrap();
+        assert_eq!(config.write_ordering, WriteOrdering::Medium);
+        assert_eq!(config.quantization, Quantization::None);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_without_what_it_holds() {
+        for (changes, field) in [
+            (json!({ "url": "" }), "url"),
+            (json!({ "url": "127.0.0.1:6334" }), "url"),
+            (json!({ "url": "http://127.0.0.1" }), "url"),
+            (json!({ "url": "grpc://127.0.0.1:6334" }), "url"),
+            (json!({ "url": "http://me:hunter2@127.0.0.1:6334" }), "url"),
+            (json!({ "url": "http://127.0.0.1:6334/collections" }), "url"),
+            (
+                json!({ "api_key": "hunter2", "api_key_file": "/k" }),
+                "api_key_file",
+            ),
+            (json!({ "api_key": "hunter2\n" }), "api_key"),
+            (json!({ "api_key": "hunter2 ä" }), "api_key"),
+            (json!({ "api_key": "" }), "api_key"),
+            (json!({ "ca_file": "/ca.pem" }), "ca_file"),
+            (json!({ "collection": "photo embeddings" }), "collection"),
+            (json!({ "collection": "x".repeat(96) }), "collection"),
+            (json!({ "request_timeout_ms": 0 }), "request_timeout_ms"),
+            (json!({ "shard_number": 0 }), "shard_number"),
+            (
+                json!({ "replication_factor": 2, "write_consistency_factor": 3 }),
+                "write_consistency_factor",
+            ),
+            (json!({ "quantization": "product" }), "quantization"),
+            (
+                json!({ "quantization_oversampling": 0.5 }),
+                "quantization_oversampling",
+            ),
+            (json!({ "hnsw_m": 2 }), "hnsw_m"),
+            (json!({ "search_ef": 0 }), "search_ef"),
+            (json!({ "alias": "x" }), "alias"),
+        ] {
+            let error = parse::<QdrantConfig>(&settings(changes.clone())).unwrap_err();
+            assert_eq!(error.field().unwrap_or_default(), field, "{changes}: {error}");
+            assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
+        }
+    }
+
+    #[test]
+    fn settings_and_headers_keep_the_key_to_themselves() {
+        let config: QdrantConfig = parse(&settings(json!({ "api_key": "hunter2" }))).unwrap();
+        let header = header("api_key", config.api_key.as_ref().unwrap()).unwrap();
+        assert!(!format!("{config:?} {header:?}").contains("hunter2"));
+        assert_eq!(header, "hunter2");
+    }
+}

@@ -1,0 +1,454 @@
+//! The [`VectorIndex`] over a server's collections and one of its aliases.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use async_trait::async_trait;
+use lucida_core::{
+    CollectionName, Error, ErrorKind, IndexFilter, PhotoId, Point, Result, ScoredId, VectorIndex,
+};
+use qdrant_client::qdrant::alias_operations::Action;
+use qdrant_client::qdrant::points_selector::PointsSelectorOneOf;
+use qdrant_client::qdrant::query::Variant as QueryKind;
+use qdrant_client::qdrant::vector_input::Variant as InputKind;
+use qdrant_client::qdrant::vector_output::Vector as OutputVector;
+use qdrant_client::qdrant::{
+    AliasOperations, ChangeAliases, CollectionInfo, CountPoints, CreateAlias, DeleteCollection, DeletePoints,
+    DenseVector, GetCollectionInfoRequest, GetPoints, ListAliasesRequest, ListCollectionsRequest, PointId,
+    PointsIdsList, PointsOperationResponse, PointsSelector, Query, QueryPoints, ScrollPoints, UpdateStatus,
+    UpsertPoints, VectorInput,
+};
+use tonic::Code;
+use uuid::Uuid;
+
+use crate::batch::{BATCH_POINTS, Batches};
+use crate::collection::{creation, dimensions, missing_indexes};
+use crate::config::QdrantConfig;
+use crate::point::{photo_id, point_id};
+use crate::server::Server;
+use crate::{filter, options};
+
+/// How many ids come with one answer.
+const PAGE_IDS: usize = 1000;
+
+/// A vector index on a Qdrant server, which other processes may use at the same time.
+#[derive(Debug)]
+pub struct QdrantIndex {
+    server: Server,
+    config: QdrantConfig,
+    /// The dimensions of collections, which never change while a collection is there.
+    known: Mutex<HashMap<CollectionName, usize>>,
+}
+
+impl QdrantIndex {
+    /// Prepares the index; the server is connected to when it is first needed.
+    ///
+    /// # Errors
+    /// `ConfigInvalid` and those of the file system, for the files of the key and of the certificates.
+    pub async fn open(config: QdrantConfig) -> Result<Self> {
+        Ok(Self {
+            server: Server::open(&config).await?,
+            config,
+            known: Mutex::default(),
+        })
+    }
+
+    /// Reads a collection; `None` where there is none.
+    async fn info(&self, collection: &CollectionName) -> Result<Option<CollectionInfo>> {
+        let request = GetCollectionInfoRequest {
+            collection_name: collection.to_string(),
+        };
+        match self.server.collections().get(request).await {
+            Ok(answer) => Ok(answer.into_inner().result),
+            Err(status) if status.code() == Code::NotFound => Ok(None),
+            Err(status) => Err(self.server.failed(status)),
+        }
+    }
+
+    /// Makes a collection, and returns what is there then: another process may have made it at the same moment.
+    async fn create(&self, collection: &CollectionName, dimensions: usize) -> Result<CollectionInfo> {
+        let request = creation(collection, dimensions, &self.config);
+        let created = self.server.collections().create(request).await;
+        match (self.info(collection).await?, created) {
+            (Some(info), _) => Ok(info),
+            (None, Err(status)) => Err(self.server.failed(status)),
+            (None, Ok(_)) => Err(absent(collection)),
+        }
+    }
+
+    /// Checks vectors against the collection's dimensions before anything is sent: the server would write the points
+    /// before a wrong one.
+    async fn check(&self, collection: &CollectionName, vectors: &[&[f32]]) -> Result<()> {
+        let known = self.known().get(collection).copied();
+        let misfit = |size: usize| vectors.iter().find(|vector| vector.len() != size);
+        let size = match known {
+            Some(size) if misfit(size).is_none() => size,
+            // Another process may have dropped the collection and made it anew.
+            _ => {
+                let info = self.info(collection).await?.ok_or_else(|| absent(collection))?;
+                dimensions(collection, &info)?
+            }
+        };
+        self.known().insert(collection.clone(), size);
+        if let Some(vector) = misfit(size) {
+            return Err(Error::invalid(format!(
+                "a vector has {} dimensions, collection `{collection}` has {size}",
+                vector.len()
+            )));
+        }
+        if vectors
+            .iter()
+            .all(|vector| vector.iter().all(|number| number.is_finite()))
+        {
+            Ok(())
+        } else {
+            Err(Error::invalid(
+                "a vector has a number that is not finite: the model that made it is broken",
+            ))
+        }
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, HashMap<CollectionName, usize>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the name of the collection that the alias points to, whoever made it.
+    async fn alias_target(&self) -> Result<Option<String>> {
+        let answer = self
+            .server
+            .collections()
+            .list_aliases(ListAliasesRequest {})
+            .await;
+        let aliases = answer
+            .map_err(|status| self.server.failed(status))?
+            .into_inner()
+            .aliases;
+        let ours = aliases
+            .into_iter()
+            .find(|alias| alias.alias_name == self.config.collection);
+        Ok(ours.map(|alias| alias.collection_name))
+    }
+
+    /// Returns the names of all collections of the server.
+    async fn all_collections(&self) -> Result<Vec<String>> {
+        let answer = self.server.collections().list(ListCollectionsRequest {}).await;
+        let collections = answer
+            .map_err(|status| self.server.failed(status))?
+            .into_inner()
+            .collections;
+        Ok(collections
+            .into_iter()
+            .map(|collection| collection.name)
+            .collect())
+    }
+
+    /// Returns a name where it is one that our collections have.
+    fn ours(&self, name: &str) -> Option<CollectionName> {
+        let fingerprint = name.strip_prefix(&self.config.collection)?.strip_prefix('-')?;
+        if fingerprint.is_empty() {
+            return None;
+        }
+        CollectionName::new(name).ok()
+    }
+
+    /// Sees that a write was done, as far as it was to be waited for.
+    fn written(&self, answer: PointsOperationResponse) -> Result<()> {
+        let status = answer
+            .result
+            .map_or(UpdateStatus::UnknownUpdateStatus, |result| result.status());
+        let (kind, what) = match status {
+            UpdateStatus::Acknowledged | UpdateStatus::Completed => return Ok(()),
+            UpdateStatus::WaitTimeout => (ErrorKind::Timeout, "did not finish in time"),
+            UpdateStatus::ClockRejected | UpdateStatus::UnknownUpdateStatus => {
+                (ErrorKind::Unavailable, "did not take it")
+            }
+        };
+        Err(Error::new(
+            kind,
+            format!("qdrant at {} {what}: a write", self.config.url),
+        ))
+    }
+}
+
+#[async_trait]
+impl VectorIndex for QdrantIndex {
+    async fn ensure(&self, collection: &CollectionName, size: usize) -> Result<()> {
+        if size == 0 {
+            return Err(Error::invalid(
+                "a collection needs vectors of at least one dimension",
+            ));
+        }
+        let info = match self.info(collection).await? {
+            Some(info) => info,
+            None => self.create(collection, size).await?,
+        };
+        let there = dimensions(collection, &info)?;
+        if there != size {
+            return Err(Error::conflict(format!(
+                "collection `{collection}` is for vectors of {there} dimensions, not {size}: drop it, or use another \
+                 name"
+            )));
+        }
+        for index in missing_indexes(collection, &info) {
+            let made = self.server.points().create_field_index(index).await;
+            made.map_err(|status| self.server.failed(status))?;
+        }
+        self.known().insert(collection.clone(), there);
+        Ok(())
+    }
+
+    async fn upsert(&self, collection: &CollectionName, points: &[Point]) -> Result<()> {
+        let vectors: Vec<&[f32]> = points.iter().map(|point| point.vector.as_slice()).collect();
+        self.check(collection, &vectors).await?;
+        for points in Batches::of(points) {
+            let request = UpsertPoints {
+                collection_name: collection.to_string(),
+                wait: Some(self.config.wait),
+                points,
+                ordering: options::ordering(&self.config),
+                ..UpsertPoints::default()
+            };
+            let answer = self.server.points().upsert(request).await;
+            self.written(answer.map_err(|status| self.server.failed(status))?.into_inner())?;
+        }
+        Ok(())
+    }
+
+    async fn search(
+        &self,
+        collection: &CollectionName,
+        vector: &[f32],
+        filter: &IndexFilter,
+        limit: usize,
+    ) -> Result<Vec<ScoredId>> {
+        self.check(collection, &[vector]).await?;
+        if limit == 0 {
+            return Ok(Vec::new());
+        }
+        let request = QueryPoints {
+            collection_name: collection.to_string(),
+            query: Some(Query {
+                variant: Some(QueryKind::Nearest(VectorInput {
+                    variant: Some(InputKind::Dense(DenseVector {
+                        data: vector.to_vec(),
+                    })),
+                })),
+            }),
+            filter: filter::to_server(filter),
+            params: Some(options::search(&self.config)),
+            limit: Some(limit as u64),
+            with_payload: Some(false.into()),
+            with_vectors: Some(false.into()),
+            read_consistency: options::consistency(&self.config),
+            ..QueryPoints::default()
+        };
+        let answer = self.server.points().query(request).await;
+        let hits = answer
+            .map_err(|status| self.server.failed(status))?
+            .into_inner()
+            .result;
+        hits.into_iter()
+            .map(|hit| {
+                Ok(ScoredId {
+                    photo_id: photo_id(hit.id)?,
+                    score: hit.score.clamp(-1.0, 1.0),
+                })
+            })
+            .collect()
+    }
+
+    async fn vector(&self, collection: &CollectionName, id: &PhotoId) -> Result<Option<Vec<f32>>> {
+        let request = GetPoints {
+            collection_name: collection.to_string(),
+            ids: vec![point_id(id)],
+            with_payload: Some(false.into()),
+            with_vectors: Some(true.into()),
+            read_consistency: options::consistency(&self.config),
+            ..GetPoints::default()
+        };
+        let answer = self.server.points().get(request).await;
+        let points = answer
+            .map_err(|status| self.server.failed(status))?
+            .into_inner()
+            .result;
+        let Some(point) = points.into_iter().next() else {
+            return Ok(None);
+        };
+        match point.vectors.and_then(|vectors| vectors.get_vector()) {
+            Some(OutputVector::Dense(vector)) => Ok(Some(vector.data)),
+            Some(OutputVector::Sparse(_) | OutputVector::MultiDense(_)) | None => Err(Error::internal(
+                format!("point {id} of collection `{collection}` has no vector of ours"),
+            )),
+        }
+    }
+
+    async fn delete(&self, collection: &CollectionName, ids: &[PhotoId]) -> Result<()> {
+        for ids in ids.chunks(BATCH_POINTS) {
+            let request = DeletePoints {
+                collection_name: collection.to_string(),
+                wait: Some(self.config.wait),
+                points: Some(PointsSelector {
+                    points_selector_one_of: Some(PointsSelectorOneOf::Points(PointsIdsList {
+                        ids: ids.iter().map(point_id).collect(),
+                    })),
+                }),
+                ordering: options::ordering(&self.config),
+                ..DeletePoints::default()
+            };
+            match self.server.points().delete(request).await {
+                Ok(answer) => self.written(answer.into_inner())?,
+                Err(status) if status.code() == Code::NotFound => return Ok(()),
+                Err(status) => return Err(self.server.failed(status)),
+            }
+        }
+        Ok(())
+    }
+
+    async fn count(&self, collection: &CollectionName) -> Result<u64> {
+        let request = CountPoints {
+            collection_name: collection.to_string(),
+            exact: Some(true),
+            read_consistency: options::consistency(&self.config),
+            ..CountPoints::default()
+        };
+        let answer = self.server.points().count(request).await;
+        let result = answer
+            .map_err(|status| self.server.failed(status))?
+            .into_inner()
+            .result;
+        Ok(result.unwrap_or_default().count)
+    }
+
+    async fn ids(
+        &self,
+        collection: &CollectionName,
+        after: Option<&PhotoId>,
+        limit: usize,
+    ) -> Result<Vec<PhotoId>> {
+        let mut offset: Option<PointId> = match after.map(next_id) {
+            None => None,
+            Some(None) => return Ok(Vec::new()),
+            Some(Some(next)) => Some(point_id(&next)),
+        };
+        let mut ids = Vec::new();
+        while ids.len() < limit {
+            let page = (limit - ids.len()).min(PAGE_IDS);
+            let request = ScrollPoints {
+                collection_name: collection.to_string(),
+                offset: offset.take(),
+                limit: u32::try_from(page).ok(),
+                with_payload: Some(false.into()),
+                with_vectors: Some(false.into()),
+                read_consistency: options::consistency(&self.config),
+                ..ScrollPoints::default()
+            };
+            let answer = self.server.points().scroll(request).await;
+            let answer = answer.map_err(|status| self.server.failed(status))?.into_inner();
+            for point in answer.result {
+                ids.push(photo_id(point.id)?);
+            }
+            offset = answer.next_page_offset;
+            if offset.is_none() {
+                break;
+            }
+        }
+        Ok(ids)
+    }
+
+    async fn collections(&self) -> Result<Vec<CollectionName>> {
+        let all = self.all_collections().await?;
+        let mut names: Vec<_> = all.iter().filter_map(|name| self.ours(name)).collect();
+        names.sort();
+        Ok(names)
+    }
+
+    async fn alias(&self) -> Result<Option<CollectionName>> {
+        let alias = &self.config.collection;
+        if let Some(target) = self.alias_target().await? {
+            return self.ours(&target).map(Some).ok_or_else(|| {
+                Error::conflict(format!(
+                    "alias `{alias}` of qdrant points to `{target}`, which is no collection of lucida: set \
+                     index.qdrant.collection to another name, or delete that alias"
+                ))
+            });
+        }
+        if self.all_collections().await?.contains(alias) {
+            return Err(Error::conflict(format!(
+                "`{alias}` is a collection of qdrant, so it can't be lucida's alias: set index.qdrant.collection to \
+                 another name, and take its points over with `lucida adopt --collection {alias}`"
+            )));
+        }
+        Ok(None)
+    }
+
+    async fn set_alias(&self, collection: &CollectionName) -> Result<()> {
+        // Neither somebody's alias nor somebody's collection is taken from them.
+        self.alias().await?;
+        let create = CreateAlias {
+            collection_name: collection.to_string(),
+            alias_name: self.config.collection.clone(),
+        };
+        // An alias that is there is moved by this at once. Deleting it in the same request would leave none where the
+        // collection turns out to be absent.
+        let request = ChangeAliases {
+            actions: vec![AliasOperations {
+                action: Some(Action::CreateAlias(create)),
+            }],
+            timeout: None,
+        };
+        let changed = self.server.collections().update_aliases(request).await;
+        changed.map(drop).map_err(|status| self.server.failed(status))
+    }
+
+    fn alias_name(&self) -> &str {
+        &self.config.collection
+    }
+
+    async fn drop_collection(&self, collection: &CollectionName) -> Result<()> {
+        // The server would delete the alias with it.
+        if self.alias_target().await?.as_deref() == Some(collection.as_str()) {
+            return Err(Error::conflict(format!(
+                "collection `{collection}` is in use: point alias `{}` to another one first",
+                self.config.collection
+            )));
+        }
+        self.known().remove(collection);
+        let request = DeleteCollection {
+            collection_name: collection.to_string(),
+            timeout: None,
+        };
+        match self.server.collections().delete(request).await {
+            Err(status) if status.code() != Code::NotFound => Err(self.server.failed(status)),
+            _ => Ok(()),
+        }
+    }
+
+    async fn ping(&self) -> Result<()> {
+        // The server's health check asks for no key, so it would not tell that ours is wrong.
+        self.alias_target().await.map(drop)
+    }
+}
+
+fn absent(collection: &CollectionName) -> Error {
+    Error::not_found(format!("qdrant has no collection `{collection}`"))
+}
+
+/// Returns the id after another one; `None` after the last there can be.
+fn next_id(id: &PhotoId) -> Option<PhotoId> {
+    let next = id.as_uuid().as_u128().checked_add(1)?;
+    Some(PhotoId::from_uuid(Uuid::from_u128(next)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_no_id_after_the_last() {
+        assert_eq!(next_id(&PhotoId::from_uuid(Uuid::max())), None);
+        assert_eq!(
+            next_id(&PhotoId::from_uuid(Uuid::nil())),
+            Some(PhotoId::from_uuid(Uuid::from_u128(1)))
+        );
+    }
+}

@@ -1,0 +1,128 @@
+//! Servers that are away, slow, or want another key.
+
+use lucida_core::config::Secret;
+use lucida_core::testkit::{collection, eventually, point, unit_vector, user};
+use lucida_core::{Error, ErrorKind, IndexFilter, PhotoId, VectorIndex};
+use lucida_index_qdrant::{QdrantConfig, QdrantIndex};
+
+use crate::support::{ANY_PORT, config, start};
+
+const DIMENSIONS: usize = 8;
+const KEY: &str = "the-right-key-of-a-test";
+
+async fn open(url: &str, change: impl FnOnce(&mut QdrantConfig)) -> QdrantIndex {
+    let mut config = config(url, "photo_embeddings");
+    config.api_key = None;
+    change(&mut config);
+    QdrantIndex::open(config).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_comes_back_with_its_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let stand_in = start(ANY_PORT, folder.path(), None);
+    let address = stand_in.address();
+    let url = format!("http://{address}");
+    let index = open(&url, |_| {}).await;
+    let name = collection(&index, "main");
+    index.ensure(&name, DIMENSIONS).await.unwrap();
+    index.set_alias(&name).await.unwrap();
+    let stored = point(PhotoId::generate(), &user("alice"), unit_vector(DIMENSIONS, 1));
+    index.upsert(&name, std::slice::from_ref(&stored)).await.unwrap();
+
+    let mut running = Some(stand_in);
+    for _ in 0..3 {
+        // It ends with its connections open, in the middle of whatever they carry.
+        drop(running.take());
+        let away = index.count(&name).await.unwrap_err();
+        assert_eq!(away.kind(), ErrorKind::Unavailable, "{away}");
+        assert!(away.to_string().contains(&url), "{away}");
+        running = Some(start(address, folder.path(), None));
+        eventually("the index answers again", async || match index.alias().await {
+            Ok(alias) => alias.as_ref() == Some(&name),
+            Err(error) if error.is_transient() => false,
+            Err(error) => panic!("{error}"),
+        })
+        .await;
+        let hits = index
+            .search(&name, &stored.vector, &IndexFilter::default(), 5)
+            .await;
+        assert_eq!(hits.unwrap()[0].photo_id, stored.photo_id);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_not_there_or_does_not_answer_is_told_apart() {
+    let silent = std::net::TcpListener::bind(ANY_PORT).unwrap();
+    let slow = format!("http://{}", silent.local_addr().unwrap());
+    let index = open(&slow, |config| config.request_timeout_ms = 200).await;
+    let error = index.ping().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+    assert!(error.to_string().contains(&slow), "{error}");
+
+    let gone = std::net::TcpListener::bind(ANY_PORT)
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let index = open(&format!("http://{gone}"), |_| {}).await;
+    let error = index.ping().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    assert!(error.to_string().contains(&gone.to_string()), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_is_asked_for_and_a_wrong_one_is_told_without_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let stand_in = start(ANY_PORT, folder.path(), Some(KEY));
+    let url = format!("http://{}", stand_in.address());
+    let wrong = "a-wrong-key-of-a-test";
+    let refused = |error: Error| {
+        assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{error}");
+        let text = format!("{error} {error:?}");
+        assert!(text.contains("index.qdrant.api_key"), "{text}");
+        assert!(!text.contains(KEY) && !text.contains(wrong), "{text}");
+    };
+    for key in [None, Some(wrong)] {
+        let index = open(&url, |config| config.api_key = key.map(Secret::new)).await;
+        assert!(!format!("{index:?}").contains(wrong));
+        let name = collection(&index, "main");
+        refused(index.ping().await.unwrap_err());
+        refused(index.ensure(&name, DIMENSIONS).await.unwrap_err());
+        refused(index.count(&name).await.unwrap_err());
+    }
+    let file = folder.path().join("key");
+    std::fs::write(&file, format!("{KEY}\n")).unwrap();
+    for index in [
+        open(&url, |config| config.api_key = Some(Secret::new(KEY))).await,
+        open(&url, |config| config.api_key_file = Some(file)).await,
+    ] {
+        index.ping().await.unwrap();
+        index
+            .ensure(&collection(&index, "main"), DIMENSIONS)
+            .await
+            .unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_that_are_not_there_or_hold_nothing_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let empty = folder.path().join("empty");
+    std::fs::write(&empty, "\n").unwrap();
+    let gone = folder.path().join("gone");
+    let url = "https://127.0.0.1:6334";
+    for (path, change) in [
+        (
+            &empty,
+            (|config, path| config.api_key_file = Some(path)) as fn(&mut QdrantConfig, _),
+        ),
+        (&gone, |config, path| config.api_key_file = Some(path)),
+        (&gone, |config, path| config.ca_file = Some(path)),
+    ] {
+        let mut config = config(url, "photo_embeddings");
+        config.api_key = None;
+        change(&mut config, path.clone());
+        let error = QdrantIndex::open(config).await.unwrap_err();
+        assert!(error.to_string().contains(&*path.to_string_lossy()), "{error}");
+    }
+}

@@ -1,0 +1,124 @@
+//! The settings of `metadata.mongodb`.
+
+use std::path::{Path, PathBuf};
+
+use lucida_core::config::Secret;
+use lucida_core::{Error, Result, Settings};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::client;
+
+/// What MongoDB forbids in the name of a database, on any system that it runs on.
+const FORBIDDEN: &[char] = &['/', '\\', '.', ' ', '"', '$', '*', '<', '>', ':', '|', '?', '\0'];
+
+/// The most bytes of a database's name.
+const DATABASE_BYTES: usize = 63;
+
+/// The ledger in a MongoDB, which any number of processes share.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MongodbConfig {
+    /// The connection string: servers, user, TLS. What it sets itself, such as `connectTimeoutMS`, goes before the
+    /// settings below; `w`, `readConcernLevel` and `readPreference` may only be `majority`, `majority` and `primary`.
+    #[schemars(example = "mongodb://lucida:secret@db1,db2,db3/?replicaSet=rs0&authSource=admin&tls=true")]
+    pub uri: Option<Secret>,
+    /// A file that holds the connection string, instead of `uri`.
+    #[schemars(example = "/run/secrets/mongodb-uri")]
+    pub uri_file: Option<PathBuf>,
+    /// The database; made by the first write.
+    #[schemars(example = &"lucida")]
+    pub database: String,
+    /// What the names of the collections begin with, so that one database can hold several ledgers; may be empty.
+    #[schemars(example = &"staging_")]
+    pub collection_prefix: String,
+    /// Connections to a server at most, 1 to 10000; calls beyond wait for one.
+    #[schemars(example = 50)]
+    pub max_connections: u32,
+    /// Connections to a server that are kept open although nothing is asked, at most `max_connections`.
+    #[schemars(example = 1)]
+    pub min_connections: u32,
+    /// Seconds after which a connection that nobody used is closed, at least 1: less than firewalls between allow.
+    #[schemars(example = 300)]
+    pub max_idle_secs: u64,
+    /// Milliseconds to wait for a connection to a server, at least 1.
+    #[schemars(example = 3000)]
+    pub connect_timeout_ms: u64,
+    /// Milliseconds to wait for a primary, at least 1: while one is being elected, calls wait this long.
+    #[schemars(example = 5000)]
+    pub server_selection_timeout_ms: u64,
+    /// Milliseconds that the server may work on one call, at least 1: it stops a longer read, and answers a write that
+    /// a majority has not confirmed by then with an error. Less than `resilience.metadata.timeout_ms`.
+    #[schemars(example = 8000)]
+    pub operation_timeout_ms: u64,
+}
+
+/// Where the connection string is.
+pub(crate) enum ConnectionStringIn<'a> {
+    Setting(&'a Secret),
+    File(&'a Path),
+}
+
+impl MongodbConfig {
+    /// Tells where the connection string is.
+    ///
+    /// # Errors
+    /// `ConfigInvalid` where it is nowhere or in two places.
+    pub(crate) fn connection_string(&self) -> Result<ConnectionStringIn<'_>> {
+        match (&self.uri, &self.uri_file) {
+            (Some(uri), None) => Ok(ConnectionStringIn::Setting(uri)),
+            (None, Some(file)) => Ok(ConnectionStringIn::File(file)),
+            (None, None) | (Some(_), Some(_)) => {
+                let message = "metadata.mongodb needs exactly one of `uri` and `uri_file`";
+                Err(Error::config("uri", message))
+            }
+        }
+    }
+}
+
+impl Settings for MongodbConfig {
+    fn validate(&self) -> Result<()> {
+        if let ConnectionStringIn::Setting(uri) = self.connection_string()? {
+            client::parse("uri", uri)?;
+        }
+        let name = &self.database;
+        if name.is_empty() || name.len() > DATABASE_BYTES || name.contains(FORBIDDEN) {
+            let message = format!(
+                "`{name}` is no name of a database: use 1 to {DATABASE_BYTES} bytes without / \\ . \" $ * < > : | ? \
+                 and spaces"
+            );
+            return Err(Error::config("database", message));
+        }
+        let prefix = &self.collection_prefix;
+        let fits = prefix
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
+        if !fits || prefix.len() > DATABASE_BYTES || prefix.starts_with("system") {
+            let message = format!(
+                "`{prefix}` can't begin the names of collections: use up to {DATABASE_BYTES} of A-Z a-z 0-9 _ -, not \
+                 beginning with `system`"
+            );
+            return Err(Error::config("collection_prefix", message));
+        }
+        if !(1..=10_000).contains(&self.max_connections) {
+            return Err(Error::config("max_connections", "must be from 1 to 10000"));
+        }
+        if self.min_connections > self.max_connections {
+            return Err(Error::config(
+                "min_connections",
+                "must be at most `max_connections`",
+            ));
+        }
+        for (field, value) in [
+            ("max_idle_secs", self.max_idle_secs),
+            ("connect_timeout_ms", self.connect_timeout_ms),
+            ("server_selection_timeout_ms", self.server_selection_timeout_ms),
+            ("operation_timeout_ms", self.operation_timeout_ms),
+        ] {
+            if value == 0 {
+                return Err(Error::config(field, "must be at least 1"));
+            }
+        }
+        Ok(())
+    }
+}

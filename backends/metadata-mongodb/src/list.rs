@@ -1,0 +1,116 @@
+//! Lists: a query's conditions in MongoDB's words, so that an index serves each.
+
+use lucida_core::{Order, PhotoFilter, PhotoQuery, PhotoState};
+use mongodb::bson::{Bson, Document, doc};
+
+use crate::photo::{stored_id, stored_state};
+
+/// Returns the conditions of a query.
+pub(crate) fn conditions(query: &PhotoQuery) -> Document {
+    let filter = &query.filter;
+    let mut conditions = Document::new();
+    if let Some(user) = &filter.user_id {
+        conditions.insert("user_id", user.as_str());
+    }
+    if let Some(states) = states(filter) {
+        conditions.insert("state", doc! { "$in": states });
+    }
+    if let Some(after) = &query.after {
+        let beyond = match query.order {
+            Order::NewestFirst => "$lt",
+            Order::OldestFirst => "$gt",
+        };
+        conditions.insert("_id", doc! { beyond: stored_id(after) });
+    }
+    let mut taken = Document::new();
+    if let Some(from) = filter.taken_from {
+        taken.insert("$gte", first_from(from));
+    }
+    if let Some(to) = filter.taken_to {
+        taken.insert("$lt", first_from(to));
+    }
+    if !taken.is_empty() {
+        conditions.insert("taken_at", taken);
+    }
+    if !filter.tags.is_empty() {
+        conditions.insert("tags", doc! { "$all": &filter.tags });
+    }
+    if let Some(before) = filter.updated_before {
+        conditions.insert("updated_at", doc! { "$lt": first_from(before) });
+    }
+    conditions
+}
+
+/// Returns the order of a query.
+pub(crate) fn order(query: &PhotoQuery) -> Document {
+    match query.order {
+        Order::NewestFirst => doc! { "_id": -1 },
+        Order::OldestFirst => doc! { "_id": 1 },
+    }
+}
+
+/// Returns the states to ask for. Of a user's photos they are always named: the index on user, state and id holds
+/// each state's photos in the order of ids, and MongoDB merges those runs instead of sorting.
+fn states(filter: &PhotoFilter) -> Option<Vec<Bson>> {
+    let states = match (filter.states.as_slice(), &filter.user_id) {
+        ([], None) => return None,
+        ([], Some(_)) => &PhotoState::ALL[..],
+        (states, _) => states,
+    };
+    Some(states.iter().copied().map(stored_state).collect())
+}
+
+/// Returns the first microsecond that is not before `time`, which may lie between two.
+fn first_from(time: jiff::Timestamp) -> i64 {
+    let nanoseconds = time.as_nanosecond();
+    let microseconds = nanoseconds.div_euclid(1_000) + i128::from(nanoseconds.rem_euclid(1_000) > 0);
+    i64::try_from(microseconds).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use lucida_core::UserId;
+
+    use super::*;
+
+    #[test]
+    fn a_bound_between_two_microseconds_is_the_later_one() {
+        for (nanosecond, microsecond) in [
+            (0, 0),
+            (1, 1),
+            (999, 1),
+            (1_000, 1),
+            (-1, 0),
+            (-1_000, -1),
+            (-1_001, -1),
+        ] {
+            let time = Timestamp::from_nanosecond(nanosecond).unwrap();
+            assert_eq!(first_from(time), microsecond, "{nanosecond} ns");
+        }
+    }
+
+    #[test]
+    fn a_users_list_names_its_states_and_the_servers_own_names_only_those_asked() {
+        let query = |user_id, states| PhotoQuery {
+            filter: PhotoFilter {
+                user_id,
+                states,
+                ..PhotoFilter::default()
+            },
+            limit: 1,
+            ..PhotoQuery::default()
+        };
+        let all = doc! {"$in": ["pending", "ready", "failed", "deleting"]};
+        let alice = Some(UserId::local());
+        assert_eq!(
+            conditions(&query(alice.clone(), vec![])),
+            doc! {"user_id": "local", "state": all}
+        );
+        assert_eq!(
+            conditions(&query(alice, vec![PhotoState::Ready])),
+            doc! {"user_id": "local", "state": {"$in": ["ready"]}}
+        );
+        assert_eq!(conditions(&query(None, vec![])), doc! {});
+    }
+}

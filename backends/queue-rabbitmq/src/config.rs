@@ -1,0 +1,66 @@
+//! The settings of `queue.rabbitmq`.
+
+use std::path::PathBuf;
+
+use lucida_core::{Error, Result, Secret, Settings};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::broker;
+use crate::topology::QUEUE_BYTES;
+
+/// The jobs in RabbitMQ 3.10 or later, for any number of processes on any number of machines.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RabbitmqConfig {
+    /// The broker, user, password and virtual host; `amqps` is TLS. Without a path it is the virtual host `/`.
+    /// Special characters are percent-encoded.
+    #[schemars(example = "amqps://lucida:secret@rabbitmq.internal:5671/photos")]
+    pub uri: Option<Secret>,
+    /// A file that holds the URI, instead of `uri`.
+    #[schemars(example = "/run/secrets/rabbitmq-uri")]
+    pub uri_file: Option<PathBuf>,
+    /// The queue of jobs. Beside it are its queues for delays and dead letters, whose names begin with its own; all
+    /// are made when they aren't there.
+    #[schemars(example = "lucida.photos")]
+    pub queue: String,
+    /// Seconds between signs of life on a connection where nothing else is said, at least 1; after twice as long
+    /// without any, it is given up and made anew.
+    #[schemars(example = 10, range(min = 1))]
+    pub heartbeat_secs: u16,
+    /// Milliseconds that connecting may take, with TLS and login, at least 1.
+    #[schemars(example = 5000, range(min = 1))]
+    pub connect_timeout_ms: u64,
+    /// A PEM file of certificate authorities to trust beside the system's, for `amqps`.
+    #[schemars(example = "/etc/lucida/rabbitmq-ca.pem")]
+    pub ca_file: Option<PathBuf>,
+}
+
+impl Settings for RabbitmqConfig {
+    fn validate(&self) -> Result<()> {
+        match (&self.uri, &self.uri_file) {
+            (Some(uri), None) => broker::parse("uri", uri.expose()).map(drop)?,
+            (None, Some(_)) => {}
+            (None, None) | (Some(_), Some(_)) => {
+                let message = "queue.rabbitmq needs exactly one of `uri` and `uri_file`";
+                return Err(Error::config("uri", message));
+            }
+        }
+        let name = &self.queue;
+        if name.is_empty() || name.len() > QUEUE_BYTES || name.starts_with("amq.") {
+            let message = format!(
+                "`{name}` is no name of a queue: use 1 to {QUEUE_BYTES} bytes that don't begin with `amq.`"
+            );
+            return Err(Error::config("queue", message));
+        }
+        if self.heartbeat_secs == 0 {
+            let message = "queue.rabbitmq.heartbeat_secs is 0: set it to at least 1, such as 10";
+            return Err(Error::config("heartbeat_secs", message));
+        }
+        if self.connect_timeout_ms == 0 {
+            let message = "queue.rabbitmq.connect_timeout_ms is 0: set it to at least 1, such as 5000";
+            return Err(Error::config("connect_timeout_ms", message));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,91 @@
+//! What the broker's and lapin's errors mean to a caller of the queue.
+
+use std::io;
+
+use lapin::ErrorKind as Lapin;
+use lapin::protocol::AMQPError;
+use lucida_core::{Error, ErrorKind};
+
+/// The broker's reply codes that tell what to do about it.
+mod code {
+    pub(super) const ACCESS_REFUSED: u16 = 403;
+    pub(super) const NOT_FOUND: u16 = 404;
+    pub(super) const RESOURCE_LOCKED: u16 = 405;
+    pub(super) const PRECONDITION_FAILED: u16 = 406;
+    pub(super) const NOT_ALLOWED: u16 = 530;
+}
+
+/// Makes Lucida's error of one of lapin's. The broker's own words never hold the password.
+pub(crate) fn failed(doing: &str, error: &lapin::Error) -> Error {
+    let made = match error.kind() {
+        Lapin::ProtocolError(error) => refused(error),
+        Lapin::IOError(error) => broke(error),
+        Lapin::MissingHeartbeatError => Error::unavailable("the broker gave no sign of life for too long"),
+        Lapin::ChannelsLimitReached => Error::unavailable(
+            "the connection has as many channels as the broker allows: raise its channel_max, or lower ingest.workers",
+        ),
+        Lapin::InvalidProtocolVersion(_) | Lapin::ParsingError(_) => {
+            Error::unavailable("what answers there doesn't speak AMQP 0-9-1: check queue.rabbitmq.uri")
+        }
+        Lapin::InvalidChannel(_) | Lapin::InvalidChannelState(..) | Lapin::InvalidConnectionState(_) => {
+            Error::unavailable("the connection to the broker was lost: it is being made anew")
+        }
+        Lapin::RuntimeShutdownError(_) => Error::unavailable("this process is shutting down"),
+        // Its text is the library's or an extension's, and unknown.
+        _ => Error::internal("the AMQP library failed"),
+    };
+    made.context(doing.to_owned())
+}
+
+/// Tells whether the broker doesn't know a queue, which somebody must have deleted.
+pub(crate) fn is_missing_queue(error: &lapin::Error) -> bool {
+    has_code(error, code::NOT_FOUND)
+}
+
+/// Tells whether another connection has what this one wanted for itself.
+pub(crate) fn is_locked(error: &lapin::Error) -> bool {
+    has_code(error, code::RESOURCE_LOCKED)
+}
+
+fn has_code(error: &lapin::Error, code: u16) -> bool {
+    matches!(error.kind(), Lapin::ProtocolError(error) if error.get_id() == code)
+}
+
+fn refused(error: &AMQPError) -> Error {
+    let said = error.get_message();
+    match error.get_id() {
+        code::ACCESS_REFUSED => Error::new(
+            ErrorKind::PermissionDenied,
+            format!(
+                "the broker refused ({said}): check user and password in queue.rabbitmq.uri, and that the user may \
+                 configure, write and read the queues"
+            ),
+        ),
+        code::NOT_ALLOWED => Error::new(
+            ErrorKind::PermissionDenied,
+            format!("the broker refused ({said}): check the virtual host in queue.rabbitmq.uri"),
+        ),
+        code::PRECONDITION_FAILED => Error::config(
+            "queue",
+            format!(
+                "a queue of that name was made otherwise ({said}): delete it once it is empty, or set \
+                 queue.rabbitmq.queue to another name"
+            ),
+        ),
+        code::NOT_FOUND => Error::unavailable(format!("a queue is gone ({said}): it is being made anew")),
+        _ => Error::unavailable(format!("the broker refused ({said})")),
+    }
+}
+
+fn broke(error: &io::Error) -> Error {
+    if error.kind() == io::ErrorKind::InvalidData {
+        return Error::config(
+            "ca_file",
+            format!(
+                "TLS failed ({error}): check that queue.rabbitmq.uri names the TLS port and the certificate's host, \
+                 and set queue.rabbitmq.ca_file where the system doesn't trust the certificate"
+            ),
+        );
+    }
+    Error::unavailable(format!("the connection failed ({error})"))
+}

@@ -1,0 +1,320 @@
+//! Alerts, board and autoscaler ask only for series that there are: by `core/src/metrics.rs`, and by a real `/metrics`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use lucida_core::metrics::{ALL, Metric, MetricKind};
+use lucida_core::pipeline::FindingKind;
+use lucida_core::{ErrorKind, Lane, PhotoState, TowerKind};
+use serde_json::Value;
+
+use crate::files::{CLUSTER, path, strings, text, yaml};
+use crate::lucida::Server;
+use crate::promql::{Matcher, Selector, parse};
+
+/// Labels that Prometheus puts on every series.
+const SCRAPED: [&str; 3] = ["job", "instance", "namespace"];
+
+/// Every expression of the cluster's files, with where it stands.
+pub(crate) fn expressions() -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for group in yaml("alerts.yml")["groups"].as_array().unwrap() {
+        for rule in group["rules"].as_array().unwrap() {
+            let place = format!("alert {}", rule["alert"].as_str().unwrap());
+            found.push((place, rule["expr"].as_str().unwrap().to_owned()));
+        }
+    }
+    for panel in board()["panels"].as_array().unwrap() {
+        for target in panel["targets"].as_array().into_iter().flatten() {
+            let place = format!("panel {}", panel["title"].as_str().unwrap());
+            found.push((place, target["expr"].as_str().unwrap().to_owned()));
+        }
+    }
+    for test in yaml("alerts_test.yml")["tests"].as_array().unwrap() {
+        for input in test["input_series"].as_array().unwrap() {
+            let series = input["series"].as_str().unwrap();
+            found.push(("alerts_test.yml".to_owned(), series.to_owned()));
+        }
+    }
+    let adapter = yaml("kubernetes/prometheus-adapter.yaml");
+    for rule in adapter["rules"]["external"].as_array().unwrap() {
+        for key in ["seriesQuery", "metricsQuery"] {
+            let query = rule[key].as_str().unwrap().replace(", <<.LabelMatchers>>", "");
+            found.push((format!("adapter's {key}"), query));
+        }
+    }
+    found
+}
+
+pub(crate) fn board() -> Value {
+    serde_json::from_str(&text(&format!("{CLUSTER}/grafana/dashboards/lucida.json"))).unwrap()
+}
+
+/// Finds the metric that a series belongs to: histograms are three series each.
+fn metric_of(series: &str) -> Option<&'static Metric> {
+    ALL.iter().copied().find(|metric| match metric.kind {
+        MetricKind::Counter | MetricKind::Gauge => series == metric.name,
+        MetricKind::Histogram => ["_bucket", "_sum", "_count"]
+            .iter()
+            .any(|suffix| series.strip_suffix(suffix) == Some(metric.name)),
+    })
+}
+
+/// The values that a label of a metric can have; none for what can't be listed.
+fn values(metric: &Metric, label: &str) -> Option<BTreeSet<String>> {
+    const KINDS: [ErrorKind; 11] = [
+        ErrorKind::NotFound,
+        ErrorKind::AlreadyExists,
+        ErrorKind::InvalidInput,
+        ErrorKind::Unsupported,
+        ErrorKind::ConfigInvalid,
+        ErrorKind::PermissionDenied,
+        ErrorKind::Conflict,
+        ErrorKind::Overloaded,
+        ErrorKind::Timeout,
+        ErrorKind::Unavailable,
+        ErrorKind::Internal,
+    ];
+    let outcomes = || std::iter::once("ok").chain(KINDS.map(ErrorKind::as_str));
+    let part = |metric: &Metric| metric.name.split('_').nth(1).unwrap().to_owned();
+    let values: Vec<&str> = match (metric.name, label) {
+        ("lucida_photos", "state") => PhotoState::ALL.map(PhotoState::as_str).to_vec(),
+        ("lucida_queue_jobs", "state") => vec!["ready", "delayed", "in_flight", "dead"],
+        ("lucida_model_change_photos", "state") => vec!["done", "total"],
+        ("lucida_ingest_photos_total", "outcome") => vec!["ready", "added", "retried", "failed", "dropped"],
+        ("lucida_breaker_open", "part") => vec!["storage", "metadata", "index", "queue"],
+        (_, "outcome") => outcomes().collect(),
+        (_, "finding") => FindingKind::ALL.map(FindingKind::as_str).to_vec(),
+        (_, "tower") => [TowerKind::Image, TowerKind::Text]
+            .map(TowerKind::as_str)
+            .to_vec(),
+        (_, "lane") => [Lane::Interactive, Lane::Background].map(Lane::as_str).to_vec(),
+        (_, "method") => vec![
+            "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "OTHER",
+        ],
+        (_, "operation") => {
+            let decorator = text(&format!("core/src/decorate/{}.rs", part(metric)));
+            let quoted = decorator.split('"').skip(1).step_by(2);
+            return Some(quoted.map(str::to_owned).collect());
+        }
+        (_, "route") => {
+            let router = text("src/http/mod.rs");
+            let quoted = router
+                .split('"')
+                .filter(|word| word.starts_with('/') && !word.contains(char::is_whitespace));
+            return Some(quoted.map(str::to_owned).collect());
+        }
+        (_, "job") => {
+            let config = yaml("prometheus.yml");
+            let jobs = config["scrape_configs"].as_array().unwrap();
+            return Some(
+                strings(&jobs.iter().map(|job| job["job_name"].clone()).collect())
+                    .into_iter()
+                    .collect(),
+            );
+        }
+        _ => return None,
+    };
+    Some(values.into_iter().map(str::to_owned).collect())
+}
+
+/// Checks a matcher's value against the values that there can be.
+fn check_value(place: &str, metric: &Metric, matcher: &Matcher) {
+    let Matcher {
+        label,
+        operator,
+        value,
+    } = matcher;
+    if place == "alerts_test.yml" && ["instance", "backend"].contains(&&**label) {
+        return;
+    }
+    if label == "instance" {
+        assert_eq!(value, "$instance", "{place}: instances differ from site to site");
+        return;
+    }
+    let alternatives = if operator.ends_with('~') {
+        value.split('|').collect()
+    } else {
+        vec![&**value]
+    };
+    if label == "status" {
+        let is_status = |text: &str| {
+            text.len() == 3
+                && text.starts_with(|c| ('2'..='5').contains(&c))
+                && text.bytes().skip(1).all(|b| b == b'.' || b.is_ascii_digit())
+        };
+        assert!(
+            alternatives.iter().all(|text| is_status(text)),
+            "{place}: status `{value}`"
+        );
+        return;
+    }
+    let known =
+        values(metric, label).unwrap_or_else(|| panic!("{place}: `{label}` of {} has no list", metric.name));
+    for alternative in alternatives {
+        assert!(
+            known.contains(alternative),
+            "{place}: {label}=`{alternative}` is none of {known:?}"
+        );
+    }
+}
+
+#[test]
+fn every_series_asked_for_is_a_metric_with_these_labels_and_values() {
+    let expressions = expressions();
+    assert!(expressions.len() > 60, "{}", expressions.len());
+    let up = Metric {
+        name: "up",
+        kind: MetricKind::Gauge,
+        labels: &[],
+        help: "",
+    };
+    for (place, expression) in &expressions {
+        let parsed = parse(expression);
+        let mut groupable: BTreeSet<&str> = SCRAPED.into();
+        for Selector { name, matchers } in &parsed.selectors {
+            let metric = if name == "up" {
+                &up
+            } else {
+                metric_of(name).unwrap_or_else(|| panic!("{place}: there is no series {name}"))
+            };
+            groupable.extend(metric.labels);
+            if name.ends_with("_bucket") {
+                groupable.insert("le");
+            }
+            for matcher in matchers {
+                let label = &*matcher.label;
+                assert!(
+                    metric.labels.contains(&label) || SCRAPED.contains(&label),
+                    "{place}: {name} has no label `{label}`"
+                );
+                check_value(place, metric, matcher);
+            }
+        }
+        for label in &parsed.grouped {
+            assert!(
+                groupable.contains(&**label),
+                "{place}: groups by `{label}`, which none of its series has"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_metric_is_on_the_board() {
+    let asked: BTreeSet<_> = expressions()
+        .iter()
+        .filter(|(place, _)| place.starts_with("panel"))
+        .flat_map(|(_, expression)| parse(expression).selectors)
+        .filter_map(|selector| metric_of(&selector.name))
+        .map(|metric| metric.name)
+        .collect();
+    for metric in ALL {
+        assert!(asked.contains(metric.name), "{} is on no panel", metric.name);
+    }
+}
+
+#[test]
+fn the_board_s_panels_lie_beside_each_other_and_name_labels_that_are_left() {
+    let board = board();
+    let (mut ids, mut cells) = (BTreeSet::new(), BTreeSet::new());
+    for panel in board["panels"].as_array().unwrap() {
+        let title = panel["title"].as_str().unwrap();
+        assert!(
+            ids.insert(panel["id"].as_u64().unwrap()),
+            "{title} has another's id"
+        );
+        let side = |name: &str| panel["gridPos"][name].as_u64().unwrap();
+        assert!(side("x") + side("w") <= 24, "{title} is too far right");
+        for x in side("x")..side("x") + side("w") {
+            for y in side("y")..side("y") + side("h") {
+                assert!(cells.insert((x, y)), "{title} lies on another");
+            }
+        }
+        for target in panel["targets"].as_array().into_iter().flatten() {
+            assert_eq!(target["datasource"]["uid"], "${datasource}", "{title}");
+            let expression = parse(target["expr"].as_str().unwrap());
+            let legend = target["legendFormat"].as_str().unwrap();
+            for label in legend
+                .split("{{")
+                .skip(1)
+                .map(|rest| rest.split("}}").next().unwrap())
+            {
+                let left = if expression.grouped.is_empty() {
+                    let metric = metric_of(&expression.selectors[0].name).unwrap();
+                    metric.labels.contains(&label) || SCRAPED.contains(&label)
+                } else {
+                    expression.grouped.contains(label)
+                };
+                assert!(left, "{title}: `{label}` is not among the labels that are left");
+            }
+        }
+    }
+    let provider = yaml("grafana/provisioning/dashboards/lucida.yml");
+    let folder = provider["providers"][0]["options"]["path"].as_str().unwrap();
+    let mounts = strings(&yaml("compose.yaml")["services"]["grafana"]["volumes"]);
+    assert!(
+        mounts.contains(&format!("./grafana/dashboards:{folder}:ro")),
+        "{mounts:?}"
+    );
+}
+
+/// The series of a `/metrics`: name and labels.
+fn series(text: &str) -> Vec<(String, BTreeMap<String, String>)> {
+    let lines = text
+        .lines()
+        .filter(|line| !line.starts_with('#') && !line.is_empty());
+    lines
+        .map(|line| {
+            let selector = line.rsplit_once(' ').unwrap().0;
+            let parsed = parse(selector).selectors.remove(0);
+            let labels = parsed
+                .matchers
+                .into_iter()
+                .map(|matcher| (matcher.label, matcher.value));
+            (parsed.name, labels.collect())
+        })
+        .collect()
+}
+
+/// Whether a series is among those that a selector asks for, as far as they are told apart by `=` and not by Prometheus.
+fn asks_for(selector: &Selector, name: &str, labels: &BTreeMap<String, String>) -> bool {
+    let fits = |matcher: &Matcher| {
+        matcher.operator != "="
+            || SCRAPED.contains(&&*matcher.label)
+            || matcher.label == "status"
+            || labels.get(&matcher.label) == Some(&matcher.value)
+    };
+    selector.name == name && selector.matchers.iter().all(fits)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_at_work_shows_every_series_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path()).await;
+    server.use_it().await;
+    let shown = series(&server.get("/metrics").await);
+    for (place, expression) in expressions() {
+        for selector in parse(&expression).selectors {
+            if selector.name == "up" || place == "alerts_test.yml" {
+                continue;
+            }
+            let found = shown
+                .iter()
+                .any(|(name, labels)| asks_for(&selector, name, labels));
+            assert!(found, "{place}: a server at work shows no {selector:?}");
+        }
+    }
+    // What the load balancer, Kubernetes and the image ask.
+    server.get("/readyz?parts=metadata,index,embedder").await;
+    let check = |path: &str| {
+        let script = self::path(&format!("{CLUSTER}/healthcheck.sh"));
+        let port = server.port.to_string();
+        std::process::Command::new(script)
+            .args([&port, path])
+            .status()
+            .unwrap()
+            .success()
+    };
+    assert!(check("/healthz"));
+    assert!(!check("/no-such-page"));
+}
