@@ -50,27 +50,25 @@ impl Workspace {
         command
     }
 
-    /// Runs a build command and returns the path of the program `name` that it made, if it made it.
-    pub(crate) fn build<S: AsRef<OsStr>>(
-        &self,
-        name: &str,
-        arguments: impl IntoIterator<Item = S>,
-    ) -> Result<Option<PathBuf>> {
+    /// Runs a build command and returns the programs that it made.
+    pub(crate) fn build<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Result<Built> {
         let mut command = self.cargo(arguments);
-        command.arg("--message-format=json-render-diagnostics");
-        let mut program = None;
+        let mut built = Built::default();
         read_lines(&mut command, |line| {
             if let Ok(message) = serde_json::from_slice(line) {
-                program = built_program(&message, name).or(program.take());
+                built.add(&message);
             }
         })?;
-        Ok(program)
+        Ok(built)
     }
 
     /// Builds the program `name` of the package of that name and returns its path.
     pub(crate) fn build_package(&self, name: &str, arguments: &[&str]) -> Result<PathBuf> {
-        let built = self.build(name, ["build", "--package", name].iter().chain(arguments))?;
-        built.with_context(|| format!("the package {name} has no program `{name}`"))
+        let build = ["build", MESSAGES, "--package", name];
+        let built = self.build(build.iter().chain(arguments))?;
+        built
+            .program(name)
+            .with_context(|| format!("the package {name} has no program `{name}`"))
     }
 
     /// Lists the features of a package, `default` aside.
@@ -85,6 +83,49 @@ impl Workspace {
         }
         let metadata = serde_json::from_slice(&output.stdout).context("cargo metadata wrote no JSON")?;
         features_of(&metadata, package).with_context(|| format!("cargo metadata knows no package {package}"))
+    }
+}
+
+/// What [`Workspace::build`] reads. Arguments of the user may follow, among them a `--`.
+pub(crate) const MESSAGES: &str = "--message-format=json-render-diagnostics";
+
+/// The programs that a build made.
+#[derive(Debug, Default)]
+pub(crate) struct Built {
+    /// The kind of target, its name and its path.
+    programs: Vec<(&'static str, String, PathBuf)>,
+}
+
+impl Built {
+    /// The path of the program `name`.
+    pub(crate) fn program(&self, name: &str) -> Option<PathBuf> {
+        self.find("bin", name)
+    }
+
+    /// The path of the example `name`.
+    pub(crate) fn example(&self, name: &str) -> Option<PathBuf> {
+        self.find("example", name)
+    }
+
+    fn find(&self, kind: &str, name: &str) -> Option<PathBuf> {
+        let mut programs = self.programs.iter();
+        programs
+            .find(|(its_kind, its_name, _)| *its_kind == kind && its_name == name)
+            .map(|(.., path)| path.clone())
+    }
+
+    /// Adds what cargo says that it made, if it is a program and no test.
+    fn add(&mut self, message: &Value) {
+        let target = &message["target"];
+        let is_test = message["profile"]["test"] == true;
+        let kinds = target["kind"].as_array().map_or([].as_slice(), Vec::as_slice);
+        let kind = ["bin", "example"]
+            .into_iter()
+            .find(|kind| kinds.contains(&(*kind).into()));
+        let found = (kind, target["name"].as_str(), message["executable"].as_str());
+        if let ((Some(kind), Some(name), Some(path)), false) = (found, is_test) {
+            self.programs.push((kind, name.to_owned(), path.into()));
+        }
     }
 }
 
@@ -136,13 +177,6 @@ fn describe(command: &Command) -> String {
     format!("`{}`", words.join(" "))
 }
 
-fn built_program(message: &Value, name: &str) -> Option<PathBuf> {
-    let target = &message["target"];
-    let is_program = target["name"] == name && target["kind"].as_array()?.contains(&"bin".into());
-    let is_test = message["profile"]["test"] == true;
-    (is_program && !is_test).then(|| message["executable"].as_str().map(PathBuf::from))?
-}
-
 fn features_of(metadata: &Value, package: &str) -> Option<Vec<String>> {
     let package = metadata["packages"]
         .as_array()?
@@ -164,25 +198,37 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_program_is_told_apart_from_its_unit_tests_and_from_its_library() {
+    fn a_program_is_told_apart_from_its_unit_tests_its_library_and_an_example() {
         let message = |kind: &str, test: bool| {
             json!({
                 "reason": "compiler-artifact",
                 "target": {"name": "lucida", "kind": [kind]},
                 "profile": {"test": test},
-                "executable": "/target/debug/lucida",
+                "executable": format!("/target/{kind}/lucida"),
             })
         };
+        let built = |message: &Value| {
+            let mut built = Built::default();
+            built.add(message);
+            (
+                built.program("lucida"),
+                built.example("lucida"),
+                built.program("other"),
+            )
+        };
         assert_eq!(
-            built_program(&message("bin", false), "lucida"),
-            Some("/target/debug/lucida".into())
+            built(&message("bin", false)),
+            (Some("/target/bin/lucida".into()), None, None)
         );
-        assert_eq!(built_program(&message("bin", true), "lucida"), None);
-        assert_eq!(built_program(&message("lib", false), "lucida"), None);
-        assert_eq!(built_program(&message("bin", false), "other"), None);
         assert_eq!(
-            built_program(&json!({"reason": "build-finished", "success": true}), "lucida"),
-            None
+            built(&message("example", false)),
+            (None, Some("/target/example/lucida".into()), None)
+        );
+        assert_eq!(built(&message("bin", true)), (None, None, None));
+        assert_eq!(built(&message("lib", false)), (None, None, None));
+        assert_eq!(
+            built(&json!({"reason": "build-finished", "success": true})),
+            (None, None, None)
         );
     }
 

@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 
 use crate::cache::Cache;
-use crate::cargo::{Workspace, run as execute};
+use crate::cargo::{MESSAGES, Workspace, run as execute};
+use crate::interrupt::Interrupt;
+use crate::servers::{self, Installation};
 use crate::test::{self, Resources, Sum};
 use crate::{generate, scaffold};
 
@@ -32,6 +34,8 @@ pub(crate) fn run(cache: &Cache, mut workspace: Workspace) -> Result<()> {
 
 fn check(steps: &mut Steps, sum: &mut Sum, cache: &Cache, workspace: &Workspace) -> Result<()> {
     let cargo = |arguments: &[&str]| execute(&mut workspace.cargo(arguments));
+    let interrupt = Interrupt::by_keyboard()?;
+    let installation = Installation::begin(cache);
 
     steps.run("format", || cargo(&["fmt", "--all", "--check"]))?;
     steps.run("lints", || {
@@ -72,10 +76,18 @@ fn check(steps: &mut Steps, sum: &mut Sum, cache: &Cache, workspace: &Workspace)
     steps.run("new backends", || {
         scaffold::check(workspace, &cache.path("new-backends"))
     })?;
-    let resources = steps.run("setup", || Resources::prepare(cache, workspace))?;
-    let server = steps.run("build tests", || {
-        workspace.build("lucida", ["test", "--workspace", "--locked", "--no-run"])
+    let mut resources = steps.run("setup", || Resources::prepare(cache, workspace))?;
+    let built = steps.run("build tests", || {
+        workspace.build(["test", MESSAGES, "--workspace", "--locked", "--no-run"])
     })?;
+    steps.run("servers", || {
+        let stand_in = servers::stand_in(&built);
+        let stand_in = stand_in.map_or_else(|| servers::build_stand_in(workspace), Ok)?;
+        let installed = installation.finish()?;
+        interrupt.check()?;
+        resources.start_servers(installed, stand_in)?.complete()
+    })?;
+    resources.forbid_skips();
     steps.run("tests", || {
         let arguments = ["--workspace", "--locked", "--no-fail-fast"].map(OsStr::new);
         test::execute(workspace, &resources, &arguments, sum)?;
@@ -84,7 +96,10 @@ fn check(steps: &mut Steps, sum: &mut Sum, cache: &Cache, workspace: &Workspace)
         }
         Ok(())
     })?;
+    // The rest needs no servers.
+    drop(resources);
     steps.run("generated files", || {
+        let server = built.program("lucida");
         let server =
             server.context("the tests built no server: the root package has no test that runs it")?;
         generate::compare(workspace, &server)

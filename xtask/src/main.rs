@@ -1,6 +1,6 @@
-//! The project's own commands: `cargo xtask setup | serve | test | ci | bench | generate | new-backend`.
+//! The project's own commands: `cargo xtask setup | serve | test | ci | servers | bench | generate | new-backend`.
 //!
-//! Needs Rust, Python 3 with pip and a C/C++ compiler. This crate is built before anything else
+//! Needs Rust, Python 3 with pip and a C/C++ compiler; the servers for tests need Go and a Debian besides. This crate is built before anything else
 //! happens, so its dependencies stay few.
 
 #![expect(
@@ -13,11 +13,13 @@ mod cache;
 mod cargo;
 mod ci;
 mod generate;
+mod interrupt;
 mod photos;
 mod python;
 mod runtime;
 mod scaffold;
 mod serve;
+mod servers;
 mod setup;
 mod starter;
 mod subjects;
@@ -56,14 +58,24 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
-    /// Set up everything that the tests need and run them.
+    /// Set up everything that the tests need, servers included, and run them.
+    ///
+    /// Servers are started only where the chosen packages' tests use any. One that can't be installed (MinIO and
+    /// FerretDB are built with Go, RabbitMQ comes out of Debian's packages) is named, and the tests that need it are
+    /// skipped.
     Test {
         /// What follows goes to `cargo test`, which else tests the whole workspace.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
-    /// Run every check that a change must pass; stop at the first that fails.
+    /// Run every check that a change must pass; stop at the first that fails. No test may be skipped.
     Ci,
+    /// Start the servers that tests use on free loopback ports, print how to reach them, and stay until Ctrl-C.
+    ///
+    /// MinIO, SeaweedFS, FerretDB (MongoDB's protocol), RabbitMQ and the stand-in for Qdrant, each with its data in a
+    /// temporary folder. The lines on stdout are for a shell: `cargo xtask servers > servers.sh &`, then
+    /// `. ./servers.sh`. The last ones name a configuration file that puts Lucida on these servers.
+    Servers,
     /// Measure: set up, build the server in release mode and run the benchmarks against it.
     Bench {
         /// What follows goes to the benchmark program.
@@ -103,6 +115,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Serve { args } => return serve::run(&cache, &workspace, &args),
         Command::Test { args } => test::run(&cache, &workspace, &args)?,
         Command::Ci => ci::run(&cache, workspace)?,
+        Command::Servers => servers::run(&cache, &workspace)?,
         Command::Bench { args } => return bench::run(&cache, &workspace, &args),
         Command::Generate { check } => generate::run(&workspace, check)?,
         Command::NewBackend { role, name } => scaffold::run(&workspace, role, &name)?,

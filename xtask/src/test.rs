@@ -8,16 +8,22 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 
 use crate::cache::{self, Cache};
-use crate::cargo::{Workspace, read_lines};
+use crate::cargo::{MESSAGES, Workspace, read_lines};
+use crate::interrupt::Interrupt;
+use crate::servers::{self, Installation, Installed, Running};
 use crate::{photos, runtime, setup};
 
-/// The variables that tell tests what they may use.
+/// The variable whose presence makes a test that can't run fail instead of being skipped.
+const NO_SKIPS: &str = "CI";
+
+/// What tests may use.
 pub(crate) struct Resources {
-    variables: Vec<(&'static str, PathBuf)>,
+    variables: Vec<(&'static str, OsString)>,
+    servers: Option<Running>,
 }
 
 impl Resources {
-    /// Puts everything in place.
+    /// Puts everything in place, servers aside.
     pub(crate) fn prepare(cache: &Cache, workspace: &Workspace) -> Result<Self> {
         setup::ensure(cache, workspace)?;
         runtime::ensure_openvino(cache)?;
@@ -25,16 +31,46 @@ impl Resources {
         // Tests run in their package's folder, where a relative cache folder would be another one.
         let root = cache.root().to_path_buf();
         Ok(Self {
-            variables: vec![(cache::VARIABLE, root), (photos::VARIABLE, photos)],
+            variables: vec![(cache::VARIABLE, root.into()), (photos::VARIABLE, photos.into())],
+            servers: None,
         })
+    }
+
+    /// Starts the servers, which end with this.
+    pub(crate) fn start_servers(&mut self, installed: Installed, stand_in: PathBuf) -> Result<&Running> {
+        Ok(self.servers.insert(Running::start(installed, stand_in)?))
+    }
+
+    /// Lets no test be skipped: those that lack something fail.
+    pub(crate) fn forbid_skips(&mut self) {
+        self.variables.push((NO_SKIPS, "true".into()));
+    }
+
+    /// The variables that tell tests what there is.
+    fn variables(&self) -> Vec<(&'static str, OsString)> {
+        let servers = self.servers.iter().flat_map(Running::variables);
+        self.variables.iter().cloned().chain(servers).collect()
     }
 }
 
 /// Runs the command.
 pub(crate) fn run(cache: &Cache, workspace: &Workspace, arguments: &[OsString]) -> Result<()> {
-    let resources = Resources::prepare(cache, workspace)?;
+    let interrupt = Interrupt::by_keyboard()?;
+    let installation = servers::needed(arguments).then(|| Installation::begin(cache));
+    let mut resources = Resources::prepare(cache, workspace)?;
     let mut cargo_arguments = scope(arguments);
     cargo_arguments.extend(arguments.iter().map(OsString::as_os_str));
+    if let Some(installation) = installation {
+        // Before the servers start: most runs of the tests end here.
+        let build = ["test", "--no-run", MESSAGES].map(OsStr::new);
+        let built = workspace.build(build.iter().chain(&cargo_arguments))?;
+        let stand_in = servers::stand_in(&built);
+        let stand_in = stand_in.map_or_else(|| servers::build_stand_in(workspace), Ok)?;
+        let installed = installation.finish()?;
+        interrupt.check()?;
+        resources.start_servers(installed, stand_in)?.print_missing();
+        interrupt.check()?;
+    }
     let mut sum = Sum::default();
     let outcome = execute(workspace, &resources, &cargo_arguments, &mut sum);
     println!("\n{sum}");
@@ -49,9 +85,7 @@ pub(crate) fn execute(
     sum: &mut Sum,
 ) -> Result<()> {
     let mut command = workspace.cargo(["test"]);
-    command
-        .args(arguments)
-        .envs(resources.variables.iter().map(|(name, value)| (name, value)));
+    command.args(arguments).envs(resources.variables());
     let mut shown = Ok(());
     read_lines(&mut command, |line| {
         sum.add(&String::from_utf8_lossy(line));
@@ -148,6 +182,17 @@ mod tests {
             }
         );
         assert_eq!(sum.to_string(), "7 passed, 2 failed, 1 skipped");
+    }
+
+    #[test]
+    fn skips_are_forbidden_by_the_variable_that_tests_look_at() {
+        let mut resources = Resources {
+            variables: Vec::new(),
+            servers: None,
+        };
+        assert_eq!(resources.variables(), []);
+        resources.forbid_skips();
+        assert_eq!(resources.variables(), [("CI", "true".into())]);
     }
 
     #[test]

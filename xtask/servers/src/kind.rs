@@ -1,0 +1,54 @@
+//! The kinds of servers, by name.
+
+use std::fmt;
+
+/// A kind of server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// An object store that speaks S3.
+    Minio,
+    /// Another object store that speaks S3, whose metadata and data are apart.
+    Seaweedfs,
+    /// MongoDB's protocol over SQLite.
+    Ferretdb,
+    /// The broker.
+    Rabbitmq,
+    /// Qdrant's gRPC services over the embedded engine: `backends/index-qdrant` builds it.
+    QdrantStandIn,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Minio,
+        Self::Seaweedfs,
+        Self::Ferretdb,
+        Self::Rabbitmq,
+        Self::QdrantStandIn,
+    ];
+
+    /// The name in file names.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Minio => "minio",
+            Self::Seaweedfs => "seaweedfs",
+            Self::Ferretdb => "ferretdb",
+            Self::Rabbitmq => "rabbitmq",
+            Self::QdrantStandIn => "qdrant-stand-in",
+        }
+    }
+}
+
+/// The name as its makers write it.
+impl fmt::Display for Kind {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Minio => "MinIO",
+            Self::Seaweedfs => "SeaweedFS",
+            Self::Ferretdb => "FerretDB",
+            Self::Rabbitmq => "RabbitMQ",
+            Self::QdrantStandIn => "the stand-in for Qdrant",
+        })
+    }
+}

@@ -1,0 +1,242 @@
+//! Real servers for tests: MinIO, SeaweedFS, FerretDB, RabbitMQ and the stand-in for Qdrant.
+//!
+//! `cargo xtask servers` starts one of each and stays until it is interrupted. `cargo xtask test` starts them where the
+//! packages to be tested use any, and `cargo xtask ci` always; both end them with the tests.
+
+mod debian;
+mod go;
+mod install;
+
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use lucida_test_servers::{ACCESS_KEY_ID, BUCKET, Kind, Programs, SECRET_ACCESS_KEY, Server, variable};
+
+pub(crate) use install::{Installation, Installed};
+
+use crate::cache::Cache;
+use crate::cargo::{Built, MESSAGES, Workspace};
+use crate::interrupt::Interrupt;
+
+/// The package that builds the stand-in for Qdrant, and its name there.
+const STAND_IN: (&str, &str) = ("lucida-index-qdrant", "qdrant-stand-in");
+
+/// The packages whose tests use servers.
+const USERS: [&str; 6] = [
+    "lucida",
+    "lucida-storage-opendal",
+    "lucida-metadata-mongodb",
+    "lucida-queue-rabbitmq",
+    "lucida-index-qdrant",
+    "lucida-test-servers",
+];
+
+/// Runs the command.
+pub(crate) fn run(cache: &Cache, workspace: &Workspace) -> Result<()> {
+    let interrupt = Interrupt::by_any_signal()?;
+    let installed = install::ensure(cache)?;
+    let stand_in = build_stand_in(workspace)?;
+    interrupt.check()?;
+    let running = Running::start(installed, stand_in)?;
+    running.print_missing();
+
+    let folder = tempfile::Builder::new().prefix("lucida-servers-").tempdir();
+    let folder = folder.context("cannot make a temporary folder")?;
+    let settings = folder.path().join("lucida.toml");
+    fs::write(&settings, running.settings())
+        .with_context(|| format!("cannot write {}", settings.display()))?;
+    for (name, value) in running.variables() {
+        println!("export {name}={}", quoted(&value.to_string_lossy()));
+    }
+    println!("# on these servers: lucida serve --config {}", settings.display());
+    println!("# Ctrl-C ends them");
+    interrupt.wait();
+    Ok(())
+}
+
+/// Whether tests of what the arguments of `cargo test` choose use servers; where that isn't plain, they do.
+pub(crate) fn needed(arguments: &[OsString]) -> bool {
+    let mut chosen = Vec::new();
+    let mut words = arguments.iter().map(|word| word.to_string_lossy());
+    while let Some(word) = words.next().filter(|word| word != "--") {
+        if word == "-p" || word == "--package" {
+            chosen.extend(words.next());
+        } else if let Some(package) = word.strip_prefix("--package=").or(word.strip_prefix("-p")) {
+            chosen.push(package.to_owned().into());
+        } else if ["--workspace", "--all", "--manifest-path"].contains(&word.as_ref()) {
+            return true;
+        } else if ["--no-run", "--doc"].contains(&word.as_ref()) {
+            return false;
+        }
+    }
+    let is_plain = |package: &str| {
+        package
+            .chars()
+            .all(|sign| sign.is_ascii_alphanumeric() || "-_".contains(sign))
+    };
+    chosen.is_empty()
+        || chosen
+            .iter()
+            .any(|package| !is_plain(package) || USERS.contains(&package.as_ref()))
+}
+
+/// Builds the stand-in for Qdrant by itself, and returns its path.
+pub(crate) fn build_stand_in(workspace: &Workspace) -> Result<PathBuf> {
+    let (package, name) = STAND_IN;
+    let built = workspace.build(["build", MESSAGES, "--package", package, "--example", name])?;
+    stand_in(&built).with_context(|| format!("the package {package} has no example `{name}`"))
+}
+
+/// The stand-in for Qdrant, where a build has made it.
+pub(crate) fn stand_in(built: &Built) -> Option<PathBuf> {
+    built.example(STAND_IN.1)
+}
+
+/// One server of each kind; they end when this is dropped.
+pub(crate) struct Running {
+    programs: Programs,
+    servers: Vec<Server>,
+    missing: Vec<(Kind, anyhow::Error)>,
+}
+
+impl Running {
+    /// Starts every kind that could be installed, side by side.
+    pub(crate) fn start(installed: Installed, stand_in: PathBuf) -> Result<Self> {
+        let Installed {
+            folder,
+            kinds,
+            missing,
+        } = installed;
+        let programs = Programs::new(folder, Some(stand_in));
+        let servers = std::thread::scope(|scope| {
+            let programs = &programs;
+            let starts: Vec<_> = kinds
+                .into_iter()
+                .chain([Kind::QdrantStandIn])
+                .map(|kind| scope.spawn(move || Server::start(kind, programs)))
+                .collect();
+            starts
+                .into_iter()
+                .map(|start| {
+                    start
+                        .join()
+                        .unwrap_or_else(|_| Err(anyhow!("the start of a server panicked")))
+                })
+                .collect::<Result<Vec<_>>>()
+        })?;
+        Ok(Self {
+            programs,
+            servers,
+            missing,
+        })
+    }
+
+    /// Fails where a kind couldn't be installed.
+    pub(crate) fn complete(&self) -> Result<()> {
+        match self.missing.first() {
+            None => Ok(()),
+            Some((kind, error)) => bail!("no {kind}: {error:#}"),
+        }
+    }
+
+    /// Says which kinds couldn't be installed.
+    pub(crate) fn print_missing(&self) {
+        for (kind, error) in &self.missing {
+            eprintln!("warning: no {kind}, and tests that need it are skipped: {error:#}");
+        }
+    }
+
+    /// What tells tests where the servers and their programs are.
+    pub(crate) fn variables(&self) -> Vec<(&'static str, OsString)> {
+        let mut variables: Vec<(&str, OsString)> = Vec::new();
+        for server in &self.servers {
+            variables.extend(
+                server
+                    .variables()
+                    .into_iter()
+                    .map(|(name, value)| (name, value.into())),
+            );
+        }
+        variables.push((variable::SERVERS, self.programs.folder().into()));
+        if let Some(program) = self.programs.stand_in() {
+            variables.push((variable::QDRANT_STAND_IN_PROGRAM, program.into()));
+        }
+        variables
+    }
+
+    /// Settings that put Lucida on these servers.
+    fn settings(&self) -> String {
+        let mut settings = String::new();
+        for server in &self.servers {
+            let url = server.url();
+            let _ = match server.kind() {
+                Kind::Minio => write!(
+                    settings,
+                    "[storage]\ntype = \"s3\"\n[storage.s3]\nendpoint = \"{url}\"\nbucket = \"{BUCKET}\"\n\
+                     access_key_id = \"{ACCESS_KEY_ID}\"\nsecret_access_key = \"{SECRET_ACCESS_KEY}\"\n\n"
+                ),
+                // One object store is enough.
+                Kind::Seaweedfs => Ok(()),
+                Kind::Ferretdb => write!(
+                    settings,
+                    "[metadata]\ntype = \"mongodb\"\n[metadata.mongodb]\nuri = \"{url}\"\n\n"
+                ),
+                Kind::Rabbitmq => write!(
+                    settings,
+                    "[queue]\ntype = \"rabbitmq\"\n[queue.rabbitmq]\nuri = \"{url}\"\n\n"
+                ),
+                Kind::QdrantStandIn => write!(
+                    settings,
+                    "[index]\ntype = \"qdrant\"\n[index.qdrant]\nurl = \"{url}\"\n\n"
+                ),
+            };
+        }
+        settings
+    }
+}
+
+/// `value` as a shell reads it.
+fn quoted(value: &str) -> String {
+    format!("'{}'", value.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_start_for_the_workspace_and_for_packages_that_use_them() {
+        let needed_by = |words: &[&str]| needed(&words.iter().map(OsString::from).collect::<Vec<_>>());
+        assert!(needed_by(&[]));
+        assert!(needed_by(&["name_of_a_test"]));
+        assert!(needed_by(&["--workspace"]));
+        assert!(needed_by(&["-p", "lucida"]));
+        assert!(needed_by(&["-plucida-queue-rabbitmq", "--", "--nocapture"]));
+        assert!(needed_by(&[
+            "-p",
+            "lucida-core",
+            "--package=lucida-metadata-mongodb"
+        ]));
+        assert!(needed_by(&["-p", "lucida-*"]));
+        assert!(!needed_by(&["-p", "lucida-core"]));
+        assert!(!needed_by(&["-p", "lucida", "--no-run"]));
+        assert!(!needed_by(&[
+            "--package",
+            "lucida-queue-sqlite",
+            "-p",
+            "xtask",
+            "--",
+            "-p",
+            "lucida"
+        ]));
+    }
+
+    #[test]
+    fn a_value_is_quoted_as_the_shell_reads_it() {
+        assert_eq!(quoted("amqp://a:b@127.0.0.1/%2f"), "'amqp://a:b@127.0.0.1/%2f'");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+    }
+}
