@@ -18,9 +18,13 @@ use crate::config::shape::{Shape, TypeShape, Types, doc_of};
 /// Every type behind a feature: its table, its name, and the feature.
 const FEATURES: &[(&str, &str, &str)] = &[
     ("storage", "disk", "storage-disk"),
+    ("storage", "s3", "storage-s3"),
     ("metadata", "sqlite", "metadata-sqlite"),
+    ("metadata", "mongodb", "metadata-mongodb"),
     ("index", "embedded", "index-embedded"),
+    ("index", "qdrant", "index-qdrant"),
     ("queue", "sqlite", "queue-sqlite"),
+    ("queue", "rabbitmq", "queue-rabbitmq"),
     ("embedder", "onnx", "embedder-onnx"),
     ("embedder", "candle", "embedder-candle"),
     ("plugins", "exif", "plugin-exif"),
@@ -47,12 +51,20 @@ impl Default for Registry {
             .with_queue(memory::queue_factory());
         #[cfg(feature = "storage-disk")]
         let registry = registry.with_storage(lucida_storage_opendal::disk_factory());
+        #[cfg(feature = "storage-s3")]
+        let registry = registry.with_storage(lucida_storage_opendal::s3_factory());
         #[cfg(feature = "metadata-sqlite")]
         let registry = registry.with_metadata(lucida_metadata_sqlite::factory());
+        #[cfg(feature = "metadata-mongodb")]
+        let registry = registry.with_metadata(lucida_metadata_mongodb::factory());
         #[cfg(feature = "index-embedded")]
         let registry = registry.with_index(lucida_index_embedded::factory());
+        #[cfg(feature = "index-qdrant")]
+        let registry = registry.with_index(lucida_index_qdrant::factory());
         #[cfg(feature = "queue-sqlite")]
         let registry = registry.with_queue(lucida_queue_sqlite::factory());
+        #[cfg(feature = "queue-rabbitmq")]
+        let registry = registry.with_queue(lucida_queue_rabbitmq::factory());
         #[cfg(feature = "embedder-onnx")]
         let registry = registry.with_embedder(lucida_embedder_onnx::factory());
         #[cfg(feature = "embedder-candle")]
@@ -259,9 +271,13 @@ mod tests {
 
     #[cfg(all(
         feature = "storage-disk",
+        feature = "storage-s3",
         feature = "metadata-sqlite",
+        feature = "metadata-mongodb",
         feature = "index-embedded",
+        feature = "index-qdrant",
         feature = "queue-sqlite",
+        feature = "queue-rabbitmq",
         feature = "embedder-onnx",
         feature = "embedder-candle",
         feature = "plugin-exif",

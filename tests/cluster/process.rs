@@ -1,0 +1,190 @@
+//! A process of the real binary: an API, or a worker, which is killed and started again.
+
+use std::fs::OpenOptions;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use reqwest::multipart::{Form, Part};
+use serde_json::{Value, json};
+
+/// How long a process may take to answer after it was started, on a machine that is busy with other tests.
+const START_PATIENCE: Duration = Duration::from_secs(90);
+
+/// A process; killed when dropped.
+pub(crate) struct Process {
+    child: Child,
+    name: String,
+    dir: PathBuf,
+    config: PathBuf,
+    arguments: Vec<String>,
+    port: u16,
+    pub(crate) url: String,
+    pub(crate) client: reqwest::Client,
+}
+
+impl Process {
+    /// Starts a process and waits until it answers; its log is `NAME.log` in `dir`.
+    pub(crate) async fn start(dir: &Path, name: &str, config: &Path, arguments: &[&str]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        drop(listener);
+        let arguments: Vec<_> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        let client = reqwest::Client::builder()
+            .timeout(Duration::from_secs(30))
+            .build()
+            .unwrap();
+        let mut process = Self {
+            child: spawn(dir, name, config, &arguments, port),
+            name: name.to_owned(),
+            dir: dir.to_owned(),
+            config: config.to_owned(),
+            arguments,
+            port,
+            url: format!("http://127.0.0.1:{port}"),
+            client,
+        };
+        process.wait_until_alive().await;
+        process
+    }
+
+    /// The binary with a configuration; relative paths lie in `dir`.
+    pub(crate) fn command(dir: &Path, config: &Path) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lucida"));
+        command
+            .current_dir(dir)
+            .env("LUCIDA_CONFIG", config)
+            .stdin(Stdio::null());
+        command
+    }
+
+    async fn wait_until_alive(&mut self) {
+        let started = Instant::now();
+        while !self
+            .get("/healthz")
+            .await
+            .is_ok_and(|answer| answer.status().is_success())
+        {
+            let ended = self.child.try_wait().unwrap();
+            assert!(
+                ended.is_none() && started.elapsed() < START_PATIENCE,
+                "{} did not start ({ended:?}); its log:\n{}",
+                self.name,
+                self.log()
+            );
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Ends the process as a power cut would.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Starts it again on the same port.
+    pub(crate) async fn start_again(&mut self) {
+        self.child = spawn(&self.dir, &self.name, &self.config, &self.arguments, self.port);
+        self.wait_until_alive().await;
+    }
+
+    /// Asks the process to stop, and returns whether it did so with success.
+    pub(crate) fn stop(mut self) -> bool {
+        let pid = self.child.id().to_string();
+        let asked = Command::new("kill").args(["-TERM", &pid]).status().unwrap();
+        assert!(asked.success());
+        self.child.wait().unwrap().success()
+    }
+
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.join(format!("{}.log", self.name))).unwrap_or_default()
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> reqwest::Result<reqwest::Response> {
+        self.client.get(format!("{}{path}", self.url)).send().await
+    }
+
+    pub(crate) async fn json(&self, path: &str) -> Value {
+        let answer = self.get(path).await.unwrap();
+        let status = answer.status();
+        let body = answer.text().await.unwrap();
+        assert!(status.is_success(), "{path}: {status} {body}");
+        serde_json::from_str(&body).unwrap()
+    }
+
+    /// Searches by words; the status and the body of the answer.
+    pub(crate) async fn search(&self, text: &str, limit: usize) -> reqwest::Result<(u16, Value)> {
+        let answer = self
+            .client
+            .post(format!("{}/v1/search", self.url))
+            .json(&json!({ "text": text, "limit": limit }))
+            .send()
+            .await?;
+        Ok((answer.status().as_u16(), answer.json().await?))
+    }
+
+    /// Uploads a photo; the status and the body of the answer.
+    pub(crate) async fn upload(&self, bytes: &[u8]) -> reqwest::Result<(u16, Value)> {
+        upload(&self.client, &self.url, bytes).await
+    }
+
+    /// Waits until a probe says that it is ready.
+    pub(crate) async fn ready(&self) {
+        let started = Instant::now();
+        loop {
+            let answer = self.get("/readyz").await;
+            let said = match answer {
+                Ok(answer) if answer.status().is_success() => return,
+                Ok(answer) => answer.text().await.unwrap_or_default(),
+                Err(error) => error.to_string(),
+            };
+            assert!(
+                started.elapsed() < START_PATIENCE,
+                "{} is not ready: {said}\n{}",
+                self.name,
+                self.log()
+            );
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn spawn(dir: &Path, name: &str, config: &Path, arguments: &[String], port: u16) -> Child {
+    let log = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(dir.join(format!("{name}.log")))
+        .unwrap();
+    Process::command(dir, config)
+        .args(arguments)
+        .args(["--listen", &format!("127.0.0.1:{port}")])
+        .args(["--set", &format!("ingest.spool_dir=spool-{name}")])
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .unwrap()
+}
+
+/// Uploads a photo; the status and the body of the answer.
+pub(crate) async fn upload(
+    client: &reqwest::Client,
+    url: &str,
+    bytes: &[u8],
+) -> reqwest::Result<(u16, Value)> {
+    let part = Part::bytes(bytes.to_vec()).file_name("photo.jpg");
+    let answer = client
+        .post(format!("{url}/v1/photos"))
+        .multipart(Form::new().part("file", part))
+        .send()
+        .await?;
+    Ok((answer.status().as_u16(), answer.json().await?))
+}
