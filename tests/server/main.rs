@@ -16,4 +16,5 @@
 mod finds_by_words;
 mod metrics;
 mod process;
+mod store_away;
 mod survives_kill;
