@@ -16,6 +16,7 @@ mod reading;
 mod reference;
 mod settings;
 pub(crate) mod shape;
+mod sharing;
 mod show;
 
 use std::fmt;

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::{ConfigArgs, Outcome};
-use crate::config::{Config, Flag};
+use crate::config::Flag;
 use crate::http::{self, HttpParts, HttpState};
 use crate::registry::Registry;
 use crate::signals::stop_on_signals;
@@ -48,6 +48,7 @@ pub(super) async fn serve(registry: &Registry, args: ServeArgs) -> Outcome {
         .map(|address| Flag::new("server.listen", address, "--listen"));
     let flags = listen.into_iter().chain(workers_flag(args.workers));
     let config = args.config.load(registry, flags)?;
+    config.check_server(registry)?;
     telemetry::start_logs(&config.log)?;
     let metrics = telemetry::start_metrics()?;
     let keys = config.auth.load()?;
@@ -98,7 +99,7 @@ pub(super) async fn serve(registry: &Registry, args: ServeArgs) -> Outcome {
 /// Embeds photos until a signal, then finishes those it works on.
 pub(super) async fn work(registry: &Registry, args: WorkerArgs) -> Outcome {
     let config = args.config.load(registry, workers_flag(args.workers))?;
-    check_worker(&config)?;
+    config.check_worker(registry)?;
     telemetry::start_logs(&config.log)?;
     let photos = app::open(registry, &config).await?;
     let shutdown = CancellationToken::new();
@@ -107,22 +108,6 @@ pub(super) async fn work(registry: &Registry, args: WorkerArgs) -> Outcome {
     info!(workers = config.ingest.workers, "working");
     shutdown.cancelled().await;
     finish(workers.finished(), config.server.shutdown_timeout()).await;
-    Ok(())
-}
-
-/// Refuses what a worker could never do anything with.
-fn check_worker(config: &Config) -> Result<(), Error> {
-    if config.ingest.workers == 0 {
-        let message = "is 0, so this worker would do nothing: set it, or pass --workers";
-        return Err(Error::config("ingest.workers", message));
-    }
-    for part in [&config.storage, &config.metadata, &config.index, &config.queue] {
-        if part.type_name() == lucida_core::memory::TYPE_NAME {
-            let message = "is in the memory of one process, so a worker can't share it with a server: \
-                           choose a type that keeps its data elsewhere, or let the server work (ingest.workers)";
-            return Err(Error::config(part.path(), message));
-        }
-    }
     Ok(())
 }
 
