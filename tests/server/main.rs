@@ -18,3 +18,4 @@ mod metrics;
 mod process;
 mod store_away;
 mod survives_kill;
+mod worker;
