@@ -5,8 +5,10 @@ mod check;
 mod config;
 mod import;
 mod models;
+mod probes;
 mod serve;
 
+use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -90,9 +92,9 @@ impl From<Error> for Failure {
 
 type Outcome = Result<(), Failure>;
 
-/// Runs the command line of this process with the types of a registry.
-pub(crate) fn run(registry: &Registry) -> ExitCode {
-    let cli = match Cli::try_parse() {
+/// Runs a command line with the types of a registry.
+pub(crate) fn run(registry: &Registry, arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version come this way, too. Nobody is left to tell where printing fails.

@@ -16,6 +16,7 @@ mod reading;
 mod reference;
 mod settings;
 pub(crate) mod shape;
+mod sharing;
 mod show;
 
 use std::fmt;
@@ -33,7 +34,7 @@ pub use node::Origin;
 pub use reference::reference;
 pub use settings::{
     AuthKey, AuthSettings, CallSettings, IngestSettings, Listen, LogFormat, LogSettings, ResilienceSettings,
-    SearchSettings, ServerSettings,
+    SearchSettings, ServerSettings, WorkerSettings,
 };
 
 use crate::http::HttpOptions;
@@ -73,11 +74,13 @@ pub struct Config {
     pub auth: AuthSettings,
     /// How photos get from their upload to the index.
     pub ingest: IngestSettings,
+    /// Where `lucida worker` tells how it is.
+    pub worker: WorkerSettings,
     /// How many hits a search gives.
     pub search: SearchSettings,
     /// Which log lines are written, and how.
     pub log: LogSettings,
-    /// How long calls of the stores may take, and how often they are tried.
+    /// How long calls of the stores may take, how often they are tried, and when they are not.
     pub resilience: ResilienceSettings,
     /// The blob store.
     pub storage: Chosen,
@@ -248,6 +251,7 @@ fn root_shape(registry: &Registry) -> Shape {
         section::<ServerSettings>("server"),
         section::<AuthSettings>("auth"),
         section::<IngestSettings>("ingest"),
+        section::<WorkerSettings>("worker"),
         section::<SearchSettings>("search"),
         section::<LogSettings>("log"),
         section::<ResilienceSettings>("resilience"),

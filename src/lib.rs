@@ -11,14 +11,21 @@ mod registry;
 mod signals;
 pub mod telemetry;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 pub use registry::Registry;
 
-/// Runs the whole command line with the types of a registry, and returns the process's exit code: 0 for success, 1
-/// for a failure or findings, 2 for a wrong call or configuration.
+/// Runs the command line of this process with the types of a registry, and returns the process's exit code: 0 for
+/// success, 1 for a failure or findings, 2 for a wrong call or configuration.
 #[must_use]
 pub fn run(registry: &Registry) -> ExitCode {
+    run_with(registry, std::env::args_os())
+}
+
+/// Runs a command line as [`run`] does, for a program whose own is another; the first argument is the program's name.
+#[must_use]
+pub fn run_with(registry: &Registry, arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     lucida_core::limit_arenas();
-    cli::run(registry)
+    cli::run(registry, arguments)
 }

@@ -164,6 +164,14 @@ impl<P: Part + ?Sized> Factories<P> {
         self.0.iter().find(|factory| factory.type_name() == type_name)
     }
 
+    /// Returns the names of the types that several processes can use at once, in order.
+    pub(crate) fn shared_names(&self) -> Vec<&'static str> {
+        let shared = self.0.iter().filter(|factory| factory.shared_by_processes());
+        let mut names: Vec<_> = shared.map(|factory| factory.type_name()).collect();
+        names.sort_unstable();
+        names
+    }
+
     /// Builds what the config chose.
     pub(crate) async fn build(&self, chosen: &Chosen, context: &BuildContext) -> Result<Built<P>> {
         let path = chosen.path();

@@ -1,6 +1,7 @@
 //! Logs and metrics: where they go, and in what form.
 
 use std::io;
+use std::time::Duration;
 
 use lucida_core::{Error, Result, metrics};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
@@ -9,6 +10,9 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer as _, fmt};
 
 use crate::config::{LogFormat, LogSettings};
+
+/// How often what was measured is added up. Until then, or until somebody reads the metrics, each duration is kept.
+const ADD_UP_EVERY: Duration = Duration::from_secs(5);
 
 /// Sends log lines to the standard error, as configured; only the first call of a process has an effect.
 ///
@@ -40,6 +44,9 @@ pub fn start_logs(settings: &LogSettings) -> Result<()> {
 ///
 /// # Errors
 /// `Internal` when this process has a recorder already.
+///
+/// # Panics
+/// Outside a Tokio runtime.
 pub fn start_metrics() -> Result<PrometheusHandle> {
     let failed = |error: BuildError| Error::internal("metrics can't be recorded").with_source(error);
     let handle = PrometheusBuilder::new()
@@ -52,5 +59,69 @@ pub fn start_metrics() -> Result<PrometheusHandle> {
         .install_recorder()
         .map_err(failed)?;
     metrics::describe_all();
+    tokio::spawn(add_up(handle.clone(), ADD_UP_EVERY));
     Ok(handle)
+}
+
+async fn add_up(handle: PrometheusHandle, every: Duration) {
+    loop {
+        tokio::time::sleep(every).await;
+        handle.run_upkeep();
+    }
+}
+
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod tests {
+    use super::*;
+
+    /// How many durations are recorded, and how much they may leave in memory; kept, they are 16 bytes each.
+    const SAMPLES: usize = 1_000_000;
+    const MAX_KEPT_BYTES: usize = 8 << 20;
+
+    /// Set in a child that has its process to itself, since other tests take memory, too.
+    const ALONE: &str = "LUCIDA_TEST_ALONE";
+
+    fn resident_bytes() -> usize {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib: usize = resident.unwrap().trim().trim_end_matches(" kB").parse().unwrap();
+        kib * 1024
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn what_nobody_reads_does_not_pile_up() {
+        if std::env::var_os(ALONE).is_none() {
+            let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+            child.args(["--exact", "telemetry::tests::what_nobody_reads_does_not_pile_up"]);
+            let ended = child.env(ALONE, "1").output().unwrap();
+            let told = String::from_utf8_lossy(&ended.stdout);
+            assert!(ended.status.success() && told.contains("1 passed"), "{told}");
+            return;
+        }
+        let recorder = PrometheusBuilder::new()
+            .set_buckets(&metrics::DURATION_BUCKETS)
+            .unwrap()
+            .build_recorder();
+        tokio::spawn(add_up(recorder.handle(), Duration::from_millis(1)));
+        let before = resident_bytes();
+        for _ in 0..100 {
+            ::metrics::with_local_recorder(&recorder, || {
+                for _ in 0..SAMPLES / 100 {
+                    metrics::HTTP_REQUEST_DURATION.record(Duration::from_millis(3), &["/readyz", "GET"]);
+                }
+            });
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        let kept = resident_bytes().saturating_sub(before);
+        assert!(
+            kept < MAX_KEPT_BYTES,
+            "{kept} bytes are kept of {SAMPLES} durations"
+        );
+        let told = recorder.handle().render();
+        let count = "lucida_http_request_duration_seconds_count{route=\"/readyz\",method=\"GET\"} ";
+        let count = told.lines().find_map(|line| line.strip_prefix(count)).unwrap();
+        // The library loses those that are recorded in the very moment of adding up, which here never ends.
+        assert!(count.parse::<usize>().unwrap() > SAMPLES / 2, "{told}");
+    }
 }

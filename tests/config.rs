@@ -17,8 +17,8 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 use lucida::Registry;
 use lucida::config::{Config, Findings, Flag, Sources};
-use lucida_core::config::factory_fn;
-use lucida_core::memory::MemoryStorage;
+use lucida_core::config::{NoSettings, factory_fn};
+use lucida_core::memory::{MemoryIndex, MemoryStorage};
 use lucida_core::{Error, Hook, Plugin, Result, Secret, Settings};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -187,6 +187,36 @@ fn the_defaults_alone_are_a_whole_configuration() {
         .map(lucida::config::Chosen::type_name)
         .collect();
     assert_eq!(plugins, ["exif", "thumbnail"]);
+}
+
+#[test]
+fn stores_of_ones_own_are_shared_unless_they_say_otherwise() {
+    let shared = || factory_fn("shared", |_: NoSettings, _| async { Ok(MemoryIndex::new()) });
+    let text = "[index]\ntype = \"shared\"\n[ingest]\nworkers = 0\n";
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("lucida.toml");
+    std::fs::write(&path, text).unwrap();
+    let load = |registry: &Registry, workers| {
+        let sources = Sources {
+            file: Some(path.clone()),
+            flags: vec![Flag::parse(&format!("ingest.workers={workers}")).unwrap()],
+            ..Sources::default()
+        };
+        Config::load(registry, &sources).unwrap()
+    };
+    let registry = Registry::default().with_index(shared());
+    load(&registry, 0).check_server(&registry).unwrap();
+    load(&registry, 1).check_worker(&registry).unwrap();
+    let registry = Registry::default().with_index(shared().in_one_process());
+    load(&registry, 1).check_server(&registry).unwrap();
+    for refused in [
+        load(&registry, 0).check_server(&registry),
+        load(&registry, 1).check_worker(&registry),
+    ] {
+        let findings = refused.unwrap_err();
+        assert_eq!(findings.all().len(), 1, "{findings}");
+        assert!(findings.to_string().contains("`shared`"), "{findings}");
+    }
 }
 
 #[test]

@@ -140,9 +140,47 @@ fn a_worker_that_could_do_nothing_is_refused() {
     let output = lucida(folder.path(), &["worker", "--workers", "0"], &[]);
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("--workers"), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("ingest.workers: is 0"),
+        "{}",
+        stderr(&output)
+    );
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_worker_that_could_share_nothing_with_a_server_is_refused_store_by_store() {
+    let folder = tempfile::tempdir().unwrap();
     let output = lucida(folder.path(), &["worker"], &[("LUCIDA_QUEUE__TYPE", "memory")]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(stderr(&output).contains("queue.memory"), "{}", stderr(&output));
+    let told = stderr(&output);
+    let told: Vec<_> = told.lines().collect();
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(
+        told[0].contains(": index.type: index type `embedded` is for one process at a time"),
+        "{told:?}"
+    );
+    assert_eq!(
+        told[1],
+        "LUCIDA_QUEUE__TYPE: queue.type: queue type `memory` is for one process at a time, so a worker can't share it \
+         with a server: choose a queue type that processes can share (sqlite), or let the server work itself \
+         (ingest.workers)"
+    );
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_server_that_leaves_its_work_to_nobody_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    for arguments in [["serve"].as_slice(), &["config", "check"]] {
+        let output = lucida(folder.path(), arguments, &[("LUCIDA_INGEST__WORKERS", "0")]);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        let told = stderr(&output);
+        let begin = "LUCIDA_INGEST__WORKERS: ingest.workers: is 0, and index type `embedded` is for one process at a time";
+        assert!(told.starts_with(begin), "{told}");
+        assert_eq!(told.lines().count(), 1, "{told}");
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 
 #[test]

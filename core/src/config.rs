@@ -142,6 +142,12 @@ pub trait Factory<P: Part + ?Sized>: Send + Sync {
     /// Returns the word that a config file uses, such as `disk`.
     fn type_name(&self) -> &'static str;
 
+    /// Tells whether several processes can use the same part at once, as servers and workers do; one that is in a
+    /// process's memory, or locks what it has open, says no.
+    fn shared_by_processes(&self) -> bool {
+        true
+    }
+
     /// Returns the schema of the settings.
     fn schema(&self) -> Schema;
 
@@ -163,6 +169,7 @@ type Open<P, S> = Box<dyn Fn(S, BuildContext) -> BoxFuture<'static, Result<Arc<P
 /// A [`Factory`] made of a settings type and an async function.
 pub struct TypedFactory<P: ?Sized, S> {
     type_name: &'static str,
+    shared_by_processes: bool,
     open: Open<P, S>,
 }
 
@@ -187,7 +194,17 @@ where
     };
     TypedFactory {
         type_name,
+        shared_by_processes: true,
         open: Box::new(open),
+    }
+}
+
+impl<P: ?Sized, S> TypedFactory<P, S> {
+    /// Says that only one process at a time can use the part, so that a configuration which needs several is refused.
+    #[must_use]
+    pub fn in_one_process(mut self) -> Self {
+        self.shared_by_processes = false;
+        self
     }
 }
 
@@ -238,6 +255,10 @@ impl<T: Plugin + 'static> IntoPart<dyn Plugin> for T {
 impl<P: Part + ?Sized, S: Settings> Factory<P> for TypedFactory<P, S> {
     fn type_name(&self) -> &'static str {
         self.type_name
+    }
+
+    fn shared_by_processes(&self) -> bool {
+        self.shared_by_processes
     }
 
     fn schema(&self) -> Schema {

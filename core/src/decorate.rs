@@ -1,8 +1,9 @@
-//! Timeouts, retries, spans and metrics, put around any backend; backends themselves contain none.
+//! Timeouts, retries, a breaker, spans and metrics, put around any backend; backends themselves contain none.
 //!
 //! One decorator per trait, all on one `Guard`. Only calls that may run twice are retried, which is every call
 //! but a blob's `put` (its stream is spent) and a queue's `receive`.
 
+mod breaker;
 mod index;
 mod metadata;
 mod queue;
@@ -13,6 +14,9 @@ use std::time::{Duration, Instant};
 
 use tracing::{Instrument, debug, info_span};
 
+pub use breaker::BreakerOptions;
+use breaker::{Breaker, Pass};
+
 use crate::backoff::Backoff;
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::VectorIndex;
@@ -20,6 +24,10 @@ use crate::metadata::MetadataStore;
 use crate::metrics::Histogram;
 use crate::queue::JobQueue;
 use crate::storage::Storage;
+
+/// How long a ping may take at most: whoever asks whether a part is ready waits for 3 s, and a ping that is given up
+/// by its caller tells the breaker nothing.
+const PING_TIMEOUT: Duration = Duration::from_millis(2_500);
 
 /// How calls of one part are guarded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,17 +40,36 @@ pub struct GuardOptions {
     pub tries: u32,
     /// The waits between tries.
     pub backoff: Backoff,
+    /// When it is not tried at all.
+    pub breaker: BreakerOptions,
 }
 
-/// Runs calls of one part under a timeout, with retries, a span and a metric.
+/// Runs calls of one part under a timeout, with retries, a breaker, a span and a metric.
+#[derive(Clone)]
 struct Guard {
     part: &'static str,
     backend: &'static str,
     histogram: &'static Histogram,
     options: GuardOptions,
+    breaker: Arc<Breaker>,
 }
 
 impl Guard {
+    fn new(
+        part: &'static str,
+        backend: &'static str,
+        histogram: &'static Histogram,
+        options: GuardOptions,
+    ) -> Self {
+        Self {
+            part,
+            backend,
+            histogram,
+            options,
+            breaker: Breaker::new(part, backend, options.breaker),
+        }
+    }
+
     /// Runs a call that may run twice.
     async fn call<T, F>(&self, operation: &'static str, run: impl Fn() -> F) -> Result<T>
     where
@@ -50,18 +77,27 @@ impl Guard {
     {
         let span = info_span!("part.call", part = self.part, backend = self.backend, operation);
         async {
+            let mut pass = self.breaker.admit()?;
             let mut tried = 0;
             loop {
-                let result = self.once(operation, self.options.timeout, run()).await;
+                let result = self.timed(operation, self.options.timeout, pass, run()).await;
                 tried += 1;
-                match result {
-                    Err(error) if error.is_transient() && tried < self.options.tries => {
-                        let delay = self.options.backoff.delay(tried);
-                        debug!(%error, tried, delay_secs = delay.as_secs_f64(), "trying a call again");
-                        tokio::time::sleep(delay).await;
+                let error = match result {
+                    Err(error)
+                        if error.is_transient() && tried < self.options.tries && !self.breaker.is_open() =>
+                    {
+                        error
                     }
                     settled => return settled,
-                }
+                };
+                let delay = self.options.backoff.delay(tried);
+                debug!(%error, tried, delay_secs = delay.as_secs_f64(), "trying a call again");
+                tokio::time::sleep(delay).await;
+                pass = match self.breaker.admit() {
+                    Ok(pass) => pass,
+                    // Why it failed says more than that it is not asked any more.
+                    Err(_) => return Err(error),
+                };
             }
         }
         .instrument(span)
@@ -75,21 +111,46 @@ impl Guard {
         timeout: Duration,
         run: impl Future<Output = Result<T>>,
     ) -> Result<T> {
+        let pass = self.breaker.admit()?;
+        self.timed(operation, timeout, pass, run).await
+    }
+
+    /// Asks the part how it is, which the breaker never refuses.
+    async fn ping(&self, run: impl Future<Output = Result<()>>) -> Result<()> {
+        let timeout = self.options.timeout.min(PING_TIMEOUT);
+        self.timed("ping", timeout, self.breaker.probe(), run).await
+    }
+
+    async fn timed<T>(
+        &self,
+        operation: &'static str,
+        timeout: Duration,
+        pass: Pass,
+        run: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
         let started = Instant::now();
         let result = match tokio::time::timeout(timeout, run).await {
             Ok(result) => result,
-            Err(_) => {
-                let (part, seconds) = (self.part, timeout.as_secs_f32());
-                let message = format!("the {part} gave no answer to `{operation}` within {seconds} s");
-                Err(Error::new(ErrorKind::Timeout, message))
-            }
+            Err(_) => Err(self.no_answer(operation, timeout)),
         };
+        pass.ended(&result);
         let outcome = result
             .as_ref()
             .map_or_else(|error| error.kind().as_str(), |_| "ok");
         self.histogram
             .record(started.elapsed(), &[self.backend, operation, outcome]);
-        result.map_err(|error| match error.kind() {
+        result.map_err(|error| self.of_part(error))
+    }
+
+    fn no_answer(&self, operation: &str, timeout: Duration) -> Error {
+        let (part, seconds) = (self.part, timeout.as_secs_f32());
+        let message = format!("the {part} gave no answer to `{operation}` within {seconds} s");
+        Error::new(ErrorKind::Timeout, message)
+    }
+
+    /// Names the part in an error that is the part's.
+    fn of_part(&self, error: Error) -> Error {
+        match error.kind() {
             // These say what the caller asked for, not how the part is.
             ErrorKind::NotFound
             | ErrorKind::AlreadyExists
@@ -105,7 +166,7 @@ impl Guard {
             | ErrorKind::Timeout
             | ErrorKind::Unavailable
             | ErrorKind::Internal => error.context(format!("{} ({})", self.part, self.backend)),
-        })
+        }
     }
 }
 
@@ -117,21 +178,15 @@ struct Guarded<P: ?Sized> {
 
 macro_rules! decorator {
     ($function:ident, $trait:ident, $part:literal, $histogram:ident) => {
-        #[doc = concat!("Puts timeouts, retries, spans and metrics around the ", $part, ".")]
+        #[doc = concat!("Puts timeouts, retries, a breaker, spans and metrics around the ", $part, ".")]
         #[must_use]
         pub fn $function(
             inner: Arc<dyn $trait>,
             backend: &'static str,
             options: GuardOptions,
         ) -> Arc<dyn $trait> {
-            let histogram = &crate::metrics::$histogram;
             Arc::new(Guarded {
-                guard: Guard {
-                    part: $part,
-                    backend,
-                    histogram,
-                    options,
-                },
+                guard: Guard::new($part, backend, &crate::metrics::$histogram, options),
                 inner,
             })
         }

@@ -137,6 +137,8 @@ metrics_table! {
         ["backend", "operation", "outcome"], "Time that one call of the vector index took, retries apart.");
     QUEUE_OPERATION_DURATION = Histogram("lucida_queue_operation_duration_seconds",
         ["backend", "operation", "outcome"], "Time that one call of the job queue took, retries apart.");
+    BREAKER_OPEN = Gauge("lucida_breaker_open", ["part"],
+        "1 while a part is not asked because it did not answer, else 0.");
     EMBEDDER_BATCH_ITEMS = Histogram("lucida_embedder_batch_items", ["tower"],
         "Inputs per computed batch.");
     EMBEDDER_QUEUE_DEPTH = Gauge("lucida_embedder_queue_depth", ["tower", "lane"],

@@ -19,7 +19,7 @@ pub(super) enum ConfigCommand {
 pub(super) fn run(registry: &Registry, command: ConfigCommand) -> Outcome {
     match command {
         ConfigCommand::Check(args) => {
-            args.load(registry, [])?;
+            args.load(registry, [])?.check_server(registry)?;
             print("the configuration is right\n")
         }
         ConfigCommand::Show(args) => print(&args.load(registry, [])?.show()),

@@ -1,5 +1,6 @@
 //! `lucida serve` and `lucida worker`: the long-running processes.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -8,8 +9,9 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use super::probes::Probes;
 use super::{ConfigArgs, Outcome};
-use crate::config::{Config, Flag};
+use crate::config::{Flag, Listen};
 use crate::http::{self, HttpParts, HttpState};
 use crate::registry::Registry;
 use crate::signals::stop_on_signals;
@@ -31,6 +33,9 @@ pub(super) struct ServeArgs {
 pub(super) struct WorkerArgs {
     #[command(flatten)]
     config: ConfigArgs,
+    /// The address and port of health and metrics, in place of worker.listen
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
     /// How many photos are embedded at once, in place of ingest.workers
     #[arg(long, value_name = "N")]
     workers: Option<usize>,
@@ -48,16 +53,12 @@ pub(super) async fn serve(registry: &Registry, args: ServeArgs) -> Outcome {
         .map(|address| Flag::new("server.listen", address, "--listen"));
     let flags = listen.into_iter().chain(workers_flag(args.workers));
     let config = args.config.load(registry, flags)?;
+    config.check_server(registry)?;
     telemetry::start_logs(&config.log)?;
     let metrics = telemetry::start_metrics()?;
     let keys = config.auth.load()?;
     // The address first: a second server on the same one ends here, before it opens the first one's stores.
-    let address = config.server.listen.address();
-    let listener = TcpListener::bind(address).await.map_err(|error| {
-        let message = format!("can't listen on {address}, set server.listen to another address");
-        Error::new(ErrorKind::Unavailable, message).with_source(error)
-    })?;
-    let address = listener.local_addr().map_err(Error::from)?;
+    let (listener, address) = bind(&config.server.listen, "server.listen").await?;
     let photos = app::open(registry, &config).await?;
     metrics::BUILD_INFO.set(
         1.0,
@@ -97,33 +98,37 @@ pub(super) async fn serve(registry: &Registry, args: ServeArgs) -> Outcome {
 
 /// Embeds photos until a signal, then finishes those it works on.
 pub(super) async fn work(registry: &Registry, args: WorkerArgs) -> Outcome {
-    let config = args.config.load(registry, workers_flag(args.workers))?;
-    check_worker(&config)?;
+    let listen = args
+        .listen
+        .map(|address| Flag::new("worker.listen", address, "--listen"));
+    let flags = listen.into_iter().chain(workers_flag(args.workers));
+    let config = args.config.load(registry, flags)?;
+    config.check_worker(registry)?;
     telemetry::start_logs(&config.log)?;
+    let probes = Probes::open(&config).await?;
     let photos = app::open(registry, &config).await?;
     let shutdown = CancellationToken::new();
     stop_on_signals(&shutdown)?;
     let workers = photos.start_workers(&shutdown);
+    let answering = probes.map(|probes| probes.answer(&photos, &config, &shutdown));
     info!(workers = config.ingest.workers, "working");
     shutdown.cancelled().await;
     finish(workers.finished(), config.server.shutdown_timeout()).await;
+    if let Some(answering) = answering {
+        answering.stop().await;
+    }
     Ok(())
 }
 
-/// Refuses what a worker could never do anything with.
-fn check_worker(config: &Config) -> Result<(), Error> {
-    if config.ingest.workers == 0 {
-        let message = "is 0, so this worker would do nothing: set it, or pass --workers";
-        return Err(Error::config("ingest.workers", message));
-    }
-    for part in [&config.storage, &config.metadata, &config.index, &config.queue] {
-        if part.type_name() == lucida_core::memory::TYPE_NAME {
-            let message = "is in the memory of one process, so a worker can't share it with a server: \
-                           choose a type that keeps its data elsewhere, or let the server work (ingest.workers)";
-            return Err(Error::config(part.path(), message));
-        }
-    }
-    Ok(())
+/// Takes an address; `key` set it.
+pub(super) async fn bind(configured: &Listen, key: &str) -> Result<(TcpListener, SocketAddr), Error> {
+    let address = configured.address();
+    let listener = TcpListener::bind(address).await.map_err(|error| {
+        let message = format!("can't listen on {address}, set {key} to another address");
+        Error::new(ErrorKind::Unavailable, message).with_source(error)
+    })?;
+    let address = listener.local_addr().map_err(Error::from)?;
+    Ok((listener, address))
 }
 
 async fn finish(work: impl Future<Output = ()>, at_most: Duration) {

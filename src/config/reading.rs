@@ -34,6 +34,7 @@ impl<'a> Reading<'a> {
         let auth: Option<AuthSettings> = self.section("auth");
         self.check_exposure(server.as_ref(), auth.as_ref());
         let ingest = self.section("ingest");
+        let worker = self.section("worker");
         let search = self.section("search");
         let log = self.section("log");
         let resilience = self.section("resilience");
@@ -48,6 +49,7 @@ impl<'a> Reading<'a> {
                 server: server?,
                 auth: auth?,
                 ingest: ingest?,
+                worker: worker?,
                 search: search?,
                 log: log?,
                 resilience: resilience?,

@@ -6,6 +6,7 @@ mod log;
 mod resilience;
 mod search;
 mod server;
+mod worker;
 
 use lucida_core::{Error, Result};
 
@@ -15,6 +16,7 @@ pub use log::{LogFormat, LogSettings};
 pub use resilience::{CallSettings, ResilienceSettings};
 pub use search::SearchSettings;
 pub use server::{Listen, ServerSettings};
+pub use worker::WorkerSettings;
 
 /// Fails for a number below 1.
 fn at_least_one(field: &str, number: u64) -> Result<()> {

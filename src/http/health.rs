@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Json, Response};
+use lucida_core::Result;
 use lucida_core::pipeline::{PartHealth, Readiness};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -14,6 +15,7 @@ use super::auth::Scope;
 use super::docs::Refusals;
 use super::limits::within;
 use super::problem::{Answer, Problem, ProblemBody};
+use super::query::{Query, invalid};
 use super::state::HttpState;
 
 /// How long all parts together may take to answer a probe; each has a shorter limit of its own.
@@ -46,12 +48,15 @@ pub(super) async fn alive() -> Json<Health> {
     })
 }
 
+/// The part that is not well while the process stops.
+const PROCESS: &str = "server";
+
 /// How each part of the server is.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Ready {
     /// Always `ready`.
     status: &'static str,
-    /// The parts.
+    /// The parts, also those that don't decide.
     parts: Vec<PartBody>,
 }
 
@@ -75,29 +80,41 @@ impl From<PartHealth> for PartBody {
 }
 
 /// Tells whether every part can be reached and the model really embeds.
+///
+/// With `?parts=metadata,index,embedder` only those decide, so that a load balancer keeps a server that can still be
+/// searched while photos can't be stored; the others are listed all the same. A process that is stopping is never
+/// ready. A part may take 3 seconds to answer: give a probe 5.
 #[utoipa::path(
     get,
     path = "/readyz",
     tag = "server",
     security(()),
+    params(
+        ("parts" = Option<String>, Query, description = "Which parts decide: some of `storage`, `metadata`, `index`, `queue` and `embedder`, with commas; all by default.", example = "metadata,index,embedder"),
+    ),
     responses(
-        (status = 200, description = "Every part is well.", body = Ready),
-        (status = 503, description = "A part is not; `parts` names it and its error.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 200, description = "Every part that decides is well.", body = Ready),
+        (status = 422, description = "There is no such part; `detail` lists them.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "A part that decides is not well; `parts` names it and its error.", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
-pub(super) async fn ready(State(state): State<HttpState>) -> Answer<Json<Ready>> {
+pub(super) async fn ready(State(state): State<HttpState>, mut query: Query) -> Answer<Json<Ready>> {
+    let wanted = query.one("parts")?;
+    query.finish("`parts`")?;
     let mut readiness: Readiness =
         within(PROBE_TIMEOUT, async { Ok(state.photos().readiness().await) }).await?;
+    let mut deciding = deciding(wanted.as_deref(), &readiness.parts)?;
     if state.shutdown().is_cancelled() {
+        deciding.push(PROCESS);
         readiness.parts.push(PartHealth {
-            part: "server",
-            error: Some("the server is stopping".to_owned()),
+            part: PROCESS,
+            error: Some("this process is stopping".to_owned()),
         });
     }
     let parts: Vec<_> = readiness.parts.into_iter().map(PartBody::from).collect();
     let failed: Vec<_> = parts
         .iter()
-        .filter(|part| part.error.is_some())
+        .filter(|part| part.error.is_some() && deciding.contains(&part.part))
         .map(|part| part.part)
         .collect();
     if failed.is_empty() {
@@ -111,6 +128,21 @@ pub(super) async fn ready(State(state): State<HttpState>) -> Answer<Json<Ready>>
         detail,
         serde_json::to_value(parts).unwrap_or_default(),
     ))
+}
+
+/// Reads which parts decide, with commas between them; all of them where nothing is said.
+fn deciding(wanted: Option<&str>, parts: &[PartHealth]) -> Result<Vec<&'static str>> {
+    let known: Vec<_> = parts.iter().map(|part| part.part).collect();
+    let Some(wanted) = wanted else {
+        return Ok(known);
+    };
+    let find = |name: &str| {
+        known.iter().copied().find(|part| *part == name).ok_or_else(|| {
+            let message = format!("there is no part `{name}`: `parts` takes {}", known.join(", "));
+            invalid("parts", message)
+        })
+    };
+    wanted.split(',').map(str::trim).map(find).collect()
 }
 
 /// Shows the metrics, in the text format of Prometheus. Needs a key with the scope `read` when the server has keys.

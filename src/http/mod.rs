@@ -1,5 +1,7 @@
 //! The HTTP surface: every route, what is done around all of them, and the loop that serves them.
 //!
+//! A worker has only the routes for those who look after it.
+//!
 //! A request passes these layers, outermost first: its id, span, metrics and the body of its problem (`observe`), its
 //! own body, which is read on after an early answer (`linger`), then, on the API, its key (`auth`), its place among
 //! the requests worked on (`limits`) and its time.
@@ -41,20 +43,34 @@ use tower_http::compression::CompressionLayer;
 
 pub use auth::{ApiKey, Scope};
 pub use options::HttpOptions;
-pub use serve::serve;
+pub use serve::{serve, serve_probes};
 pub use state::{HttpParts, HttpState};
 
 /// Returns everything that the server answers.
 pub fn router(state: HttpState) -> Router {
-    let watched = Router::new()
+    let routes = Router::new()
+        .merge(api(&state))
+        .merge(watched())
+        .merge(docs::routes())
+        .merge(gallery::routes());
+    answered(routes, state)
+}
+
+/// Returns what a worker answers: health, readiness and metrics.
+fn probes(state: HttpState) -> Router {
+    answered(watched(), state)
+}
+
+fn watched() -> Router<HttpState> {
+    Router::new()
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
-        .route("/metrics", get(health::metrics));
-    Router::new()
-        .merge(api(&state))
-        .merge(watched)
-        .merge(docs::routes())
-        .merge(gallery::routes())
+        .route("/metrics", get(health::metrics))
+}
+
+/// Puts around routes what is done around every request.
+fn answered(routes: Router<HttpState>, state: HttpState) -> Router {
+    routes
         .fallback(observe::nothing_here)
         .layer(from_fn(linger::linger))
         .layer(from_fn_with_state(state.clone(), observe::observe))

@@ -8,6 +8,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use lucida_core::Result;
 use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, info, warn};
 
@@ -22,17 +23,28 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// # Errors
 /// None at present; accepting goes on after failures.
 pub async fn serve(listener: TcpListener, state: HttpState) -> Result<()> {
-    let router = super::router(state.clone());
+    let stop = state.shutdown().clone();
+    answer(listener, super::router(state.clone()), &state, &stop).await;
+    Ok(())
+}
+
+/// Serves only health, readiness and metrics until `stop` is cancelled, which is later than the state's shutdown token:
+/// a process that still finishes its work tells that it is stopping.
+pub async fn serve_probes(listener: TcpListener, state: HttpState, stop: CancellationToken) {
+    answer(listener, super::probes(state.clone()), &state, &stop).await;
+}
+
+async fn answer(listener: TcpListener, router: Router, state: &HttpState, stop: &CancellationToken) {
     let connections = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
             biased;
-            () = state.shutdown().cancelled() => break,
+            () = stop.cancelled() => break,
             accepted = listener.accept() => accepted,
         };
         match accepted {
             Ok((stream, _)) => {
-                connections.spawn(converse(stream, router.clone(), state.clone()));
+                connections.spawn(converse(stream, router.clone(), stop.clone()));
             }
             Err(error) if is_one_connections(&error) => debug!(%error, "a connection ended before it began"),
             Err(error) => {
@@ -56,10 +68,9 @@ pub async fn serve(listener: TcpListener, state: HttpState) -> Result<()> {
         let (open, tasks) = (connections.len(), state.tasks().len());
         warn!(open, tasks, "breaking off what is not finished in time");
     }
-    Ok(())
 }
 
-async fn converse(stream: TcpStream, router: Router, state: HttpState) {
+async fn converse(stream: TcpStream, router: Router, stop: CancellationToken) {
     // Answers are small and whole: waiting for more of them only delays.
     if let Err(error) = stream.set_nodelay(true) {
         debug!(%error, "setting TCP_NODELAY");
@@ -71,7 +82,7 @@ async fn converse(stream: TcpStream, router: Router, state: HttpState) {
     tokio::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        () = state.shutdown().cancelled() => {
+        () = stop.cancelled() => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }

@@ -61,6 +61,42 @@ async fn a_part_that_is_not_well_is_named_until_it_recovers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn only_the_parts_that_are_asked_for_decide_whether_it_is_ready() {
+    let server = Server::start().await;
+    server.disk.set_full(true);
+    let ready = send(server.get("/readyz?parts=metadata,index,embedder"))
+        .await
+        .json();
+    assert_eq!(ready["status"], "ready");
+    assert_eq!(ready["parts"].as_array().unwrap().len(), 5, "{ready}");
+    assert_eq!(
+        (&ready["parts"][0]["part"], &ready["parts"][0]["status"]),
+        (&json!("storage"), &json!("failed"))
+    );
+    let problem = send(server.get("/readyz?parts=index,%20storage"))
+        .await
+        .problem(503, "not_ready");
+    assert_eq!(problem["detail"], "not ready: storage; `parts` says why");
+
+    let problem =
+        send(server.get("/readyz?parts=index,ledger"))
+            .await
+            .problem_of(422, "invalid_field", "parts");
+    assert_eq!(
+        problem["detail"],
+        "there is no part `ledger`: `parts` takes storage, metadata, index, queue, embedder"
+    );
+    for query in ["parts=", "parts=server", "parts=index&parts=queue"] {
+        send(server.get(&format!("/readyz?{query}")))
+            .await
+            .problem_of(422, "invalid_field", "parts");
+    }
+    send(server.get("/readyz?part=index"))
+        .await
+        .problem_of(422, "unknown_field", "part");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_model_that_fails_to_load_is_named_and_comes_back_by_itself() {
     let server = Setup::new().with_model(|model| model.fail_loads(2)).start().await;
     let refused = server.post_json("/v1/search", json!({"text": "red"})).await;

@@ -16,4 +16,6 @@
 mod finds_by_words;
 mod metrics;
 mod process;
+mod store_away;
 mod survives_kill;
+mod worker;

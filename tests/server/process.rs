@@ -11,7 +11,7 @@ use serde_json::Value;
 /// How long a server may take to answer after it was started, on a machine that is busy with other tests.
 const START_PATIENCE: Duration = Duration::from_secs(60);
 
-/// A running `lucida serve`; killed when dropped.
+/// A running `lucida serve`, or a worker that listens; killed when dropped.
 pub(crate) struct Server {
     child: Child,
     pub(crate) url: String,
@@ -21,15 +21,17 @@ pub(crate) struct Server {
 impl Server {
     /// Starts a server whose data lies in `dir`, with settings as `(key, value)`, and waits until it is ready.
     pub(crate) async fn start(dir: &Path, settings: &[(&str, &str)]) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
-        let listen = format!("127.0.0.1:{port}");
-        let child = command(dir, settings)
+        let listen = free_address();
+        let mut command = command(dir, settings);
+        command
             .arg("serve")
-            .args(["--set", &format!("server.listen={listen}")])
+            .args(["--set", &format!("server.listen={listen}")]);
+        Self::spawn(command, dir, &listen).await
+    }
+
+    /// Starts a command that is to listen, and waits until it is ready.
+    pub(crate) async fn spawn(mut command: Command, dir: &Path, listen: &str) -> Self {
+        let child = command
             .stdout(Stdio::null())
             .stderr(log_file(dir))
             .spawn()
@@ -71,7 +73,18 @@ impl Server {
     }
 
     /// Asks the process to stop, and returns whether it did so with success.
-    pub(crate) fn stop(mut self) -> bool {
+    pub(crate) fn stop(self) -> bool {
+        self.terminate();
+        self.ended()
+    }
+
+    /// Waits until the process has ended, and returns whether it did so with success.
+    pub(crate) fn ended(mut self) -> bool {
+        self.child.wait().unwrap().success()
+    }
+
+    /// Asks the process to stop.
+    pub(crate) fn terminate(&self) {
         let pid = self.child.id().to_string();
         assert!(
             Command::new("kill")
@@ -80,7 +93,6 @@ impl Server {
                 .unwrap()
                 .success()
         );
-        self.child.wait().unwrap().success()
     }
 
     pub(crate) async fn get(&self, path: &str) -> reqwest::Result<reqwest::Response> {
@@ -126,6 +138,12 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// An address on loopback that nobody listens on.
+pub(crate) fn free_address() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().to_string()
 }
 
 /// Uploads one photo.

@@ -12,4 +12,5 @@ pub fn factory() -> impl Factory<dyn VectorIndex> {
     factory_fn("embedded", |settings: EmbeddedConfig, _context| async move {
         EmbeddedIndex::open(settings).await
     })
+    .in_one_process()
 }

@@ -90,8 +90,6 @@ impl VectorIndex for Guarded<dyn VectorIndex> {
     }
 
     async fn ping(&self) -> Result<()> {
-        self.guard
-            .once("ping", self.guard.options.timeout, self.inner.ping())
-            .await
+        self.guard.ping(self.inner.ping()).await
     }
 }

@@ -64,8 +64,6 @@ impl MetadataStore for Guarded<dyn MetadataStore> {
     }
 
     async fn ping(&self) -> Result<()> {
-        self.guard
-            .once("ping", self.guard.options.timeout, self.inner.ping())
-            .await
+        self.guard.ping(self.inner.ping()).await
     }
 }

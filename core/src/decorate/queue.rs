@@ -17,9 +17,15 @@ impl JobQueue for Guarded<dyn JobQueue> {
             .await
     }
 
-    /// Waiting is what this call is for, so it is neither timed nor retried here: its caller loops.
+    /// Waiting is what this call is for, so it is neither timed nor retried here: its caller loops. Nor is it ever
+    /// refused, since it would hold the place of the one call that may try for as long as it waits. That nothing came
+    /// tells nothing.
     async fn receive(&self, wait: Duration) -> Result<Option<Delivery>> {
-        self.inner.receive(wait).await
+        let received = self.inner.receive(wait).await;
+        if !matches!(received, Ok(None)) {
+            self.guard.breaker.probe().ended(&received);
+        }
+        received
     }
 
     async fn ack(&self, delivery: &Delivery) -> Result<()> {
@@ -55,8 +61,6 @@ impl JobQueue for Guarded<dyn JobQueue> {
     }
 
     async fn ping(&self) -> Result<()> {
-        self.guard
-            .once("ping", self.guard.options.timeout, self.inner.ping())
-            .await
+        self.guard.ping(self.inner.ping()).await
     }
 }

@@ -3,7 +3,8 @@
 use std::ops::Range;
 
 use async_trait::async_trait;
-use futures::stream::BoxStream;
+use futures::stream::{self, BoxStream};
+use futures::{StreamExt, TryStreamExt};
 
 use super::Guarded;
 use crate::error::Result;
@@ -31,13 +32,28 @@ impl Storage for Guarded<dyn Storage> {
         self.guard.call("delete", || self.inner.delete(key)).await
     }
 
+    /// Each entry has the time of a call. The first one decides for the breaker what a call does.
     fn list(&self, prefix: &str) -> BoxStream<'static, Result<BlobStat>> {
-        self.inner.list(prefix)
+        let pass = match self.guard.breaker.admit() {
+            Ok(pass) => pass,
+            Err(refusal) => return stream::iter([Err(refusal)]).boxed(),
+        };
+        let listing = (self.guard.clone(), Some(pass), self.inner.list(prefix));
+        stream::unfold(listing, |(guard, pass, mut entries)| async move {
+            let pass = pass.unwrap_or_else(|| guard.breaker.probe());
+            let timeout = guard.options.timeout;
+            let next = match tokio::time::timeout(timeout, entries.try_next()).await {
+                Ok(next) => next,
+                Err(_) => Err(guard.no_answer("list", timeout)),
+            };
+            pass.ended(&next);
+            let entry = next.map_err(|error| guard.of_part(error)).transpose()?;
+            Some((entry, (guard, None, entries)))
+        })
+        .boxed()
     }
 
     async fn ping(&self) -> Result<()> {
-        self.guard
-            .once("ping", self.guard.options.timeout, self.inner.ping())
-            .await
+        self.guard.ping(self.inner.ping()).await
     }
 }

@@ -1,13 +1,14 @@
-//! `[resilience]`: how long one call of a store may take, and how often it is tried.
+//! `[resilience]`: how long one call of a store may take, how often it is tried, and when it is not tried at all.
 
 use std::time::Duration;
 
-use lucida_core::decorate::GuardOptions;
+use lucida_core::decorate::{BreakerOptions, GuardOptions};
 use lucida_core::{Backoff, Error, Result, Settings};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// How long one call of each store may take, and how often it is tried, before its failure counts.
+/// How long one call of each store may take, how often it is tried before its failure counts, and when a store is
+/// not asked for a while.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ResilienceSettings {
@@ -25,7 +26,7 @@ pub struct ResilienceSettings {
     pub queue: CallSettings,
 }
 
-/// How long one call may take, and how often it is tried.
+/// How long one call may take, how often it is tried, and when it is not tried at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CallSettings {
@@ -41,6 +42,13 @@ pub struct CallSettings {
     /// The longest wait between two tries, in milliseconds.
     #[schemars(example = 2_000)]
     pub backoff_max_ms: u64,
+    /// After how many failures in a row the store is not asked for a while, so that a dead one costs nothing; 0 always
+    /// asks. What is wrong with a request doesn't count, nor does a full disk.
+    #[schemars(example = 5)]
+    pub breaker_failures: u32,
+    /// How long it is not asked then, in milliseconds, before one call tries; a `/readyz` that finds it well ends it at once.
+    #[schemars(example = 5_000)]
+    pub breaker_open_ms: u64,
 }
 
 impl ResilienceSettings {
@@ -83,16 +91,16 @@ impl CallSettings {
                 min: Duration::from_millis(self.backoff_min_ms),
                 max: Duration::from_millis(self.backoff_max_ms),
             },
+            breaker: BreakerOptions {
+                failures: self.breaker_failures,
+                open: Duration::from_millis(self.breaker_open_ms),
+            },
         }
     }
 
     fn validate(&self, part: &str) -> Result<()> {
-        if self.timeout_ms == 0 {
-            return Err(Error::config(format!("{part}.timeout_ms"), "must be at least 1"));
-        }
-        if self.tries == 0 {
-            return Err(Error::config(format!("{part}.tries"), "must be at least 1"));
-        }
+        super::at_least_one(&format!("{part}.timeout_ms"), self.timeout_ms)?;
+        super::at_least_one(&format!("{part}.tries"), u64::from(self.tries))?;
         if self.backoff_max_ms < self.backoff_min_ms {
             return Err(Error::config(
                 format!("{part}.backoff_max_ms"),
@@ -102,7 +110,7 @@ impl CallSettings {
                 ),
             ));
         }
-        Ok(())
+        super::at_least_one(&format!("{part}.breaker_open_ms"), self.breaker_open_ms)
     }
 }
 
