@@ -157,7 +157,7 @@ impl Place {
                 ),
                 Some("server_side_encryption"),
             ),
-            code if code.starts_with("KMS.") => unavailable(
+            code if code.starts_with("KMS.") || code.starts_with("kms:") => unavailable(
                 "the store can't use the key to encrypt with: set storage.s3.kms_key_id".to_owned(),
                 Some("kms_key_id"),
             ),
@@ -276,6 +276,33 @@ mod tests {
             (ErrorKind::Unavailable, "storage_full")
         );
         assert!(place().unusable(&error).is_none());
+    }
+
+    #[test]
+    fn a_key_to_encrypt_with_that_is_not_there_names_its_setting() {
+        for code in ["KMS.NotFoundException", "kms:KeyNotFound"] {
+            let error = answer(opendal::ErrorKind::Unexpected, code, "no such key");
+            let made = place().unusable(&error).unwrap();
+            assert_eq!(
+                (made.kind(), made.field()),
+                (ErrorKind::ConfigInvalid, Some("kms_key_id"))
+            );
+        }
+    }
+
+    #[test]
+    fn another_region_names_its_setting_and_says_which() {
+        let error = answer(
+            opendal::ErrorKind::Unexpected,
+            "AuthorizationHeaderMalformed",
+            "The authorization header is malformed; the region is wrong; expecting 'eu-central-1'.",
+        );
+        let made = place().unusable(&error).unwrap();
+        assert_eq!(
+            (made.kind(), made.field()),
+            (ErrorKind::ConfigInvalid, Some("region"))
+        );
+        assert!(made.to_string().ends_with("expecting 'eu-central-1'."), "{made}");
     }
 
     #[test]

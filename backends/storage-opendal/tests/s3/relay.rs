@@ -102,6 +102,8 @@ impl Faults {
         loop {
             let read = from.read(&mut buffer).await?;
             if read == 0 {
+                // The store answers what it has got before it hears that nobody waits.
+                tokio::time::sleep(Duration::from_millis(200)).await;
                 return Ok(());
             }
             while self.up.load(Ordering::SeqCst) >= self.hold_up_at.load(Ordering::SeqCst) {

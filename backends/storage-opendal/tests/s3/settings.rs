@@ -1,6 +1,9 @@
 //! Settings that can't be, and those that a store refuses: the error names the setting, and no secret.
 
-use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::process::Command;
+use std::{env, fs, thread};
 
 use lucida_core::config::parse;
 use lucida_core::{Error, ErrorKind, Storage, stream_of};
@@ -161,6 +164,78 @@ async fn a_secret_can_come_from_a_file() {
     let Some(endpoint) = minio() else { return };
     fs::write(&file, format!("{}\n", lucida_test_servers::SECRET_ACCESS_KEY)).unwrap();
     open(&settings(&endpoint)).await.ping().await.unwrap();
+}
+
+/// Set in the processes that [`credentials_come_from_the_usual_places`] starts.
+const ENDPOINT_OF_CHILD: &str = "LUCIDA_TEST_CHILD_ENDPOINT";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn credentials_come_from_the_usual_places() {
+    let unkeyed = |endpoint: &str| {
+        let changes = json!({ "access_key_id": null, "secret_access_key": null, "credential_chain": true });
+        with(settings(endpoint), changes)
+    };
+    if let Ok(endpoint) = env::var(ENDPOINT_OF_CHILD) {
+        open(&unkeyed(&endpoint)).await.ping().await.unwrap();
+        return;
+    }
+    let Some(endpoint) = minio() else { return };
+    let (id, secret) = (
+        lucida_test_servers::ACCESS_KEY_ID,
+        lucida_test_servers::SECRET_ACCESS_KEY,
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let shared = folder.path().join("credentials");
+    let profile = format!("[default]\naws_access_key_id = {id}\naws_secret_access_key = {secret}\n");
+    fs::write(&shared, profile).unwrap();
+    let role = json!({
+        "AccessKeyId": id,
+        "SecretAccessKey": secret,
+        "Token": "",
+        "Expiration": "2999-01-01T00:00:00Z",
+    });
+    let answering = answer(role.to_string());
+    let ping = |variables: &[(&str, &str)]| {
+        // The environment is of a process, so each case has one: this test, alone.
+        Command::new(env::current_exe().unwrap())
+            .args(["--exact", "settings::credentials_come_from_the_usual_places"])
+            .env(ENDPOINT_OF_CHILD, &endpoint)
+            .env("HOME", folder.path())
+            .env("AWS_EC2_METADATA_DISABLED", "true")
+            .envs(variables.iter().copied())
+            .output()
+            .unwrap()
+    };
+    for variables in [
+        vec![("AWS_ACCESS_KEY_ID", id), ("AWS_SECRET_ACCESS_KEY", secret)],
+        vec![("AWS_SHARED_CREDENTIALS_FILE", shared.to_str().unwrap())],
+        vec![("AWS_CONTAINER_CREDENTIALS_FULL_URI", answering.as_str())],
+    ] {
+        let pinged = ping(&variables);
+        let output = String::from_utf8_lossy(&pinged.stdout);
+        assert!(pinged.status.success(), "{variables:?}: {output}");
+    }
+    let pinged = ping(&[]);
+    let output = String::from_utf8_lossy(&pinged.stdout);
+    assert!(!pinged.status.success(), "it found keys where there are none");
+    assert!(
+        output.contains("no credentials were found: set storage.s3.access_key_id"),
+        "{output}"
+    );
+}
+
+/// Answers one request of HTTP, as the agent of a container's role would.
+fn answer(body: String) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/role", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        let (mut client, _) = listener.accept().unwrap();
+        let mut request = [0; 4096];
+        assert!(client.read(&mut request).unwrap() > 0);
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+        client.write_all((head + &body).as_bytes()).unwrap();
+    });
+    url
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -45,13 +45,14 @@ fn given(name: &str) -> Option<String> {
 
 /// Settings for a store as the tests' servers have it, and for names that nobody else uses.
 pub(crate) fn settings(endpoint: &str) -> Value {
+    let said = |name: &str, usual: &str| env::var(name).unwrap_or_else(|_| usual.to_owned());
     json!({
         "endpoint": endpoint,
-        "bucket": lucida_test_servers::BUCKET,
+        "bucket": said(variable::S3_BUCKET, lucida_test_servers::BUCKET),
         "region": "us-east-1",
         "prefix": format!("test/{}", Uuid::now_v7()),
-        "access_key_id": lucida_test_servers::ACCESS_KEY_ID,
-        "secret_access_key": lucida_test_servers::SECRET_ACCESS_KEY,
+        "access_key_id": said(variable::S3_ACCESS_KEY_ID, lucida_test_servers::ACCESS_KEY_ID),
+        "secret_access_key": said(variable::S3_SECRET_ACCESS_KEY, lucida_test_servers::SECRET_ACCESS_KEY),
         "credential_chain": false,
         "checksum": true,
         "part_size_bytes": PART,

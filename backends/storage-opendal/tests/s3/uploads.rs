@@ -151,7 +151,7 @@ async fn an_upload_whose_caller_goes_away_leaves_no_object_and_no_parts() {
         relay.release();
         if held == 0 {
             // What was on its way makes the upload, which is then taken back.
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            tokio::time::sleep(Duration::from_millis(300)).await;
         }
         eventually("its parts are gone", async || unfinished(&server) == 0).await;
         tokio::time::sleep(Duration::from_millis(100)).await;
