@@ -156,13 +156,19 @@ fn serves(there: &PayloadSchemaInfo, kind: FieldType, wanted: &IndexParams) -> b
     } else {
         PayloadSchemaType::Keyword
     };
-    let is_tenant = |params: &IndexParams| matches!(params, IndexParams::KeywordIndexParams(keyword) if keyword.is_tenant == Some(true));
     let there_tenant = there
         .params
         .as_ref()
         .and_then(|params| params.index_params.as_ref())
         .is_some_and(is_tenant);
     there.data_type() == wanted_type && there_tenant == is_tenant(wanted)
+}
+
+fn is_tenant(params: &IndexParams) -> bool {
+    let IndexParams::KeywordIndexParams(keyword) = params else {
+        return false;
+    };
+    keyword.is_tenant == Some(true)
 }
 
 #[cfg(test)]

@@ -13,17 +13,17 @@ use qdrant_client::qdrant::query::Variant as QueryKind;
 use qdrant_client::qdrant::vector_input::Variant as InputKind;
 use qdrant_client::qdrant::vector_output::Vector as OutputVector;
 use qdrant_client::qdrant::{
-    AliasOperations, ChangeAliases, CollectionInfo, CountPoints, CreateAlias, DeleteCollection, DeletePoints,
-    DenseVector, GetCollectionInfoRequest, GetPoints, ListAliasesRequest, ListCollectionsRequest, PointId,
-    PointsIdsList, PointsOperationResponse, PointsSelector, Query, QueryPoints, ScrollPoints, UpdateStatus,
-    UpsertPoints, VectorInput,
+    AliasOperations, ChangeAliases, CountPoints, CreateAlias, DeleteCollection, DeletePoints, DenseVector,
+    GetPoints, PointId, PointsIdsList, PointsOperationResponse, PointsSelector, Query, QueryPoints,
+    ScrollPoints, UpdateStatus, UpsertPoints, VectorInput,
 };
 use tonic::Code;
 use uuid::Uuid;
 
 use crate::batch::{BATCH_POINTS, Batches};
-use crate::collection::{creation, dimensions, missing_indexes};
+use crate::collection::{dimensions, missing_indexes};
 use crate::config::QdrantConfig;
+use crate::directory::absent;
 use crate::point::{photo_id, point_id};
 use crate::server::Server;
 use crate::{filter, options};
@@ -34,8 +34,8 @@ const PAGE_IDS: usize = 1000;
 /// A vector index on a Qdrant server, which other processes may use at the same time.
 #[derive(Debug)]
 pub struct QdrantIndex {
-    server: Server,
-    config: QdrantConfig,
+    pub(crate) server: Server,
+    pub(crate) config: QdrantConfig,
     /// The dimensions of collections, which never change while a collection is there.
     known: Mutex<HashMap<CollectionName, usize>>,
 }
@@ -53,30 +53,7 @@ impl QdrantIndex {
         })
     }
 
-    /// Reads a collection; `None` where there is none.
-    async fn info(&self, collection: &CollectionName) -> Result<Option<CollectionInfo>> {
-        let request = GetCollectionInfoRequest {
-            collection_name: collection.to_string(),
-        };
-        match self.server.collections().get(request).await {
-            Ok(answer) => Ok(answer.into_inner().result),
-            Err(status) if status.code() == Code::NotFound => Ok(None),
-            Err(status) => Err(self.server.failed(status)),
-        }
-    }
-
-    /// Makes a collection, and returns what is there then: another process may have made it at the same moment.
-    async fn create(&self, collection: &CollectionName, dimensions: usize) -> Result<CollectionInfo> {
-        let request = creation(collection, dimensions, &self.config);
-        let created = self.server.collections().create(request).await;
-        match (self.info(collection).await?, created) {
-            (Some(info), _) => Ok(info),
-            (None, Err(status)) => Err(self.server.failed(status)),
-            (None, Ok(_)) => Err(absent(collection)),
-        }
-    }
-
-    /// Checks vectors against the collection's dimensions before anything is sent: the server would write the points
+    /// Checks vectors against the collection's dimensions before anything is sent: the server may write the points
     /// before a wrong one.
     async fn check(&self, collection: &CollectionName, vectors: &[&[f32]]) -> Result<()> {
         let known = self.known().get(collection).copied();
@@ -110,45 +87,6 @@ impl QdrantIndex {
 
     fn known(&self) -> std::sync::MutexGuard<'_, HashMap<CollectionName, usize>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Returns the name of the collection that the alias points to, whoever made it.
-    async fn alias_target(&self) -> Result<Option<String>> {
-        let answer = self
-            .server
-            .collections()
-            .list_aliases(ListAliasesRequest {})
-            .await;
-        let aliases = answer
-            .map_err(|status| self.server.failed(status))?
-            .into_inner()
-            .aliases;
-        let ours = aliases
-            .into_iter()
-            .find(|alias| alias.alias_name == self.config.collection);
-        Ok(ours.map(|alias| alias.collection_name))
-    }
-
-    /// Returns the names of all collections of the server.
-    async fn all_collections(&self) -> Result<Vec<String>> {
-        let answer = self.server.collections().list(ListCollectionsRequest {}).await;
-        let collections = answer
-            .map_err(|status| self.server.failed(status))?
-            .into_inner()
-            .collections;
-        Ok(collections
-            .into_iter()
-            .map(|collection| collection.name)
-            .collect())
-    }
-
-    /// Returns a name where it is one that our collections have.
-    fn ours(&self, name: &str) -> Option<CollectionName> {
-        let fingerprint = name.strip_prefix(&self.config.collection)?.strip_prefix('-')?;
-        if fingerprint.is_empty() {
-            return None;
-        }
-        CollectionName::new(name).ok()
     }
 
     /// Sees that a write was done, as far as it was to be waited for.
@@ -427,10 +365,6 @@ impl VectorIndex for QdrantIndex {
         // The server's health check asks for no key, so it would not tell that ours is wrong.
         self.alias_target().await.map(drop)
     }
-}
-
-fn absent(collection: &CollectionName) -> Error {
-    Error::not_found(format!("qdrant has no collection `{collection}`"))
 }
 
 /// Returns the id after another one; `None` after the last there can be.

@@ -6,6 +6,7 @@
 mod batch;
 mod collection;
 mod config;
+mod directory;
 mod error;
 mod factory;
 mod filter;

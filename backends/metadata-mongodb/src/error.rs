@@ -47,9 +47,11 @@ fn described(error: &mongodb::error::Error) -> Error {
     }
     #[expect(clippy::wildcard_enum_match_arm, reason = "the driver's kinds are open-ended")]
     match error.kind.as_ref() {
-        Driver::Authentication { .. } => Error::new(
+        Driver::Authentication { message, .. } => Error::new(
             ErrorKind::PermissionDenied,
-            "MongoDB refused the user of metadata.mongodb.uri: check its user, password and `authSource`",
+            format!(
+                "MongoDB refused the user of metadata.mongodb.uri: check its user, password and `authSource` ({message})"
+            ),
         ),
         Driver::ServerSelection { message, .. } | Driver::ConnectionPoolCleared { message, .. } => {
             Error::unavailable(format!("MongoDB can't be reached: {message}"))

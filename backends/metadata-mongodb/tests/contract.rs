@@ -11,16 +11,15 @@ use std::sync::Arc;
 use lucida_core::MetadataStore;
 use lucida_core::config::IntoPart;
 use lucida_core::memory::MemoryMetadata;
-use lucida_core::testkit::Fixture;
+use lucida_core::testkit::{Fixture, durability};
 use lucida_metadata_mongodb::MongodbMetadata;
 use support::{Scratch, config, database_name, server};
-
-// A suite takes no "skipped": without a server it runs on the reference store, after `server` has said so.
 
 async fn opened(uri: &str, database: &str) -> MongodbMetadata {
     MongodbMetadata::open(config(uri, database)).await.unwrap()
 }
 
+// A suite takes no "skipped": without a server it runs on the reference store, after `server` has said so.
 async fn fixture() -> Fixture<dyn MetadataStore> {
     let Some(uri) = server() else {
         return Fixture::new(MemoryMetadata::new());
@@ -40,4 +39,17 @@ async fn open(folder: &Path) -> Arc<dyn MetadataStore> {
     let database = fs::read_to_string(&named).unwrap();
     opened(&uri, &database).await.into_part()
 }
-lucida_core::metadata_durability!(open);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_are_there_after_a_restart() {
+    if server().is_some() {
+        durability::metadata::records_are_there_after_a_restart(open).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_are_there_after_a_crash() {
+    if server().is_some() {
+        durability::metadata::records_are_there_after_a_crash(open).await;
+    }
+}

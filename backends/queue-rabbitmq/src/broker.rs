@@ -92,7 +92,12 @@ mod tests {
     fn hosts_of_every_kind_are_found() {
         for (uri, host, port, vhost) in [
             ("amqp://127.0.0.1", "127.0.0.1", 5672, "/"),
-            ("amqps://u:p@broker.example/photos", "broker.example", 5671, "photos"),
+            (
+                "amqps://u:p@broker.example/photos",
+                "broker.example",
+                5671,
+                "photos",
+            ),
             ("amqp://u:p%40%5B@[::1]:5673/%2f", "::1", 5673, "/"),
             ("amqp://[fe80::1]?heartbeat=5", "fe80::1", 5672, "/"),
         ] {

@@ -52,7 +52,10 @@ impl Channels {
 
     /// Returns a channel that nothing is under way on.
     pub(crate) fn give_back(&self, channel: Channel) {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(channel);
+        self.idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(channel);
     }
 
     fn pop(&self) -> Option<Channel> {

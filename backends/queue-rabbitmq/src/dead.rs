@@ -10,37 +10,45 @@ use lapin::options::{
     BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicGetOptions, BasicNackOptions,
     BasicQosOptions,
 };
-use lapin::types::FieldTable;
+use lapin::types::{DeliveryTag, FieldTable};
 use lucida_core::{DeadLetter, Error, PhotoId, Result};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::error::is_locked;
 use crate::message::Letter;
 use crate::session::Session;
-use crate::topology::DEAD_LETTERS;
+use crate::topology::{DEAD_LETTERS, count};
 
 /// How long the next letter may take to come; there may be fewer than there were a moment ago.
 const NEXT_LETTER: Duration = Duration::from_secs(1);
+
+/// How many letters are put back before they are seen to be back; RabbitMQ's own limit is 32.
+const AT_A_TIME: usize = 16;
+
+/// How long to wait before looking again whether they are.
+const LOOK_AGAIN: Duration = Duration::from_millis(1);
 
 /// When to come again while another process looks at the letters.
 const RETRY_AFTER: Duration = Duration::from_millis(200);
 
 /// Returns the oldest letters, `limit` at most.
 pub(crate) async fn list(session: &Arc<Session>, limit: usize) -> Result<Vec<DeadLetter>> {
-    look(session, limit, None).await
+    let mut letters = look(session, None).await?;
+    letters.truncate(limit);
+    Ok(letters)
 }
 
 /// Removes a photo's letters, and returns them.
 pub(crate) async fn remove(session: &Arc<Session>, photo_id: PhotoId) -> Result<Vec<DeadLetter>> {
-    let all = usize::from(DEAD_LETTERS);
-    let mut letters = look(session, all, Some(photo_id)).await?;
+    let mut letters = look(session, Some(photo_id)).await?;
     letters.retain(|letter| letter.job.photo_id == photo_id);
     Ok(letters)
 }
 
-/// Looks at the oldest letters, and removes those of one photo. It goes on to its end when its caller is gone, so that
-/// the letters are put back in their order and the lock is released.
-async fn look(session: &Arc<Session>, limit: usize, remove: Option<PhotoId>) -> Result<Vec<DeadLetter>> {
+/// Looks at all letters, and removes those of one photo. All, since a quorum queue puts what comes back behind what
+/// came back before: only who puts all back keeps their order. It goes on to its end when its caller is gone, so that
+/// the letters are put back and the lock is released.
+async fn look(session: &Arc<Session>, remove: Option<PhotoId>) -> Result<Vec<DeadLetter>> {
     let session = Arc::clone(session);
     let looking = tokio::spawn(async move {
         let _alone = session.dead.lock().await;
@@ -53,25 +61,26 @@ async fn look(session: &Arc<Session>, limit: usize, remove: Option<PhotoId>) -> 
             }
             failed(error)
         })?;
-        let taken = take(&session, &channel, limit).await.map_err(failed)?;
+        let taken = take(&session, &channel).await.map_err(failed)?;
         let mut letters = Vec::with_capacity(taken.len());
+        let mut back = Vec::with_capacity(taken.len());
         for received in taken {
             let letter = Letter::read(&received.data);
             let tag = received.delivery_tag;
-            let is_removed = letter.as_ref().is_some_and(|letter| Some(letter.job.photo_id) == remove);
-            let done = if is_removed {
-                channel.basic_ack(tag, BasicAckOptions::default()).await
+            if letter
+                .as_ref()
+                .is_some_and(|letter| Some(letter.job.photo_id) == remove)
+            {
+                channel
+                    .basic_ack(tag, BasicAckOptions::default())
+                    .await
+                    .map_err(failed)?;
             } else {
-                // One by one: a quorum queue puts back many at once in any order.
-                let back = BasicNackOptions {
-                    requeue: true,
-                    ..BasicNackOptions::default()
-                };
-                channel.basic_nack(tag, back).await
-            };
-            done.map_err(failed)?;
+                back.push(tag);
+            }
             letters.extend(letter);
         }
+        put_back(&session, &channel, &back).await.map_err(failed)?;
         session.topology.unlock_dead(&channel).await.map_err(failed)?;
         // Its prefetch is not that of the others.
         channel.close(200, "done".into()).await.map_err(failed)?;
@@ -81,31 +90,56 @@ async fn look(session: &Arc<Session>, limit: usize, remove: Option<PhotoId>) -> 
     looked.map_err(|error| Error::internal("reading the dead letters stopped").with_source(error))?
 }
 
-/// Takes out up to `limit` letters, the oldest first.
-async fn take(session: &Session, channel: &Channel, limit: usize) -> lapin::Result<Vec<Received>> {
-    if limit == 0 {
-        return Ok(Vec::new());
-    }
+/// Takes all letters out, the oldest first.
+async fn take(session: &Session, channel: &Channel) -> lapin::Result<Vec<Received>> {
     let queue = session.topology.dead();
-    let Some(first) = channel.basic_get(queue.clone(), BasicGetOptions::default()).await? else {
+    let Some(first) = channel
+        .basic_get(queue.clone(), BasicGetOptions::default())
+        .await?
+    else {
         return Ok(Vec::new());
     };
-    let left = usize::try_from(first.message_count).unwrap_or(usize::MAX);
-    let more = left.min(limit - 1).min(usize::from(DEAD_LETTERS));
+    let more = u16::try_from(first.message_count)
+        .unwrap_or(u16::MAX)
+        .min(DEAD_LETTERS);
     let mut taken = vec![first.delivery];
-    let Some(prefetch) = u16::try_from(more).ok().filter(|more| *more > 0) else {
+    if more == 0 {
         return Ok(taken);
-    };
-    channel.basic_qos(prefetch, BasicQosOptions::default()).await?;
+    }
+    channel.basic_qos(more, BasicQosOptions::default()).await?;
     let options = BasicConsumeOptions::default();
     let consuming = channel.basic_consume(queue, "".into(), options, FieldTable::default());
     let mut consumer = consuming.await?;
-    while taken.len() <= more {
+    while taken.len() <= usize::from(more) {
         match timeout(NEXT_LETTER, consumer.next()).await {
             Ok(Some(received)) => taken.push(received?),
             Ok(None) | Err(_) => break,
         }
     }
-    channel.basic_cancel(consumer.tag(), BasicCancelOptions::default()).await?;
+    channel
+        .basic_cancel(consumer.tag(), BasicCancelOptions::default())
+        .await?;
     Ok(taken)
+}
+
+/// Puts letters back in their order: one by one, since a quorum queue takes back many at once in any order, and a few
+/// at a time, since a channel holds back what goes beyond, and leaves it to the queue when it is closed.
+async fn put_back(session: &Session, channel: &Channel, tags: &[DeliveryTag]) -> lapin::Result<()> {
+    let queue = session.topology.dead();
+    let mut expected = count(channel, queue.clone()).await?;
+    for tags in tags.chunks(AT_A_TIME) {
+        for tag in tags {
+            let options = BasicNackOptions {
+                requeue: true,
+                ..BasicNackOptions::default()
+            };
+            channel.basic_nack(*tag, options).await?;
+        }
+        expected += tags.len() as u64;
+        let deadline = Instant::now() + NEXT_LETTER;
+        while count(channel, queue.clone()).await? < expected && Instant::now() < deadline {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+    Ok(())
 }

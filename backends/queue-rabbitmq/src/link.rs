@@ -25,7 +25,7 @@ const GOODBYE: Duration = Duration::from_secs(1);
 /// A connection.
 pub(crate) struct Link {
     connection: Connection,
-    _socket: Socket,
+    socket: Socket,
 }
 
 /// Shuts the socket down when it is dropped.
@@ -63,10 +63,7 @@ impl Link {
             properties,
         );
         match timeout_at(deadline, connector).await {
-            Ok(Ok(connection)) => Ok(Self {
-                connection,
-                _socket: socket,
-            }),
+            Ok(Ok(connection)) => Ok(Self { connection, socket }),
             Ok(Err(error)) => Err(failed(&connecting(), &error)),
             Err(_) => {
                 let millis = broker.connect_timeout.as_millis();
@@ -104,19 +101,26 @@ impl Link {
         }
     }
 
-    /// Says goodbye, so that the broker logs no lost connection.
+    /// Says goodbye, so that the broker logs no lost connection, and ends the calls that are under way.
     pub(crate) async fn close(&self) {
         // Whoever doesn't answer is left without it.
         let _ = timeout(GOODBYE, self.connection.close(200, "goodbye".into())).await;
+        self.socket.shut_down();
+    }
+}
+
+impl Socket {
+    fn shut_down(&self) {
+        if let Some(socket) = self.0.get() {
+            // It may be closed already.
+            let _ = socket.shutdown(Shutdown::Both);
+        }
     }
 }
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        if let Some(socket) = self.0.get() {
-            // It may be closed already.
-            let _ = socket.shutdown(Shutdown::Both);
-        }
+        self.shut_down();
     }
 }
 

@@ -16,8 +16,8 @@ use crate::topology::DELIVERY_LIMIT;
 /// How often the job was handed out before this message was published.
 const REDELIVERIES: &str = "lucida-redeliveries";
 
-/// When the job may be handed out, in milliseconds since 1970.
-const DUE_AT_MS: &str = "lucida-due-at-ms";
+/// When the job may be handed out, in microseconds since 1970.
+const DUE_AT_US: &str = "lucida-due-at-us";
 
 /// How often a quorum queue has handed this very message out before.
 const DELIVERY_COUNT: &str = "x-delivery-count";
@@ -32,17 +32,17 @@ pub(crate) struct Message {
     /// How often the job was handed out before.
     pub(crate) redeliveries: u32,
     /// When the job may be handed out, where that is not at once.
-    pub(crate) due_at_ms: Option<i64>,
+    pub(crate) due_at_us: Option<i64>,
 }
 
 impl Message {
     /// Makes the message of a job that may be handed out after `delay`.
     pub(crate) fn new(job: &Job, redeliveries: u32, delay: Duration) -> Self {
-        let due_at_ms = (!delay.is_zero()).then(|| now_ms().saturating_add(millis(delay)));
+        let due_at_us = (!delay.is_zero()).then(|| now_us().saturating_add(micros(delay)));
         Self {
             job: job.clone(),
             redeliveries,
-            due_at_ms,
+            due_at_us,
         }
     }
 
@@ -59,14 +59,14 @@ impl Message {
                 photo_id: letter.photo_id,
             },
             redeliveries: u32::try_from(handed_out).unwrap_or(u32::MAX),
-            due_at_ms: header(DUE_AT_MS),
+            due_at_us: header(DUE_AT_US),
         })
     }
 
     /// Returns how long it is until the job may be handed out.
     pub(crate) fn delay(&self) -> Duration {
-        let left_ms = self.due_at_ms.map_or(0, |due| due.saturating_sub(now_ms()));
-        Duration::from_millis(u64::try_from(left_ms).unwrap_or(0))
+        let left_us = self.due_at_us.map_or(0, |due| due.saturating_sub(now_us()));
+        Duration::from_micros(u64::try_from(left_us).unwrap_or(0))
     }
 
     /// Returns the body.
@@ -82,8 +82,8 @@ impl Message {
     pub(crate) fn properties(&self) -> BasicProperties {
         let mut headers = FieldTable::default();
         headers.insert(REDELIVERIES.into(), i64::from(self.redeliveries).into());
-        if let Some(due) = self.due_at_ms {
-            headers.insert(DUE_AT_MS.into(), due.into());
+        if let Some(due) = self.due_at_us {
+            headers.insert(DUE_AT_US.into(), due.into());
         }
         properties().with_headers(headers)
     }
@@ -155,10 +155,10 @@ fn integer(value: &AMQPValue) -> Option<i64> {
     }
 }
 
-fn now_ms() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, millis)
+fn now_us() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, micros)
 }
 
-fn millis(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }

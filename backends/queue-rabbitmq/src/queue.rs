@@ -4,8 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use lapin::options::QueueDeclareOptions;
-use lapin::types::{FieldTable, ShortString};
 use lapin::Channel;
 use lucida_core::{DeadLetter, Delivery, Job, JobQueue, PhotoId, QueueCounts, Result};
 use tokio::sync::watch;
@@ -16,7 +14,7 @@ use crate::dead;
 use crate::message::{Letter, Message};
 use crate::receive::receive;
 use crate::session::{Session, Settling};
-use crate::topology::Topology;
+use crate::topology::{Topology, count};
 use crate::upkeep::{self, State};
 
 /// Keeps jobs in RabbitMQ; dropping it gives back what it has in flight.
@@ -135,14 +133,4 @@ impl JobQueue for RabbitmqQueue {
         });
         pinging.await
     }
-}
-
-/// Returns how many messages a queue could hand out.
-async fn count(channel: &Channel, queue: ShortString) -> lapin::Result<u64> {
-    let options = QueueDeclareOptions {
-        passive: true,
-        ..QueueDeclareOptions::default()
-    };
-    let declared = channel.queue_declare(queue, options, FieldTable::default()).await?;
-    Ok(u64::from(declared.message_count()))
 }

@@ -56,7 +56,11 @@ pub(crate) async fn receive(session: &Session, wait: Duration) -> Result<Option<
             return Ok(Some(session.hand_out(hand.keep(), received, message)));
         }
         session.publish_job(&message).await?;
-        received.acker.ack(BasicAckOptions::default()).await.map_err(failed)?;
+        received
+            .acker
+            .ack(BasicAckOptions::default())
+            .await
+            .map_err(failed)?;
     }
 }
 
@@ -98,7 +102,9 @@ impl Hand {
         let (channel, queue) = (self.channel.clone(), session.topology.jobs());
         let asking = self.asking.insert(tokio::spawn(async move {
             let options = BasicConsumeOptions::default();
-            channel.basic_consume(queue, CONSUMER.into(), options, FieldTable::default()).await
+            channel
+                .basic_consume(queue, CONSUMER.into(), options, FieldTable::default())
+                .await
         }));
         let asked = asking.await;
         self.asking = None;
@@ -147,7 +153,9 @@ impl Drop for Hand {
             };
             // Where these fail, the channel is gone already.
             if let Some(consumer) = asked.or(consumer) {
-                let _ = channel.basic_cancel(consumer.tag(), BasicCancelOptions::default()).await;
+                let _ = channel
+                    .basic_cancel(consumer.tag(), BasicCancelOptions::default())
+                    .await;
             }
             let _ = channel.close(200, "goodbye".into()).await;
         });

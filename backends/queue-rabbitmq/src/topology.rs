@@ -14,9 +14,9 @@
 
 use std::time::Duration;
 
+use lapin::Channel;
 use lapin::options::QueueDeclareOptions;
 use lapin::types::{AMQPValue, FieldTable, LongString, ShortString};
-use lapin::Channel;
 use lucida_core::Result;
 
 use crate::error::failed;
@@ -123,17 +123,35 @@ impl Topology {
         };
         let mut arguments = FieldTable::default();
         arguments.insert("x-expires".into(), millis(LOCK_EXPIRES));
-        channel.queue_declare(self.dead_lock(), options, arguments).await.map(drop)
+        channel
+            .queue_declare(self.dead_lock(), options, arguments)
+            .await
+            .map(drop)
     }
 
     /// Releases the lock on the dead letters.
     pub(crate) async fn unlock_dead(&self, channel: &Channel) -> lapin::Result<()> {
-        channel.queue_delete(self.dead_lock(), Default::default()).await.map(drop)
+        channel
+            .queue_delete(self.dead_lock(), Default::default())
+            .await
+            .map(drop)
     }
 
     fn dead_lock(&self) -> ShortString {
         format!("{}.dead.lock", self.queue).into()
     }
+}
+
+/// Returns how many messages a queue could hand out.
+pub(crate) async fn count(channel: &Channel, queue: ShortString) -> lapin::Result<u64> {
+    let options = QueueDeclareOptions {
+        passive: true,
+        ..QueueDeclareOptions::default()
+    };
+    let declared = channel
+        .queue_declare(queue, options, FieldTable::default())
+        .await?;
+    Ok(u64::from(declared.message_count()))
 }
 
 fn quorum(more: impl IntoIterator<Item = (&'static str, AMQPValue)>) -> FieldTable {
@@ -199,7 +217,9 @@ mod tests {
             let mut moves = 0;
             while !left.is_zero() {
                 let queue = topology.after(left);
-                let rung = RUNGS.iter().find(|(_, suffix)| queue.as_str().ends_with(&format!(".{suffix}")));
+                let rung = RUNGS
+                    .iter()
+                    .find(|(_, suffix)| queue.as_str().ends_with(&format!(".{suffix}")));
                 left = left.saturating_sub(rung.unwrap().0);
                 moves += 1;
             }

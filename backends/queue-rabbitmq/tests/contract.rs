@@ -1,7 +1,8 @@
-//! The queue contract, on RabbitMQ.
+//! The queue contract, on RabbitMQ, and what is particular to it.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod cases;
 mod support;
 
 use std::collections::HashMap;
@@ -9,10 +10,10 @@ use std::fs;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use lucida_core::JobQueue;
 use lucida_core::config::IntoPart;
 use lucida_core::memory::MemoryQueue;
 use lucida_core::testkit::{Fixture, durability};
-use lucida_core::JobQueue;
 use support::{Proxy, Scratch, new_queue, open, server};
 
 // A suite takes no "skipped": without a server it runs on the reference queue, after `server` has said so.

@@ -1,13 +1,18 @@
-//! Measures how many photos a second the disk storage takes: `put_rate [FOLDER] [CLIENTS] [PHOTOS] [BYTES]`.
+//! Measures how many photos a second a storage takes: `put_rate [PLACE] [CLIENTS] [PHOTOS] [BYTES]`.
+//!
+//! A place is a folder, or a bucket such as `http://127.0.0.1:9000/photos`, whose keys are those of the environment:
+//! `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`.
 
 use std::env;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
+use lucida_core::config::IntoPart;
 use lucida_core::{BlobKey, PhotoId, Result, Storage};
-use lucida_storage_opendal::{DiskConfig, DiskStorage};
+use lucida_storage_opendal::{DiskConfig, DiskStorage, S3Config, S3Storage};
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -17,12 +22,9 @@ async fn main() -> Result<()> {
             .and_then(|text| text.parse().ok())
             .unwrap_or(default)
     };
-    let root: PathBuf = env::args()
-        .nth(1)
-        .unwrap_or_else(|| "data/put-rate".to_owned())
-        .into();
+    let place = env::args().nth(1).unwrap_or_else(|| "data/put-rate".to_owned());
     let (clients, photos, size) = (number(2, 8), number(3, 1000), number(4, 300_000));
-    let storage = DiskStorage::open(DiskConfig { root: root.clone() }).await?;
+    let storage = open(&place).await?;
     let photo = Bytes::from(vec![0x5a; size]);
     let keys: Vec<BlobKey> = (0..photos)
         .map(|_| BlobKey::original(&PhotoId::generate()))
@@ -63,6 +65,37 @@ async fn main() -> Result<()> {
         .await?;
     report("delete", photos, start);
     Ok(())
+}
+
+async fn open(place: &str) -> Result<Arc<dyn Storage>> {
+    match place.rsplit_once('/') {
+        Some((endpoint, bucket)) if endpoint.starts_with("http") => {
+            let config = S3Config {
+                endpoint: Some(endpoint.to_owned()),
+                bucket: bucket.to_owned(),
+                region: "us-east-1".to_owned(),
+                prefix: Some("put-rate".to_owned()),
+                virtual_host_style: None,
+                access_key_id: None,
+                secret_access_key: None,
+                secret_access_key_file: None,
+                session_token: None,
+                credential_chain: true,
+                server_side_encryption: None,
+                kms_key_id: None,
+                checksum: true,
+                part_size_bytes: 8_388_608,
+                concurrent_parts: 2,
+                connect_timeout_secs: 5,
+                read_timeout_secs: 60,
+            };
+            Ok(S3Storage::open(config).await?.into_part())
+        }
+        _ => {
+            let root = PathBuf::from(place);
+            Ok(DiskStorage::open(DiskConfig { root }).await?.into_part())
+        }
+    }
 }
 
 #[expect(clippy::print_stdout, reason = "a command that prints figures")]

@@ -3,6 +3,12 @@
 
 #[cfg(feature = "disk")]
 pub mod disk;
+#[cfg(any(feature = "disk", feature = "s3"))]
+mod range;
+#[cfg(feature = "s3")]
+pub mod s3;
 
 #[cfg(feature = "disk")]
 pub use disk::{DiskConfig, DiskStorage, disk_factory};
+#[cfg(feature = "s3")]
+pub use s3::{S3Config, S3Storage, s3_factory};

@@ -1,10 +1,15 @@
 //! Servers that are away, slow, or want another key.
 
+use std::path::Path;
+
 use lucida_core::config::Secret;
 use lucida_core::testkit::{collection, eventually, point, unit_vector, user};
 use lucida_core::{Error, ErrorKind, IndexFilter, PhotoId, VectorIndex};
 use lucida_index_qdrant::{QdrantConfig, QdrantIndex};
 
+use tonic::transport::Identity;
+
+use crate::stand_in::{Options, StandIn};
 use crate::support::{ANY_PORT, config, start};
 
 const DIMENSIONS: usize = 8;
@@ -102,6 +107,31 @@ async fn a_key_is_asked_for_and_a_wrong_one_is_told_without_it() {
             .await
             .unwrap();
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_https_url_trusts_the_authorities_of_its_ca_file_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tls").join(name);
+    let read = |name: &str| std::fs::read(file(name)).unwrap();
+    let stand_in = StandIn::start(Options {
+        listen: ANY_PORT,
+        data: folder.path().to_owned(),
+        api_key: None,
+        tls: Some(Identity::from_pem(read("server.pem"), read("server.key"))),
+    })
+    .unwrap();
+    let url = format!("https://{}", stand_in.address());
+    let index = open(&url, |config| config.ca_file = Some(file("ca.pem"))).await;
+    index.ping().await.unwrap();
+    index
+        .ensure(&collection(&index, "main"), DIMENSIONS)
+        .await
+        .unwrap();
+    let index = open(&url, |config| config.ca_file = Some(file("other-ca.pem"))).await;
+    let error = index.ping().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    assert!(error.to_string().contains("certificate"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,9 +10,9 @@ use qdrant_client::qdrant::vectors_output::VectorsOptions as OutputOptions;
 use qdrant_client::qdrant::with_payload_selector::SelectorOptions as PayloadOptions;
 use qdrant_client::qdrant::with_vectors_selector::SelectorOptions as VectorOptions;
 use qdrant_client::qdrant::{
-    Condition, DatetimeRange, DenseVector, FieldCondition, Filter, NamedVectorsOutput, PointId, PointStruct,
+    Condition, DatetimeRange, FieldCondition, Filter, NamedVectorsOutput, PointId, PointStruct,
     RetrievedPoint, Timestamp, Value, Vector, VectorOutput, VectorsOutput, WithPayloadSelector,
-    WithVectorsSelector, vector_output,
+    WithVectorsSelector,
 };
 use qdrant_edge::external::serde_json;
 use qdrant_edge::external::uuid::Uuid;
@@ -111,9 +111,10 @@ fn payload_back(payload: serde_json::Map<String, serde_json::Value>) -> HashMap<
         .collect()
 }
 
+#[expect(deprecated, reason = "1.12 knows no other field")]
 fn vectors_back(vectors: VectorStructInternal) -> VectorsOutput {
     let dense = |data| VectorOutput {
-        vector: Some(vector_output::Vector::Dense(DenseVector { data })),
+        data,
         ..VectorOutput::default()
     };
     let options = match vectors {

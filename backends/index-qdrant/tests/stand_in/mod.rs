@@ -25,8 +25,8 @@ use qdrant_client::qdrant::{HealthCheckReply, HealthCheckRequest};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
+use tonic::transport::{Identity, Server, ServerTlsConfig};
 use tonic::{Request, Response, Status};
 
 use state::Store;
@@ -46,6 +46,8 @@ pub(crate) struct Options {
     pub(crate) data: PathBuf,
     /// The key that requests must have.
     pub(crate) api_key: Option<String>,
+    /// The certificate and key with which it speaks TLS.
+    pub(crate) tls: Option<Identity>,
 }
 
 /// A stand-in that runs. Dropping it closes its connections in the middle of whatever they carry.
@@ -66,10 +68,14 @@ impl StandIn {
             .worker_threads(2)
             .enable_all()
             .build()?;
+        let mut server = Server::builder();
+        if let Some(identity) = options.tls {
+            server = server.tls_config(ServerTlsConfig::new().identity(identity))?;
+        }
         let (stop, stopped) = oneshot::channel();
         let thread = thread::Builder::new()
             .name("qdrant-stand-in".to_owned())
-            .spawn(move || serve(&runtime, listener, store, options.api_key, stopped))?;
+            .spawn(move || serve(&runtime, listener, store, server, options.api_key, stopped))?;
         Ok(Self {
             address,
             stop: Some(stop),
@@ -97,6 +103,7 @@ fn serve(
     runtime: &Runtime,
     listener: TcpListener,
     store: Arc<Store>,
+    mut server: Server,
     api_key: Option<String>,
     stopped: oneshot::Receiver<()>,
 ) {
@@ -105,7 +112,7 @@ fn serve(
         let check = move |request: Request<()>| check_key(request, api_key.as_deref());
         let points = PointsServer::new(points::Service(Arc::clone(&store)));
         let collections = CollectionsServer::new(collections::Service(store));
-        let server = Server::builder()
+        let served = server
             .add_service(QdrantServer::new(Health))
             .add_service(InterceptedService::new(
                 points.max_decoding_message_size(usize::MAX),
@@ -114,7 +121,7 @@ fn serve(
             .add_service(InterceptedService::new(collections, check))
             .serve_with_incoming(TcpIncoming::from(listener));
         tokio::select! {
-            served = server => served.expect("serving ends only when it is stopped"),
+            served = served => served.expect("serving ends only when it is stopped"),
             _ = stopped => {}
         }
     });

@@ -36,5 +36,6 @@ fn options() -> Result<Options, Box<dyn Error + Send + Sync>> {
         listen: listen.ok_or("--listen is missing: say where to listen, such as 127.0.0.1:6334")?,
         data: data.ok_or("--data is missing: name a folder")?,
         api_key,
+        tls: None,
     })
 }

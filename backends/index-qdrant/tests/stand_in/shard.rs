@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use qdrant_client::qdrant::payload_index_params::IndexParams;
@@ -19,7 +20,7 @@ use qdrant_edge::{
     CountRequest, CreateIndex, DatetimeIndexParams, Distance, EdgeConfig, EdgeShard, EdgeVectorParams,
     FieldIndexOperations, KeywordIndexParams, NamedQuery, OperationError, PayloadFieldSchema,
     PayloadSchemaParams, PointInsertOperations, PointOperations, QueryEnum, QueryRequest, ScoringQuery,
-    ScrollRequest, SearchParams, UpdateOperation, VectorInternal,
+    ScrollRequest, SearchParams, UpdateOperation, VectorInternal, WalOptions,
 };
 use tonic::Status;
 
@@ -27,6 +28,8 @@ use super::{convert, unimplemented};
 
 /// How many points an answer has where the request doesn't say.
 const DEFAULT_LIMIT: u64 = 10;
+/// The engine's log is never read, so its files are small.
+const LOG_FILE_BYTES: usize = 2 << 20;
 
 /// A collection.
 pub(crate) struct Collection {
@@ -49,7 +52,11 @@ impl Collection {
             Some(VectorsKind::ParamsMap(named)) => named.map.into_iter().collect(),
             None => return Err(unimplemented("collections without vectors")),
         };
-        let mut config = EdgeConfig::builder();
+        let mut config = EdgeConfig::builder().wal_options(WalOptions {
+            segment_capacity: LOG_FILE_BYTES,
+            segment_queue_len: 0,
+            retain_closed: NonZeroUsize::MIN,
+        });
         let mut sizes = HashMap::new();
         for (name, vector) in vectors {
             sizes.insert(name.clone(), usize::try_from(vector.size).unwrap_or(usize::MAX));

@@ -69,6 +69,7 @@ pub(crate) fn start(listen: SocketAddr, data: &Path, api_key: Option<&str>) -> S
         listen,
         data: data.to_owned(),
         api_key: api_key.map(str::to_owned),
+        tls: None,
     })
     .unwrap()
 }

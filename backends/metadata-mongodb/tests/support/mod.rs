@@ -7,6 +7,7 @@ use mongodb::Client;
 const VARIABLE: &str = "LUCIDA_TEST_MONGODB_URI";
 
 /// Returns the server's connection string; says that the test is skipped where there is none.
+#[expect(clippy::print_stdout, reason = "a test that is skipped says so")]
 pub(crate) fn server() -> Option<String> {
     let uri = std::env::var(VARIABLE).ok();
     if uri.is_none() {
@@ -53,6 +54,7 @@ impl Scratch {
 }
 
 impl Drop for Scratch {
+    #[expect(clippy::print_stdout, reason = "what a test leaves behind it says")]
     fn drop(&mut self) {
         let (uri, database) = (self.uri.clone(), self.database.clone());
         // A drop can't wait inside the test's own runtime.

@@ -1,21 +1,23 @@
-//! Stands between a client and its server, to be killed and to lose answers.
+//! Stands between a client and its server, to lose answers.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use mongodb::options::{ConnectionString, HostInfo, ServerAddress};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::net::{TcpListener, TcpStream};
 
-/// Passes connections on to a server, until it is killed.
+/// The commands whose answers are lost.
+const WRITES: [&[u8]; 3] = [b"insert\0", b"findAndModify\0", b"update\0"];
+
+/// Where a message's first key is, which is the command's name: after the header, the flags, the kind of the section
+/// and the length of its document, and the type of the value.
+const COMMAND: usize = 16 + 4 + 1 + 4 + 1;
+
+/// Passes connections on to a server.
 pub(crate) struct Relay {
-    address: SocketAddr,
-    target: String,
-    lose_answers: Arc<AtomicBool>,
-    running: Option<JoinHandle<()>>,
+    lose: Arc<AtomicBool>,
 }
 
 impl Relay {
@@ -28,70 +30,46 @@ impl Relay {
             panic!("a test's server is reached by TCP")
         };
         let target = format!("{host}:{}", port.unwrap_or(27_017));
-        let mut relay = Self {
-            address: listener(([127, 0, 0, 1], 0).into()).local_addr().unwrap(),
-            target: target.clone(),
-            lose_answers: Arc::default(),
-            running: None,
-        };
-        relay.revive();
-        let mut through = uri.replacen(&target, &relay.address.to_string(), 1);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut through = uri.replacen(&target, &listener.local_addr().unwrap().to_string(), 1);
         if !through.contains('?') {
             through = format!("{}/?", through.trim_end_matches('/'));
         }
-        (
-            relay,
-            format!("{through}&directConnection=true").replace("?&", "?"),
-        )
-    }
-
-    /// Breaks every connection and refuses new ones.
-    pub(crate) async fn kill(&mut self) {
-        if let Some(running) = self.running.take() {
-            running.abort();
-            assert!(running.await.unwrap_err().is_cancelled());
-        }
-    }
-
-    /// Listens again on the same port.
-    pub(crate) fn revive(&mut self) {
-        let (listener, target) = (listener(self.address), self.target.clone());
-        let lose_answers = Arc::clone(&self.lose_answers);
-        self.running = Some(tokio::spawn(async move {
-            let mut connections = JoinSet::new();
+        // Directly, lest the driver goes around to where a replica set says that it is.
+        let through = format!("{through}&directConnection=true").replace("?&", "?");
+        let lose = Arc::<AtomicBool>::default();
+        let relay = Self {
+            lose: Arc::clone(&lose),
+        };
+        tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let (target, lose_answers) = (target.clone(), Arc::clone(&lose_answers));
-                connections.spawn(async move { pass_on(client, &target, &lose_answers).await });
+                let (target, lose) = (target.clone(), Arc::clone(&lose));
+                tokio::spawn(async move { pass_on(client, &target, &lose).await });
             }
-        }));
+        });
+        (relay, through)
     }
 
-    /// Lets the next insert or change through, and breaks the connection instead of passing its answer on.
+    /// Lets the next write through, and breaks the connection instead of passing its answer on.
     pub(crate) fn lose_next_answer(&self) {
-        self.lose_answers.store(true, Ordering::SeqCst);
+        self.lose.store(true, Ordering::SeqCst);
     }
-}
 
-fn listener(address: SocketAddr) -> TcpListener {
-    let socket = TcpSocket::new_v4().unwrap();
-    socket.set_reuseaddr(true).unwrap();
-    socket.bind(address).unwrap();
-    socket.listen(64).unwrap()
+    /// Tells whether that has happened.
+    pub(crate) fn has_lost(&self) -> bool {
+        !self.lose.load(Ordering::SeqCst)
+    }
 }
 
 /// Passes requests and answers on, one pair after the other.
-async fn pass_on(mut client: TcpStream, target: &str, lose_answers: &AtomicBool) -> io::Result<()> {
+async fn pass_on(mut client: TcpStream, target: &str, lose: &AtomicBool) -> io::Result<()> {
     let mut server = TcpStream::connect(target).await?;
     loop {
         let request = message(&mut client).await?;
         server.write_all(&request).await?;
         let answer = message(&mut server).await?;
-        let writes = ["insert\0", "findAndModify\0", "update\0"].iter().any(|name| {
-            request
-                .get(26..)
-                .is_some_and(|command| command.starts_with(name.as_bytes()))
-        });
-        if writes && lose_answers.swap(false, Ordering::SeqCst) {
+        let command = request.get(COMMAND..).unwrap_or_default();
+        if WRITES.iter().any(|write| command.starts_with(write)) && lose.swap(false, Ordering::SeqCst) {
             return Ok(());
         }
         client.write_all(&answer).await?;

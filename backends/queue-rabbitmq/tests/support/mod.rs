@@ -4,10 +4,9 @@ mod proxy;
 
 use std::thread;
 
-use lapin::options::QueueDeleteOptions;
-use lapin::types::ShortString;
+use lapin::options::{BasicPublishOptions, QueueDeleteOptions};
 use lapin::uri::AMQPUri;
-use lapin::{Channel, Connection, ConnectionProperties};
+use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
 use lucida_core::Secret;
 use lucida_queue_rabbitmq::{RabbitmqConfig, RabbitmqQueue};
 use uuid::Uuid;
@@ -72,7 +71,10 @@ impl Drop for Scratch {
                 let (_connection, channel) = channel(&uri).await;
                 for suffix in BESIDE {
                     let name = format!("{queue}{suffix}").into();
-                    channel.queue_delete(name, QueueDeleteOptions::default()).await.unwrap();
+                    channel
+                        .queue_delete(name, QueueDeleteOptions::default())
+                        .await
+                        .unwrap();
                 }
             });
         });
@@ -113,8 +115,9 @@ pub(crate) async fn channel(uri: &AMQPUri) -> (Connection, Channel) {
     (connection, channel)
 }
 
-/// Returns the name of a queue beside another.
-pub(crate) fn beside(queue: &str, suffix: &str) -> ShortString {
-    assert!(BESIDE.contains(&suffix), "no queue ends with `{suffix}`");
-    format!("{queue}{suffix}").into()
+/// Publishes a message of the test's own, past Lucida.
+pub(crate) async fn publish_foreign(channel: &Channel, queue: &str, body: &[u8]) {
+    let (options, properties) = (BasicPublishOptions::default(), BasicProperties::default());
+    let published = channel.basic_publish("".into(), queue.into(), options, body, properties);
+    published.await.unwrap().await.unwrap();
 }

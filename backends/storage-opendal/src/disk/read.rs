@@ -7,10 +7,11 @@ use std::path::Path;
 
 use bytes::Bytes;
 use futures::{StreamExt, stream};
-use lucida_core::{Blob, BlobKey, ByteStream, Error, Result, stream_of};
+use lucida_core::{Blob, BlobKey, ByteStream, Result, stream_of};
 
 use super::error::{absent, failed, is_absent};
 use super::store::blocking;
+use crate::range::cut;
 
 /// How much is read at once; most photos come in one or two pieces.
 const PIECE_BYTES: u64 = 256 * 1024;
@@ -47,20 +48,6 @@ pub(super) fn open(key: BlobKey, path: &Path, range: Option<Range<u64>>) -> Resu
         _ => stream::iter([Ok(first)]).chain(rest(reading)).boxed(),
     };
     Ok(Blob { size_bytes, stream })
-}
-
-/// Checks a range against the blob's size and cuts it at the end.
-fn cut(key: &BlobKey, range: Option<Range<u64>>, size_bytes: u64) -> Result<Range<u64>> {
-    let Some(range) = range else {
-        return Ok(0..size_bytes);
-    };
-    if range.start >= size_bytes || range.start > range.end {
-        return Err(Error::invalid(format!(
-            "range {}..{} is not within blob `{key}` of {size_bytes} bytes",
-            range.start, range.end
-        )));
-    }
-    Ok(range.start..range.end.min(size_bytes))
 }
 
 impl Reading {

@@ -1,0 +1,215 @@
+//! The settings of `storage.s3`.
+
+use std::path::PathBuf;
+
+use lucida_core::config::Secret;
+use lucida_core::{BlobKey, Error, Result, Settings};
+use reqwest::Url;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// What S3 allows for all parts but the last.
+const MIN_PART_BYTES: u64 = 5 << 20;
+/// A part is held in memory; more would help nobody.
+const MAX_PART_BYTES: u64 = 1 << 30;
+
+/// Photos as objects in a bucket of S3, MinIO, Ceph, SeaweedFS or another store that speaks S3's protocol.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct S3Config {
+    /// Where the store is; without it, AWS in `region`.
+    #[schemars(example = &"http://127.0.0.1:9000")]
+    pub endpoint: Option<String>,
+    /// The bucket; it is not made.
+    #[schemars(example = &"photos")]
+    pub bucket: String,
+    /// The bucket's region; most stores but AWS take any.
+    #[schemars(example = &"us-east-1")]
+    pub region: String,
+    /// What all names of objects start with, so that others can use the bucket too.
+    #[schemars(example = &"lucida/photos")]
+    pub prefix: Option<String>,
+    /// Whether the bucket is part of the host's name rather than of the path; without it, only on AWS.
+    #[schemars(example = true)]
+    pub virtual_host_style: Option<bool>,
+    /// Who asks; without it, see `credential_chain`.
+    #[schemars(example = &"AKIAIOSFODNN7EXAMPLE")]
+    pub access_key_id: Option<String>,
+    /// The secret to `access_key_id`.
+    pub secret_access_key: Option<Secret>,
+    /// A file that holds that secret instead.
+    #[schemars(example = &"/run/secrets/s3")]
+    pub secret_access_key_file: Option<PathBuf>,
+    /// The token that temporary keys come with.
+    pub session_token: Option<Secret>,
+    /// Whether credentials come from the usual places where there is no `access_key_id`: the variables
+    /// `AWS_ACCESS_KEY_ID` and so on, `~/.aws`, the cluster's or the container's role, the instance's.
+    #[schemars(example = true)]
+    pub credential_chain: bool,
+    /// Whose keys the store encrypts with: `"s3"` (the store's own) or `"kms"`; without it, as the bucket says.
+    #[schemars(example = &"kms")]
+    pub server_side_encryption: Option<Encryption>,
+    /// Which of the KMS's keys; without it, its default.
+    #[schemars(example = &"arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab")]
+    pub kms_key_id: Option<String>,
+    /// Whether each upload carries a CRC32C, by which the store sees whether it got what was sent; off only for a
+    /// store that refuses it.
+    #[schemars(example = true)]
+    pub checksum: bool,
+    /// A photo larger than this goes up in parts of this size, 5242880 to 1073741824.
+    #[schemars(example = 8388608)]
+    pub part_size_bytes: u64,
+    /// How many parts of one photo go up at once, 1 to 64; two more are in memory.
+    #[schemars(example = 2)]
+    pub concurrent_parts: usize,
+    /// How long connecting may take, in seconds.
+    #[schemars(example = 5)]
+    pub connect_timeout_secs: u64,
+    /// How long the store may be silent, in seconds, also while it takes in one part.
+    #[schemars(example = 60)]
+    pub read_timeout_secs: u64,
+}
+
+/// Whose keys the store encrypts with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Encryption {
+    /// The store's own (SSE-S3).
+    S3,
+    /// A key management service's (SSE-KMS).
+    Kms,
+}
+
+impl S3Config {
+    /// Returns where the store is.
+    pub(super) fn endpoint(&self) -> String {
+        match &self.endpoint {
+            Some(endpoint) => endpoint.trim_end_matches('/').to_owned(),
+            None => format!("https://s3.{}.amazonaws.com", self.region),
+        }
+    }
+
+    /// Tells whether the bucket is part of the host's name.
+    pub(super) fn in_host(&self) -> bool {
+        // A certificate for `*.s3.….amazonaws.com` is for no name with another dot.
+        let fits = self.endpoint.is_none() && !self.bucket.contains('.');
+        self.virtual_host_style.unwrap_or(fits)
+    }
+
+    fn check_place(&self) -> Result<()> {
+        let named = (3..=63).contains(&self.bucket.len())
+            && self
+                .bucket
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte));
+        if !named {
+            let message = format!("`{}` is no bucket's name, such as `photos`", self.bucket);
+            return Err(Error::config("bucket", message));
+        }
+        if self.bucket.ends_with("--x-s3") {
+            let message = "is a directory bucket, which can't list what lies at any depth: name another kind";
+            return Err(Error::config("bucket", message));
+        }
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+        if self.region.is_empty() || !self.region.bytes().all(fits) {
+            return Err(Error::config("region", "is no region, such as `us-east-1`"));
+        }
+        if let Some(prefix) = &self.prefix {
+            BlobKey::new(prefix.trim_end_matches('/')).map_err(|_| {
+                let message = format!("`{prefix}` is no prefix, such as `lucida/photos`");
+                Error::config("prefix", message)
+            })?;
+        }
+        let by_name = match &self.endpoint {
+            Some(endpoint) => check_endpoint(endpoint)?,
+            None => true,
+        };
+        if self.in_host() && !by_name {
+            let message = "needs an endpoint with a name: a bucket can't stand before an address";
+            return Err(Error::config("virtual_host_style", message));
+        }
+        if self.in_host() && self.bucket.contains('.') {
+            let message = "needs a bucket without a dot in its name: no certificate covers it";
+            return Err(Error::config("virtual_host_style", message));
+        }
+        Ok(())
+    }
+
+    fn check_credentials(&self) -> Result<()> {
+        let secrets = [
+            ("secret_access_key", self.secret_access_key.is_some()),
+            ("secret_access_key_file", self.secret_access_key_file.is_some()),
+            ("session_token", self.session_token.is_some()),
+        ];
+        match &self.access_key_id {
+            None => {
+                if let Some((field, _)) = secrets.into_iter().find(|(_, set)| *set) {
+                    return Err(Error::config(field, "needs access_key_id"));
+                }
+                if !self.credential_chain {
+                    let message = "is missing: set it, or credential_chain = true";
+                    return Err(Error::config("access_key_id", message));
+                }
+            }
+            Some(id) if id.trim().is_empty() => {
+                return Err(Error::config(
+                    "access_key_id",
+                    "is empty: leave it out, or set it",
+                ));
+            }
+            Some(_) if secrets[0].1 == secrets[1].1 => {
+                let message = "needs exactly one of secret_access_key and secret_access_key_file";
+                return Err(Error::config("access_key_id", message));
+            }
+            Some(_) => {}
+        }
+        Ok(())
+    }
+}
+
+impl Settings for S3Config {
+    fn validate(&self) -> Result<()> {
+        self.check_place()?;
+        self.check_credentials()?;
+        if self.kms_key_id.is_some() && self.server_side_encryption != Some(Encryption::Kms) {
+            return Err(Error::config(
+                "kms_key_id",
+                "needs server_side_encryption = \"kms\"",
+            ));
+        }
+        if !(MIN_PART_BYTES..=MAX_PART_BYTES).contains(&self.part_size_bytes) {
+            let message = format!("must be {MIN_PART_BYTES} to {MAX_PART_BYTES}");
+            return Err(Error::config("part_size_bytes", message));
+        }
+        if !(1..=64).contains(&self.concurrent_parts) {
+            return Err(Error::config("concurrent_parts", "must be 1 to 64"));
+        }
+        for (field, value) in [
+            ("connect_timeout_secs", self.connect_timeout_secs),
+            ("read_timeout_secs", self.read_timeout_secs),
+        ] {
+            if !(1..=3600).contains(&value) {
+                return Err(Error::config(field, "must be 1 to 3600"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Checks an address, and tells whether its host is a name.
+fn check_endpoint(endpoint: &str) -> Result<bool> {
+    // An address that can't be read may hold a password, so it is not repeated.
+    let bad = || Error::config("endpoint", "is no address, such as `https://s3.example.com`");
+    let url = Url::parse(endpoint).map_err(|_| bad())?;
+    if !url.username().is_empty() || url.password().is_some() {
+        let message = "must not hold credentials: set access_key_id and secret_access_key";
+        return Err(Error::config("endpoint", message));
+    }
+    let plain =
+        ["http", "https"].contains(&url.scheme()) && url.query().is_none() && url.fragment().is_none();
+    match url.domain() {
+        _ if !plain => Err(bad()),
+        Some(_) => Ok(true),
+        None => Ok(false),
+    }
+}
