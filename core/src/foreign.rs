@@ -32,9 +32,6 @@ pub trait ForeignCollection: Send + Sync {
     /// Returns the length of its vectors.
     fn dimensions(&self) -> usize;
 
-    /// Tells how it compares vectors, such as `cosine`.
-    fn distance(&self) -> String;
-
     /// Counts its points.
     ///
     /// # Errors

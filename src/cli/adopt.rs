@@ -65,6 +65,7 @@ pub(super) async fn run(registry: &Registry, args: AdoptArgs) -> Outcome {
 
 fn summary(report: &AdoptReport, only_looked: bool) -> String {
     let AdoptReport {
+        total: _,
         points,
         adopted,
         uploaded,

@@ -1,14 +1,13 @@
 //! A collection that another program made, read page by page so that its points can be taken over.
 
-use std::fmt;
-
-use lucida_core::{Error, ErrorKind, Result};
+use async_trait::async_trait;
+use lucida_core::{Error, ErrorKind, ForeignCollection, ForeignPage, ForeignPoint, Result};
 use qdrant_client::qdrant::point_id::PointIdOptions;
 use qdrant_client::qdrant::value::Kind;
 use qdrant_client::qdrant::vector_output::Vector;
 use qdrant_client::qdrant::with_vectors_selector::SelectorOptions;
 use qdrant_client::qdrant::{
-    self, CountPoints, GetCollectionInfoRequest, PointId, RetrievedPoint, ScrollPoints, Value, VectorsOutput,
+    CountPoints, GetCollectionInfoRequest, PointId, RetrievedPoint, ScrollPoints, Value, VectorsOutput,
     VectorsSelector, WithVectorsSelector,
 };
 
@@ -21,78 +20,26 @@ use crate::server::Server;
 /// The most points that come with one answer.
 const PAGE_POINTS: usize = 1000;
 
-/// How a collection compares vectors.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Distance {
-    /// By the angle between them, whatever their lengths. The server keeps them at unit length.
-    Cosine,
-    /// By their inner product, which is the cosine where all have unit length.
-    Dot,
-    /// By the straight line between them.
-    Euclid,
-    /// By the sum of the differences of their numbers.
-    Manhattan,
-}
-
-impl fmt::Display for Distance {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Cosine => "cosine",
-            Self::Dot => "dot",
-            Self::Euclid => "euclid",
-            Self::Manhattan => "manhattan",
-        })
-    }
-}
-
-/// A point as another program wrote it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ForeignPoint {
-    /// The server's id, a UUID or a number, for messages.
-    pub id: String,
-    /// `photo_id` of the payload, where it is a text or a whole number.
-    pub photo_id: Option<String>,
-    /// `user_id` of the payload, where it is a text or a whole number.
-    pub user_id: Option<String>,
-    /// The vector, `(dimensions,)` f32, of any length; `None` where the point has none.
-    pub vector: Option<Vec<f32>>,
-}
-
-/// Where a walk through a collection goes on.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ForeignCursor(PointId);
-
-/// Some points, in the order of their ids.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ForeignPage {
-    /// The points.
-    pub points: Vec<ForeignPoint>,
-    /// Where to go on; `None` after the last page.
-    pub next: Option<ForeignCursor>,
-}
-
 /// A collection that another program made. It is only read.
 ///
 /// Its one vector may have a name or none. It may be given by an alias.
 #[derive(Debug)]
-pub struct ForeignCollection {
+pub(crate) struct QdrantForeign {
     server: Server,
     config: QdrantConfig,
     name: String,
     /// Empty where the vector has none.
     vector_name: String,
     dimensions: usize,
-    distance: Distance,
 }
 
-impl ForeignCollection {
-    /// Finds a collection on the server that the settings name.
+impl QdrantForeign {
+    /// Finds a collection on a server.
     ///
     /// # Errors
     /// `NotFound` where there is none; `Unsupported` where it has no vector, several, or several per point;
     /// `ConfigInvalid`, `Unavailable` and `PermissionDenied` by the server.
-    pub async fn open(config: QdrantConfig, name: &str) -> Result<Self> {
-        let server = Server::open(&config).await?;
+    pub(crate) async fn open(server: Server, config: QdrantConfig, name: &str) -> Result<Self> {
         let request = GetCollectionInfoRequest {
             collection_name: name.to_owned(),
         };
@@ -119,48 +66,39 @@ impl ForeignCollection {
         if shape.multivector_config.is_some() {
             return Err(unsupported("has several vectors per point".to_owned()));
         }
-        let distance = match shape.distance() {
-            qdrant::Distance::Cosine => Distance::Cosine,
-            qdrant::Distance::Dot => Distance::Dot,
-            qdrant::Distance::Euclid => Distance::Euclid,
-            qdrant::Distance::Manhattan => Distance::Manhattan,
-            qdrant::Distance::UnknownDistance => {
-                return Err(unsupported("compares in a way that is not known".to_owned()));
-            }
-        };
         Ok(Self {
             name: name.to_owned(),
             vector_name: vector_name.clone(),
             dimensions: usize::try_from(shape.size).unwrap_or(usize::MAX),
-            distance,
             server,
             config,
         })
     }
 
-    /// Returns the name it was opened by.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.name
+    fn point(&self, mut point: RetrievedPoint) -> ForeignPoint {
+        ForeignPoint {
+            id: point.id.map(id).unwrap_or_default(),
+            photo_id: point.payload.remove(PHOTO_ID).and_then(text),
+            user_id: point.payload.remove(USER_ID).and_then(text),
+            vector: point.vectors.and_then(|vectors| self.vector(&vectors)),
+        }
     }
 
-    /// Returns how many numbers its vectors have.
-    #[must_use]
-    pub fn dimensions(&self) -> usize {
+    fn vector(&self, vectors: &VectorsOutput) -> Option<Vec<f32>> {
+        match vectors.get_vector_by_name(&self.vector_name)? {
+            Vector::Dense(vector) => Some(vector.data),
+            Vector::Sparse(_) | Vector::MultiDense(_) => None,
+        }
+    }
+}
+
+#[async_trait]
+impl ForeignCollection for QdrantForeign {
+    fn dimensions(&self) -> usize {
         self.dimensions
     }
 
-    /// Returns how it compares vectors.
-    #[must_use]
-    pub fn distance(&self) -> Distance {
-        self.distance
-    }
-
-    /// Counts its points, exactly.
-    ///
-    /// # Errors
-    /// `NotFound` where it is gone; `Unavailable` and `PermissionDenied` by the server.
-    pub async fn count(&self) -> Result<u64> {
+    async fn count(&self) -> Result<u64> {
         let request = CountPoints {
             collection_name: self.name.clone(),
             exact: Some(true),
@@ -175,12 +113,8 @@ impl ForeignCollection {
         Ok(result.unwrap_or_default().count)
     }
 
-    /// Reads points in the order of their ids: the first ones, or from where a page before ended. A page has `limit`
-    /// points at most, and never more than 1000.
-    ///
-    /// # Errors
-    /// `NotFound` where it is gone; `Unavailable` and `PermissionDenied` by the server.
-    pub async fn read(&self, from: Option<&ForeignCursor>, limit: usize) -> Result<ForeignPage> {
+    /// Reads points in the order of their ids, never more than 1000.
+    async fn read(&self, from: Option<&str>, limit: usize) -> Result<ForeignPage> {
         let vectors = if self.vector_name.is_empty() {
             SelectorOptions::Enable(true)
         } else {
@@ -190,7 +124,7 @@ impl ForeignCollection {
         };
         let request = ScrollPoints {
             collection_name: self.name.clone(),
-            offset: from.map(|cursor| cursor.0.clone()),
+            offset: from.map(place),
             limit: u32::try_from(limit.clamp(1, PAGE_POINTS)).ok(),
             with_payload: Some(vec![PHOTO_ID, USER_ID].into()),
             with_vectors: Some(WithVectorsSelector {
@@ -203,28 +137,25 @@ impl ForeignCollection {
         let answer = answer.map_err(|status| self.server.failed(status))?.into_inner();
         Ok(ForeignPage {
             points: answer.result.into_iter().map(|point| self.point(point)).collect(),
-            next: answer.next_page_offset.map(ForeignCursor),
+            next: answer.next_page_offset.map(id),
         })
     }
+}
 
-    fn point(&self, mut point: RetrievedPoint) -> ForeignPoint {
-        ForeignPoint {
-            id: match point.id.and_then(|id| id.point_id_options) {
-                Some(PointIdOptions::Uuid(uuid)) => uuid,
-                Some(PointIdOptions::Num(number)) => number.to_string(),
-                None => String::new(),
-            },
-            photo_id: point.payload.remove(PHOTO_ID).and_then(text),
-            user_id: point.payload.remove(USER_ID).and_then(text),
-            vector: point.vectors.and_then(|vectors| self.vector(&vectors)),
-        }
+/// Returns a point's id as a text.
+fn id(id: PointId) -> String {
+    match id.point_id_options {
+        Some(PointIdOptions::Uuid(uuid)) => uuid,
+        Some(PointIdOptions::Num(number)) => number.to_string(),
+        None => String::new(),
     }
+}
 
-    fn vector(&self, vectors: &VectorsOutput) -> Option<Vec<f32>> {
-        match vectors.get_vector_by_name(&self.vector_name)? {
-            Vector::Dense(vector) => Some(vector.data),
-            Vector::Sparse(_) | Vector::MultiDense(_) => None,
-        }
+/// Returns the id that [`id`] made a text of; the server refuses one that is none.
+fn place(text: &str) -> PointId {
+    match text.parse::<u64>() {
+        Ok(number) => number.into(),
+        Err(_) => text.into(),
     }
 }
 

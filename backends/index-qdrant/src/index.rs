@@ -5,7 +5,8 @@ use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 use lucida_core::{
-    CollectionName, Error, ErrorKind, IndexFilter, PhotoId, Point, Result, ScoredId, VectorIndex,
+    CollectionName, Error, ErrorKind, ForeignCollection, IndexFilter, PhotoId, Point, Result, ScoredId,
+    VectorIndex,
 };
 use qdrant_client::qdrant::alias_operations::Action;
 use qdrant_client::qdrant::points_selector::PointsSelectorOneOf;
@@ -24,6 +25,7 @@ use crate::batch::{BATCH_POINTS, Batches};
 use crate::collection::{dimensions, missing_indexes};
 use crate::config::QdrantConfig;
 use crate::directory::absent;
+use crate::foreign::QdrantForeign;
 use crate::point::{photo_id, point_id};
 use crate::server::Server;
 use crate::{filter, options};
@@ -359,6 +361,11 @@ impl VectorIndex for QdrantIndex {
             Err(status) if status.code() != Code::NotFound => Err(self.server.failed(status)),
             _ => Ok(()),
         }
+    }
+
+    async fn foreign(&self, name: &str) -> Result<Box<dyn ForeignCollection>> {
+        let (server, config) = (self.server.clone(), self.config.clone());
+        Ok(Box::new(QdrantForeign::open(server, config, name).await?))
     }
 
     async fn ping(&self) -> Result<()> {

@@ -18,5 +18,4 @@ mod server;
 
 pub use config::{QdrantConfig, Quantization, ReadConsistency, WriteOrdering};
 pub use factory::factory;
-pub use foreign::{Distance, ForeignCollection, ForeignCursor, ForeignPage, ForeignPoint};
 pub use index::QdrantIndex;

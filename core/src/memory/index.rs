@@ -86,10 +86,6 @@ impl ForeignCollection for Copied {
         self.dimensions
     }
 
-    fn distance(&self) -> String {
-        "cosine".to_owned()
-    }
-
     async fn count(&self) -> Result<u64> {
         Ok(self.points.len() as u64)
     }

@@ -36,6 +36,8 @@ pub type Originals = HashMap<String, PathBuf>;
 /// What became of the points of a foreign collection.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct AdoptReport {
+    /// The points that there are.
+    pub total: u64,
     /// The points that were read.
     pub points: u64,
     /// Vectors that were taken over, for photos that were in the ledger or came in.
@@ -96,7 +98,10 @@ impl Photos {
         async {
             let foreign = self.parts().index.foreign(collection).await?;
             self.prepare().await?;
-            let mut report = AdoptReport::default();
+            let mut report = AdoptReport {
+                total: foreign.count().await?,
+                ..AdoptReport::default()
+            };
             self.compare(collection, &*foreign, originals, &mut report)
                 .await?;
             tell(AdoptNews::Verified(&report));

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use lucida_core::ErrorKind;
-use lucida_index_qdrant::{Distance as Compared, ForeignCollection, ForeignPoint};
+use lucida_core::{ErrorKind, ForeignCollection, ForeignPoint, Result, VectorIndex};
+use lucida_index_qdrant::QdrantIndex;
 use qdrant_client::Payload;
 use qdrant_client::qdrant::{
     CreateCollectionBuilder, Distance, PointId, PointStruct, UpsertPointsBuilder, VectorParams,
@@ -31,10 +31,15 @@ async fn write(place: &Place, name: &str, points: Vec<PointStruct>) {
     place.client().upsert_points(request).await.unwrap();
 }
 
-async fn read_all(foreign: &ForeignCollection, limit: usize) -> Vec<ForeignPoint> {
+async fn open(place: &Place, name: &str) -> Result<Box<dyn ForeignCollection>> {
+    let index = QdrantIndex::open(config(&place.url, "ours")).await?;
+    index.foreign(name).await
+}
+
+async fn read_all(foreign: &dyn ForeignCollection, limit: usize) -> Vec<ForeignPoint> {
     let (mut points, mut from) = (Vec::new(), None);
     loop {
-        let page = foreign.read(from.as_ref(), limit).await.unwrap();
+        let page = foreign.read(from.as_deref(), limit).await.unwrap();
         assert!(page.points.len() <= limit);
         points.extend(page.points);
         from = page.next;
@@ -68,14 +73,11 @@ async fn a_collection_is_read_page_by_page_with_whatever_ids_it_has() {
             .collect();
         points.push(point(uuid, vec![0.5, 0.5], json!({ "user_id": ["no", "text"] })));
         write(&place, name, points).await;
-        let foreign = ForeignCollection::open(config(&place.url, "ours"), name)
-            .await
-            .unwrap();
-        assert_eq!(foreign.name(), name);
-        assert_eq!((foreign.dimensions(), foreign.distance()), (2, Compared::Dot));
+        let foreign = open(&place, name).await.unwrap();
+        assert_eq!(foreign.dimensions(), 2);
         assert_eq!(foreign.count().await.unwrap(), 26);
         for limit in [1, 10, 26, 1_000] {
-            let read = read_all(&foreign, limit).await;
+            let read = read_all(&*foreign, limit).await;
             assert_eq!(read.len(), 26, "in pages of {limit}");
             for (number, point) in read[..25].iter().enumerate() {
                 let expected = ForeignPoint {
@@ -114,11 +116,9 @@ async fn the_only_vector_may_have_a_name() {
             vec![point(7, vectors, json!({ "photo_id": "p", "user_id": "alice" }))],
         )
         .await;
-        let foreign = ForeignCollection::open(config(&place.url, "ours"), name)
-            .await
-            .unwrap();
-        assert_eq!((foreign.dimensions(), foreign.distance()), (2, Compared::Cosine));
-        let read = read_all(&foreign, 10).await;
+        let foreign = open(&place, name).await.unwrap();
+        assert_eq!(foreign.dimensions(), 2);
+        let read = read_all(&*foreign, 10).await;
         assert_eq!(read.len(), 1);
         assert_eq!(read[0].photo_id.as_deref(), Some("p"));
         let vector = read[0].vector.as_deref().unwrap();
@@ -133,15 +133,11 @@ async fn the_only_vector_may_have_a_name() {
 async fn several_vectors_or_none_are_refused_and_an_absent_collection_is_not_found() {
     for place in Place::all() {
         let name = place.alias.as_str();
-        let error = ForeignCollection::open(config(&place.url, "ours"), name)
-            .await
-            .unwrap_err();
+        let error = open(&place, name).await.err().unwrap();
         assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
         let vector = VectorParamsBuilder::new(2, Distance::Cosine).build();
         create(&place, name, &[("image", vector), ("text", vector)]).await;
-        let error = ForeignCollection::open(config(&place.url, "ours"), name)
-            .await
-            .unwrap_err();
+        let error = open(&place, name).await.err().unwrap();
         assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
         assert!(error.to_string().contains("`image`, `text`"), "{error}");
     }
