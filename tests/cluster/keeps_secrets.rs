@@ -113,7 +113,12 @@ fn a_store_that_refuses_or_is_away_is_told_without_its_secrets() {
     if let Some(cluster) = &cluster {
         let address = |url: &str| {
             let after = url.rsplit('@').next().unwrap();
-            after.rsplit("//").next().unwrap().trim_end_matches('/').to_owned()
+            after
+                .rsplit("//")
+                .next()
+                .unwrap()
+                .trim_end_matches('/')
+                .to_owned()
         };
         let refusing = config(
             &cluster.minio.url(),

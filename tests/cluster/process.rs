@@ -124,11 +124,6 @@ impl Process {
         Ok((answer.status().as_u16(), answer.json().await?))
     }
 
-    /// Uploads a photo; the status and the body of the answer.
-    pub(crate) async fn upload(&self, bytes: &[u8]) -> reqwest::Result<(u16, Value)> {
-        upload(&self.client, &self.url, bytes).await
-    }
-
     /// Waits until a probe says that it is ready.
     pub(crate) async fn ready(&self) {
         let started = Instant::now();
