@@ -246,3 +246,34 @@ fn an_empty_root_is_refused_without_touching_the_disk() {
         (ErrorKind::ConfigInvalid, Some("root"))
     );
 }
+
+/// A disk that is not mounted looks empty; taken for that, every photo on it would seem lost.
+#[tokio::test]
+async fn a_folder_that_is_gone_makes_nothing_absent() {
+    let (storage, folder) = opened().await;
+    let blob = key("a/b");
+    storage.put(&blob, stream_of("there")).await.unwrap();
+    let aside = folder.path().with_extension("aside");
+    fs::rename(folder.path(), &aside).unwrap();
+    for mount_point in [false, true] {
+        if mount_point {
+            fs::create_dir(folder.path()).unwrap();
+        }
+        let kinds = [
+            storage.get(&blob, None).await.map(drop).unwrap_err().kind(),
+            storage.stat(&blob).await.map(drop).unwrap_err().kind(),
+            storage.delete(&blob).await.unwrap_err().kind(),
+            storage.list("").next().await.unwrap().unwrap_err().kind(),
+            storage.list("a/").next().await.unwrap().unwrap_err().kind(),
+            storage.ping().await.unwrap_err().kind(),
+        ];
+        assert_eq!(kinds, [ErrorKind::Unavailable; 6]);
+    }
+    fs::remove_dir(folder.path()).unwrap();
+    fs::rename(&aside, folder.path()).unwrap();
+    assert_eq!(
+        storage.get(&blob, None).await.unwrap().bytes().await.unwrap(),
+        "there"
+    );
+    assert_eq!(names(&storage).await, ["a/b"]);
+}

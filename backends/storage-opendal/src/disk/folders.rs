@@ -7,6 +7,10 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use lucida_core::{Error, Result};
+
+use super::unfinished;
+
 /// The folders below the root.
 #[derive(Debug)]
 pub(super) struct Folders {
@@ -26,6 +30,17 @@ impl Folders {
 
     pub(super) fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// Fails where the store's own folder is gone: what seems absent is on a disk that isn't mounted.
+    pub(super) fn mounted(&self) -> Result<()> {
+        if self.root.join(unfinished::FOLDER).is_dir() {
+            return Ok(());
+        }
+        let root = self.root.display();
+        Err(Error::unavailable(format!(
+            "the folder `{root}` of storage.disk.root is gone or empty: mount its disk again"
+        )))
     }
 
     /// Makes a folder below the root and those above it, but never the root: where that has gone, a disk is

@@ -10,6 +10,7 @@ use futures::{StreamExt, stream};
 use lucida_core::{Blob, BlobKey, ByteStream, Result, stream_of};
 
 use super::error::{absent, failed, is_absent};
+use super::folders::Folders;
 use super::store::blocking;
 use crate::range::cut;
 
@@ -24,12 +25,15 @@ struct Reading {
 }
 
 /// Opens a blob and reads its first piece at once, so that a small one costs one hop to a blocking thread.
-pub(super) fn open(key: BlobKey, path: &Path, range: Option<Range<u64>>) -> Result<Blob> {
+pub(super) fn open(key: BlobKey, path: &Path, folders: &Folders, range: Option<Range<u64>>) -> Result<Blob> {
     let opened = File::open(path).and_then(|file| file.metadata().map(|metadata| (file, metadata)));
     let (mut file, size_bytes) = match opened {
         Ok((file, metadata)) if metadata.is_file() => (file, metadata.len()),
         Ok(_) => return Err(absent(&key)),
-        Err(error) if is_absent(&error) => return Err(absent(&key)),
+        Err(error) if is_absent(&error) => {
+            folders.mounted()?;
+            return Err(absent(&key));
+        }
         Err(error) => return Err(failed(format!("opening blob `{key}`"), error)),
     };
     let range = cut(&key, range, size_bytes)?;

@@ -109,14 +109,15 @@ impl Storage for DiskStorage {
     }
 
     async fn get(&self, key: &BlobKey, range: Option<Range<u64>>) -> Result<Blob> {
-        self.at(key, |key, path, _| read::open(key, path, range)).await
+        self.at(key, |key, path, folders| read::open(key, path, folders, range))
+            .await
     }
 
     async fn stat(&self, key: &BlobKey) -> Result<BlobStat> {
-        self.at(key, |key, path, _| match fs::metadata(path) {
+        self.at(key, |key, path, folders| match fs::metadata(path) {
             Ok(metadata) if metadata.is_file() => Ok(walk::describe(key, &metadata)),
             Ok(_) => Err(absent(&key)),
-            Err(error) if is_absent(&error) => Err(absent(&key)),
+            Err(error) if is_absent(&error) => folders.mounted().and_then(|()| Err(absent(&key))),
             Err(error) => Err(failed(format!("looking at blob `{key}`"), error)),
         })
         .await
@@ -131,7 +132,7 @@ impl Storage for DiskStorage {
                 Ok(())
             }
             // Unlinking a folder is `EPERM` on some systems, and no blob either way.
-            Err(error) if is_absent(&error) || path.is_dir() => Ok(()),
+            Err(error) if is_absent(&error) || path.is_dir() => folders.mounted(),
             Err(error) => Err(failed(format!("deleting blob `{key}`"), error)),
         })
         .await
@@ -146,7 +147,7 @@ impl Storage for DiskStorage {
             ))),
         };
         match folder {
-            Ok(folder) => walk::list(folder, prefix),
+            Ok(folder) => walk::list(Arc::clone(&self.folders), folder, prefix),
             Err(error) => stream::iter([Err(error)]).boxed(),
         }
     }

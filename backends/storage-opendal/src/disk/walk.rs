@@ -2,7 +2,8 @@
 
 use std::fs::{self, DirEntry, ReadDir};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
@@ -10,6 +11,7 @@ use jiff::Timestamp;
 use lucida_core::{BlobKey, BlobStat, Result};
 
 use super::error::{failed, is_absent};
+use super::folders::Folders;
 use super::store::blocking;
 
 /// How many blobs one hop to a blocking thread brings.
@@ -21,9 +23,14 @@ struct Walk {
 }
 
 /// Lists the blobs in a folder and below it; `prefix` is what their keys start with.
-pub(super) fn list(folder: impl AsRef<Path>, prefix: &str) -> BoxStream<'static, Result<BlobStat>> {
-    let (folder, prefix) = (folder.as_ref().to_owned(), prefix.to_owned());
+pub(super) fn list(
+    folders: Arc<Folders>,
+    folder: PathBuf,
+    prefix: &str,
+) -> BoxStream<'static, Result<BlobStat>> {
+    let prefix = prefix.to_owned();
     let start = blocking(move || {
+        folders.mounted()?;
         let mut walk = Walk { open: Vec::new() };
         walk.enter(prefix, &folder)
             .map_err(|error| failed("listing blobs", error))?;
