@@ -73,7 +73,16 @@ const fn held_by_another(kind: ErrorKind) -> bool {
 
 async fn list(registry: &Registry, config: &Config) -> Outcome {
     let metadata = app::open_metadata(registry, config).await?;
-    let models = app::open_models(registry, config, metadata).await?.list().await?;
+    let models = app::open_models(registry, config, metadata)
+        .await
+        .map_err(|error| {
+            if held_by_another(error.kind()) {
+                error.context("while a server has the index, GET /v1/models lists them")
+            } else {
+                error
+            }
+        })?;
+    let models = models.list().await?;
     if models.is_empty() {
         return print("the library has no vectors yet\n");
     }

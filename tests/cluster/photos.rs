@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use image::RgbImage;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::process::{Process, upload};
@@ -37,18 +38,33 @@ fn photo(seed: u64) -> Vec<u8> {
 pub(crate) struct Album {
     photos: Arc<Vec<Vec<u8>>>,
     next: Arc<AtomicUsize>,
+    /// How many may be uploaded yet.
+    allowance: Arc<Semaphore>,
     /// Which photo each acknowledged id is.
     acknowledged: Arc<Mutex<BTreeMap<String, usize>>>,
 }
 
 impl Album {
     pub(crate) fn new(seed: u64, count: usize) -> Self {
+        let album = Self::held_back(seed, count);
+        album.allow(count);
+        album
+    }
+
+    /// Makes one whose photos are uploaded as [`Album::allow`] says.
+    pub(crate) fn held_back(seed: u64, count: usize) -> Self {
         let photos = (0..count as u64).map(|number| photo(seed.wrapping_add(number)));
         Self {
             photos: Arc::new(photos.collect()),
             next: Arc::default(),
+            allowance: Arc::new(Semaphore::new(0)),
             acknowledged: Arc::default(),
         }
+    }
+
+    /// Lets so many more be uploaded.
+    pub(crate) fn allow(&self, count: usize) {
+        self.allowance.add_permits(count);
     }
 
     /// Starts clients that upload all photos, each to one of the servers after the other.
@@ -62,7 +78,18 @@ impl Album {
                     .build()
                     .unwrap();
                 loop {
+                    if album.next.load(Ordering::SeqCst) >= album.photos.len() {
+                        return;
+                    }
+                    let Ok(allowed) = album.allowance.acquire().await else {
+                        return;
+                    };
+                    allowed.forget();
                     let number = album.next.fetch_add(1, Ordering::SeqCst);
+                    if number + 1 >= album.photos.len() {
+                        // Nobody else need wait any more.
+                        album.allowance.close();
+                    }
                     let Some(photo) = album.photos.get(number) else {
                         return;
                     };

@@ -15,6 +15,9 @@ use crate::process::Process;
 const PHOTOS: usize = 300;
 const CLIENTS: usize = 8;
 
+/// How many photos there are before anybody dies.
+const FIRST: usize = 20;
+
 /// How long a victim stays dead.
 const DEAD: Duration = Duration::from_secs(3);
 
@@ -82,10 +85,11 @@ async fn every_acknowledged_photo_outlives_the_death_of_every_process_and_server
     for api in &apis {
         api.ready().await;
     }
-    let album = Album::new(seed, PHOTOS);
+    let album = Album::held_back(seed, PHOTOS);
     let urls: Vec<_> = apis.iter().map(|api| api.url.clone()).collect();
     let mut clients = album.upload_by(CLIENTS, &urls);
-    album.until_acknowledged(10).await;
+    album.allow(FIRST);
+    album.until_acknowledged(FIRST).await;
 
     let readers = Readers::start(&album, &urls);
     let victims = [
@@ -97,10 +101,10 @@ async fn every_acknowledged_photo_outlives_the_death_of_every_process_and_server
         Victim::Metadata,
         Victim::Api(1),
     ];
-    for (round, victim) in victims.into_iter().enumerate() {
-        album
-            .until_acknowledged((round + 1) * PHOTOS / (victims.len() + 1))
-            .await;
+    for victim in victims {
+        // The others come while it is dead.
+        album.allow((PHOTOS - FIRST).div_ceil(victims.len()));
+        tokio::time::sleep(LOOK_EVERY).await;
         println!("killing {victim:?} after {} photos", album.acknowledged().len());
         match victim {
             Victim::Nobody => {}
@@ -197,26 +201,18 @@ impl Readers {
                     };
                     let body = serde_json::json!({ "text": "colours", "limit": 10 });
                     let answer = client.post(format!("{url}/v1/search")).json(&body).send().await;
-                    let status = answer.as_ref().map(|answer| answer.status().as_u16());
-                    if status.as_ref().is_ok_and(|status| *status == 200) {
-                        searches.fetch_add(1, Ordering::SeqCst);
-                    } else {
-                        let text = answer.unwrap().text().await.unwrap();
-                        // Whoever died in the middle of it may have been needed.
-                        let excused = now() != before || !before.1.leaves_searches();
-                        assert!(excused, "a search with {before:?} dead: {text}");
+                    match body_of(answer).await {
+                        Ok(_) => drop(searches.fetch_add(1, Ordering::SeqCst)),
+                        Err(error) => {
+                            // Whoever died in the middle of it may have been needed.
+                            let excused = now() != before || !before.1.leaves_searches();
+                            assert!(excused, "a search with {before:?} dead: {error}");
+                        }
                     }
                     let before = now();
                     let id = album.acknowledged().into_keys().nth(turn % 10).unwrap();
                     let answer = client.get(format!("{url}/v1/photos/{id}/content")).send().await;
-                    let bytes = match answer {
-                        Ok(answer) if answer.status().is_success() => {
-                            answer.bytes().await.map_err(|e| e.to_string())
-                        }
-                        Ok(answer) => Err(answer.text().await.unwrap_or_default()),
-                        Err(error) => Err(error.to_string()),
-                    };
-                    match bytes {
+                    match body_of(answer).await {
                         Ok(_) => drop(originals.fetch_add(1, Ordering::SeqCst)),
                         Err(error) => {
                             let excused = now() != before || !before.1.leaves_originals();
@@ -248,5 +244,17 @@ impl Readers {
         self.task.await.unwrap();
         let count = |counter: &AtomicUsize| counter.load(Ordering::SeqCst);
         (count(&self.searches), count(&self.originals))
+    }
+}
+
+/// Returns what was answered with success, else why not.
+async fn body_of(answer: reqwest::Result<reqwest::Response>) -> Result<Vec<u8>, String> {
+    let answer = answer.map_err(|error| format!("{error:?}"))?;
+    let status = answer.status();
+    let body = answer.bytes().await.map_err(|error| format!("{error:?}"))?;
+    if status.is_success() {
+        Ok(body.to_vec())
+    } else {
+        Err(String::from_utf8_lossy(&body).into_owned())
     }
 }

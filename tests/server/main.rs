@@ -8,11 +8,13 @@
     feature = "index-embedded",
     feature = "queue-sqlite",
     feature = "embedder-onnx",
+    feature = "embedder-candle",
     feature = "plugin-exif",
     feature = "plugin-thumbnail"
 ))]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod changes_model;
 mod finds_by_words;
 mod metrics;
 mod process;

@@ -18,7 +18,7 @@ const CLIENTS: usize = 8;
 const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Draws a photo of its own: coarse random blocks.
-fn photo(seed: u64) -> Vec<u8> {
+pub(crate) fn photo(seed: u64) -> Vec<u8> {
     let mut random = StdRng::seed_from_u64(seed);
     let blocks: Vec<[u8; 3]> = (0..12).map(|_| random.random()).collect();
     let image = RgbImage::from_fn(160, 120, |x, y| {

@@ -6,13 +6,14 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::super::Photos;
+use super::view::FRESH;
 use super::{KnownModel, ModelBook, ModelChange};
 use crate::error::{ErrorKind, Result};
 use crate::index::CollectionName;
 use crate::metrics;
 
 /// How often the ledger is asked for something to do.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+const LOOK_EVERY: Duration = FRESH;
 
 /// The pause after something that waiting alone doesn't mend.
 const AFTER_A_PROBLEM: Duration = Duration::from_secs(30);
@@ -124,7 +125,7 @@ impl Photos {
 
     /// Does what is to be done now: a request, and a round of the change under way.
     async fn carry_on(&self) -> Result<()> {
-        self.prepare().await?;
+        let view = self.look().await?;
         let book = ModelBook::read(&*self.parts().metadata).await?;
         if let Some(request) = book.request.as_ref().filter(|request| request.error.is_none()) {
             self.model_control().run_request(request).await?;
@@ -135,7 +136,6 @@ impl Photos {
             show_progress(0, 0);
             return Ok(());
         };
-        let view = self.view().await?;
         let own = &self.parts().embedder.describe().fingerprint;
         let live = view.live().find(|live| *live.fingerprint() == change.to);
         let Some(live) = live.filter(|live| change.to == *own || live.collection == view.alias) else {

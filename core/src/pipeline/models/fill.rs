@@ -44,6 +44,7 @@ impl Photos {
         let mut progress = Progress::new(self, live);
         let mut change = change.clone();
         loop {
+            let before = progress.points().await?;
             let Some(ended) = self.round(change, &mut progress).await? else {
                 return Ok(());
             };
@@ -52,6 +53,7 @@ impl Photos {
                 break;
             }
             progress.until_worked_off().await?;
+            let stands_still = progress.points().await? == before;
             let Some(begun) = self
                 .note(&change, |change| {
                     change.after = None;
@@ -63,6 +65,11 @@ impl Photos {
                 return Ok(());
             };
             change = begun;
+            if stands_still {
+                return Err(Error::internal(
+                    "none of the missing photos was embedded: the workers can't open the model, or are away",
+                ));
+            }
         }
         progress.tell(true).await?;
         let serves = self.parts().index.alias().await?.as_ref() == Some(&live.collection);

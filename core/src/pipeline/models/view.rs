@@ -13,8 +13,11 @@ use crate::error::{Error, Result, ResultExt};
 use crate::id::Fingerprint;
 use crate::index::CollectionName;
 
-/// For how long a look at ledger and index is believed.
+/// How often a running service looks at ledger and index.
 pub(super) const FRESH: Duration = Duration::from_secs(1);
+
+/// For how long a look is believed where the next one fails or nobody looks: searches wait for neither meanwhile.
+const BELIEVED: Duration = Duration::from_secs(10);
 
 /// After how long a model that could not be opened is tried again.
 const OPEN_AGAIN: Duration = Duration::from_secs(30);
@@ -85,7 +88,7 @@ impl Photos {
         let cache = &self.inner.view;
         let last = cache.last();
         if let Some((at, view)) = &last
-            && at.elapsed() < FRESH
+            && at.elapsed() < BELIEVED
         {
             return Ok(Arc::clone(view));
         }
