@@ -2,7 +2,7 @@
 //! FerretDB, RabbitMQ and the stand-in for Qdrant.
 //!
 //! `cargo xtask test` and `cargo xtask servers` start one of each and tell tests where they are. A test that kills
-//! servers starts its own: it finds the programs with [`Programs::from_environment`], kills with [`Server::kill`], which
+//! servers starts its own: it finds the programs with [`Programs::or_skip`], kills with [`Server::kill`], which
 //! is SIGKILL to everything that belongs to the server, and goes on with [`Server::start_again`], on the same port and
 //! with the same data.
 //!

@@ -28,6 +28,30 @@ impl Programs {
         Some(Self::new(folder.into(), stand_in.map(PathBuf::from)))
     }
 
+    /// What a test needs that starts servers of `kinds`; where something is missing, it says so and the test is skipped.
+    ///
+    /// # Panics
+    /// Where something is missing and the variable `CI` is set, as `cargo xtask ci` sets it.
+    #[must_use]
+    pub fn or_skip(kinds: &[Kind]) -> Option<Self> {
+        let found = Self::from_environment()
+            .with_context(|| format!("{} is not set (`cargo xtask test` sets it)", variable::SERVERS));
+        let complete = found.and_then(|programs| {
+            for kind in kinds {
+                programs.program(*kind)?;
+            }
+            Ok(programs)
+        });
+        match complete {
+            Ok(programs) => Some(programs),
+            Err(error) => {
+                eprintln!("skipped: {error:#}");
+                assert!(std::env::var_os("CI").is_none(), "CI must not skip this test");
+                None
+            }
+        }
+    }
+
     /// The folder that holds a folder for each server.
     #[must_use]
     pub fn folder(&self) -> &Path {
@@ -40,21 +64,19 @@ impl Programs {
         self.stand_in.as_deref()
     }
 
-    /// The program `relative` of a server.
-    pub(crate) fn find(&self, kind: Kind, relative: &str) -> Result<PathBuf> {
+    /// The program that starts a server.
+    pub(crate) fn program(&self, kind: Kind) -> Result<PathBuf> {
         let program = match kind {
-            Kind::QdrantStandIn => {
-                let built = self.stand_in.clone();
-                built.with_context(|| {
-                    format!(
-                        "{} is not set: run the tests by `cargo xtask test`",
-                        variable::QDRANT_STAND_IN_PROGRAM
-                    )
-                })?
-            }
-            Kind::Minio | Kind::Seaweedfs | Kind::Ferretdb | Kind::Rabbitmq => {
-                self.folder.join(kind.name()).join(relative)
-            }
+            Kind::Minio => self.folder_of(kind).join("minio"),
+            Kind::Seaweedfs => self.folder_of(kind).join("weed"),
+            Kind::Ferretdb => self.folder_of(kind).join("ferretdb"),
+            Kind::Rabbitmq => self.folder_of(kind).join("lib/rabbitmq/bin/rabbitmq-server"),
+            Kind::QdrantStandIn => self.stand_in.clone().with_context(|| {
+                format!(
+                    "{} is not set (`cargo xtask test` sets it)",
+                    variable::QDRANT_STAND_IN_PROGRAM
+                )
+            })?,
         };
         if !program.is_file() {
             bail!(
@@ -63,5 +85,10 @@ impl Programs {
             );
         }
         Ok(program)
+    }
+
+    /// The folder of a server that is installed.
+    pub(crate) fn folder_of(&self, kind: Kind) -> PathBuf {
+        self.folder.join(kind.name())
     }
 }

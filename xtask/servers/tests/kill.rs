@@ -7,29 +7,17 @@ use std::time::Duration;
 use lapin::options::{BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
-use lucida_test_servers::{Kind, Programs, Server, variable};
+use lucida_test_servers::{Kind, Programs, Server};
 use mongodb::bson::{Document, doc};
 
 /// How long RabbitMQ 3.10 keeps the name of a new quorum queue in memory: a queue younger than this is lost in a kill.
 const UNTIL_A_QUEUE_IS_WRITTEN: Duration = Duration::from_secs(4);
 
-/// The programs, or none with the reason printed.
-fn programs() -> Option<Programs> {
-    let programs = Programs::from_environment();
-    if programs.is_none() {
-        skip(variable::SERVERS);
-    }
-    programs
-}
-
-fn skip(lacks: &str) {
-    eprintln!("skipped: {lacks} is not set (`cargo xtask test` sets it)");
-    assert!(std::env::var_os("CI").is_none(), "CI must not skip this test");
-}
-
 #[tokio::test]
 async fn ferretdb_keeps_its_documents() {
-    let Some(programs) = programs() else { return };
+    let Some(programs) = Programs::or_skip(&[Kind::Ferretdb]) else {
+        return;
+    };
     let mut server = Server::start(Kind::Ferretdb, &programs).unwrap();
     let url = server.url();
     let notes = notes(&url).await;
@@ -49,7 +37,9 @@ async fn notes(url: &str) -> mongodb::Collection<Document> {
 
 #[tokio::test]
 async fn rabbitmq_keeps_a_confirmed_message_of_a_quorum_queue() {
-    let Some(programs) = programs() else { return };
+    let Some(programs) = Programs::or_skip(&[Kind::Rabbitmq]) else {
+        return;
+    };
     let mut server = Server::start(Kind::Rabbitmq, &programs).unwrap();
     let url = server.url();
     let (_connection, channel) = channel(&url).await;
@@ -113,7 +103,9 @@ async fn first_message(url: &str) -> Vec<u8> {
 
 #[test]
 fn two_of_a_kind_run_side_by_side_and_a_stop_frees_the_place_of_one() {
-    let Some(programs) = programs() else { return };
+    let Some(programs) = Programs::or_skip(&[Kind::Rabbitmq]) else {
+        return;
+    };
     let mut one = Server::start(Kind::Rabbitmq, &programs).unwrap();
     let two = Server::start(Kind::Rabbitmq, &programs).unwrap();
     assert_ne!(one.url(), two.url());
@@ -125,10 +117,9 @@ fn two_of_a_kind_run_side_by_side_and_a_stop_frees_the_place_of_one() {
 
 #[test]
 fn the_stand_in_for_qdrant_starts_again_at_the_same_place() {
-    let Some(programs) = programs() else { return };
-    if programs.stand_in().is_none() {
-        return skip(variable::QDRANT_STAND_IN_PROGRAM);
-    }
+    let Some(programs) = Programs::or_skip(&[Kind::QdrantStandIn]) else {
+        return;
+    };
     let mut server = Server::start(Kind::QdrantStandIn, &programs).unwrap();
     let url = server.url();
     server.kill().unwrap();

@@ -32,7 +32,7 @@ impl Service for Ferretdb {
     fn command(&self, programs: &Programs, dir: &Path) -> Result<Command> {
         let data = dir.join("data");
         fs::create_dir_all(&data).with_context(|| format!("cannot make {}", data.display()))?;
-        let mut command = Command::new(programs.find(Kind::Ferretdb, "ferretdb")?);
+        let mut command = Command::new(programs.program(Kind::Ferretdb)?);
         command
             .args(["--listen", &ports::address(self.port[0]).to_string()])
             .arg("--data")

@@ -29,7 +29,7 @@ impl Service for StandIn {
     }
 
     fn command(&self, programs: &Programs, dir: &Path) -> Result<Command> {
-        let mut command = Command::new(programs.find(Kind::QdrantStandIn, "")?);
+        let mut command = Command::new(programs.program(Kind::QdrantStandIn)?);
         command
             .args(["--listen", &ports::address(self.port[0]).to_string()])
             .arg("--data")

@@ -40,15 +40,14 @@ impl Service for Rabbitmq {
     }
 
     fn command(&self, programs: &Programs, dir: &Path) -> Result<Command> {
-        let server = programs.find(Kind::Rabbitmq, "lib/rabbitmq/bin/rabbitmq-server")?;
-        let erl = programs.find(Kind::Rabbitmq, "bin/erl")?;
+        let server = programs.program(Kind::Rabbitmq)?;
         let settings = dir.join("rabbitmq.conf");
         let text = format!("default_user = {USER}\ndefault_pass = {PASSWORD}\n");
         fs::write(&settings, text).with_context(|| format!("cannot write {}", settings.display()))?;
 
         let system = std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into());
-        let own = erl.parent().map(Path::to_path_buf);
-        let path = std::env::join_paths(own.into_iter().chain(std::env::split_paths(&system)))
+        let own = programs.folder_of(Kind::Rabbitmq).join("bin");
+        let path = std::env::join_paths(std::iter::once(own).chain(std::env::split_paths(&system)))
             .context("PATH can't be extended")?;
         let [amqp, distribution, mapper] = self.ports.map(|port| port.to_string());
         let mut command = Command::new("/bin/sh");

@@ -28,7 +28,7 @@ impl Service for Minio {
     }
 
     fn command(&self, programs: &Programs, dir: &Path) -> Result<Command> {
-        let mut command = Command::new(programs.find(Kind::Minio, "minio")?);
+        let mut command = Command::new(programs.program(Kind::Minio)?);
         let [port, console] = self.ports;
         command
             .args(["server", "--quiet"])

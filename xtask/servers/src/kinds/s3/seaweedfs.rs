@@ -55,10 +55,12 @@ impl Service for Seaweedfs {
         );
         fs::write(&identities, admin).with_context(|| format!("cannot write {}", identities.display()))?;
 
-        let mut command = Command::new(programs.find(Kind::Seaweedfs, "weed")?);
+        let mut command = Command::new(programs.program(Kind::Seaweedfs)?);
         command
             .args(["-logtostderr=true", "server", "-filer", "-s3"])
             .args(["-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.telemetry=false"])
+            // The only master waits this long for others before it leads again.
+            .arg("-master.electionTimeout=1s")
             // As many volumes as fit, small enough to fit into a temporary folder.
             .args(["-volume.max=0", "-master.volumeSizeLimitMB=64"])
             // It would else say goodbye to the master for ten seconds.
