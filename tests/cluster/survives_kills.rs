@@ -191,14 +191,20 @@ impl Readers {
             async move {
                 let now = || *victim.lock().unwrap();
                 for turn in 0.. {
+                    let alive = |victim| match victim {
+                        Victim::Api(dead) => &urls[1 - dead],
+                        Victim::Nobody
+                        | Victim::Worker
+                        | Victim::Storage
+                        | Victim::Metadata
+                        | Victim::Index
+                        | Victim::Queue => &urls[turn % 2],
+                    };
                     if done.load(Ordering::SeqCst) {
                         return;
                     }
                     let before = now();
-                    let url = match before.1 {
-                        Victim::Api(dead) => &urls[1 - dead],
-                        _ => &urls[turn % 2],
-                    };
+                    let url = alive(before.1);
                     let body = serde_json::json!({ "text": "colours", "limit": 10 });
                     let answer = client.post(format!("{url}/v1/search")).json(&body).send().await;
                     match body_of(answer).await {
@@ -210,6 +216,7 @@ impl Readers {
                         }
                     }
                     let before = now();
+                    let url = alive(before.1);
                     let id = album.acknowledged().into_keys().nth(turn % 10).unwrap();
                     let answer = client.get(format!("{url}/v1/photos/{id}/content")).send().await;
                     match body_of(answer).await {
