@@ -14,6 +14,7 @@
 ))]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod adopts;
 mod changes_model;
 mod cluster;
 mod keeps_secrets;

@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(420);
 pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// Draws a photo of its own: coarse random blocks.
-fn photo(seed: u64) -> Vec<u8> {
+pub(crate) fn photo(seed: u64) -> Vec<u8> {
     let mut random = StdRng::seed_from_u64(seed);
     let blocks: Vec<[u8; 3]> = (0..12).map(|_| random.random()).collect();
     let image = RgbImage::from_fn(160, 120, |x, y| {
@@ -122,17 +122,8 @@ impl Album {
             self.photos.len(),
             "each photo has an id of its own"
         );
-        let started = Instant::now();
         for (id, number) in &acknowledged {
-            loop {
-                let photo = api.json(&format!("/v1/photos/{id}")).await;
-                if photo["state"] == "ready" {
-                    break;
-                }
-                assert_eq!(photo["state"], "pending", "{photo}");
-                assert!(started.elapsed() < PATIENCE, "not ready in time: {photo}");
-                tokio::time::sleep(LOOK_EVERY).await;
-            }
+            api.until_ready(&format!("/v1/photos/{id}")).await;
             let original = api.get(&format!("/v1/photos/{id}/content")).await.unwrap();
             let original = original.bytes().await.unwrap();
             assert!(original == self.photos[*number], "the original of {id} differs");

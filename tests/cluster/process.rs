@@ -12,6 +12,9 @@ use serde_json::{Value, json};
 /// How long a process may take to answer after it was started, on a machine that is busy with other tests.
 const START_PATIENCE: Duration = Duration::from_secs(90);
 
+/// How long all photos of a test may take until they are ready; FerretDB, which scans, is slow with them.
+const READY_PATIENCE: Duration = Duration::from_secs(420);
+
 /// A process; killed when dropped.
 pub(crate) struct Process {
     child: Child,
@@ -111,6 +114,20 @@ impl Process {
         let body = answer.text().await.unwrap();
         assert!(status.is_success(), "{path}: {status} {body}");
         serde_json::from_str(&body).unwrap()
+    }
+
+    /// Waits until a photo is ready, and returns it.
+    pub(crate) async fn until_ready(&self, path: &str) -> Value {
+        let started = Instant::now();
+        loop {
+            let photo = self.json(path).await;
+            if photo["state"] == "ready" {
+                return photo;
+            }
+            assert_eq!(photo["state"], "pending", "{photo}");
+            assert!(started.elapsed() < READY_PATIENCE, "not ready in time: {photo}");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
     }
 
     /// Searches by words; the status and the body of the answer.
