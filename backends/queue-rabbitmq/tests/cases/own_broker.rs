@@ -35,7 +35,7 @@ struct OwnBroker {
 impl OwnBroker {
     fn start() -> Option<Self> {
         if !Path::new(PROGRAM).exists() {
-            println!("skipped: there is no {PROGRAM} (Debian's package rabbitmq-server has it)");
+            eprintln!("skipped: there is no {PROGRAM} (Debian's package rabbitmq-server has it)");
             assert!(std::env::var_os("CI").is_none(), "CI must not skip this test");
             return None;
         }

@@ -30,7 +30,7 @@ const BESIDE: [&str; 9] = [
 pub(crate) fn server() -> Option<AMQPUri> {
     const VARIABLE: &str = "LUCIDA_TEST_RABBITMQ_URI";
     let Some(uri) = std::env::var_os(VARIABLE) else {
-        println!("skipped: {VARIABLE} is not set (`cargo xtask test` sets it)");
+        eprintln!("skipped: {VARIABLE} is not set (`cargo xtask test` sets it)");
         assert!(std::env::var_os("CI").is_none(), "CI must not skip this test");
         return None;
     };
