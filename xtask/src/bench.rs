@@ -14,7 +14,7 @@ use crate::{photos, serve, servers, setup};
 const WITH_SUBJECTS: [&str; 2] = ["compare", "models"];
 
 /// The parts that need the servers of a cluster.
-const WITH_SERVERS: [&str; 1] = ["workers"];
+const WITH_SERVERS: [&str; 2] = ["workers", "traffic"];
 
 /// Runs the command. The benchmark program finds the server beside itself.
 pub(crate) fn run(cache: &Cache, workspace: &Workspace, arguments: &[OsString]) -> Result<ExitCode> {

@@ -22,8 +22,10 @@ mod memory;
 mod models;
 mod overload;
 mod photos;
+mod points;
 mod process;
 mod reference;
+mod relay;
 mod report;
 mod search;
 mod server;
@@ -32,6 +34,7 @@ mod start;
 mod statistics;
 mod subjects;
 mod texts;
+mod traffic;
 mod workers;
 
 use std::path::PathBuf;
@@ -60,7 +63,7 @@ use progress;
     about = "Measures the server against its own reference, and against the service that it replaces"
 )]
 struct Cli {
-    /// What to measure; all but the last three unless given
+    /// What to measure; all but the last four unless given
     #[arg(value_enum)]
     parts: Vec<Part>,
     /// Short runs over small libraries, to see whether everything works
@@ -109,12 +112,14 @@ enum Part {
     Compare,
     /// Photos embedded per second by 1, 2 and 4 workers of a cluster, with a model that sleeps
     Workers,
+    /// Bytes that a photo and a search take in a cluster, on the network and in the index
+    Traffic,
 }
 
 impl Part {
     /// Tells whether it needs what is not there at once: models of full size and Python, or servers.
     const fn is_extra(self) -> bool {
-        matches!(self, Self::Models | Self::Compare | Self::Workers)
+        matches!(self, Self::Models | Self::Compare | Self::Workers | Self::Traffic)
     }
 }
 
@@ -189,6 +194,11 @@ impl Effort {
     /// How many photos wait for each worker of a cluster.
     pub(crate) const fn photos_per_worker(self) -> usize {
         self.pick(20, 60)
+    }
+
+    /// How many points the index has whose size is measured.
+    pub(crate) const fn points(self) -> usize {
+        self.pick(2_000, 20_000)
     }
 
     /// How often the server is started for one figure.
@@ -302,6 +312,10 @@ impl Bench {
             Part::Workers => {
                 let small = Photos::make(&self.photos_folder, SMALL_MEGAPIXELS, PICTURES)?;
                 workers::measure(program, &small, effort).await
+            }
+            Part::Traffic => {
+                let traffic = traffic::measure(program, photos, effort).await?;
+                return Ok(vec![traffic, points::measure(effort).await?]);
             }
             Part::Compare => {
                 let count = effort.large_photos();

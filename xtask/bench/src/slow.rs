@@ -25,10 +25,15 @@ pub(crate) const TYPE_NAME: &str = "slow";
 pub(crate) const DELAY: Duration = Duration::from_millis(200);
 
 /// As CLIP ViT-B/32 has, so that vectors weigh what they weigh elsewhere.
-const DIMENSIONS: usize = 512;
+pub(crate) const DIMENSIONS: usize = 512;
 
 /// Runs the server's command line; the first argument is the program's name.
 pub(crate) fn run_server(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    lucida::run_with(&registry(), arguments)
+}
+
+/// Returns everything that a configuration can name, and the model.
+pub(crate) fn registry() -> Registry {
     let slow = factory_fn(TYPE_NAME, |_: NoSettings, _| async {
         let options = BatchOptions {
             image_batch_cost: 8,
@@ -40,7 +45,7 @@ pub(crate) fn run_server(arguments: impl IntoIterator<Item = OsString>) -> ExitC
         };
         Batched::start(Slow, &options)
     });
-    lucida::run_with(&Registry::default().with_embedder(slow), arguments)
+    Registry::default().with_embedder(slow)
 }
 
 struct Slow;

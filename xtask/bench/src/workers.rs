@@ -1,12 +1,13 @@
 //! How the rate of a cluster grows with its workers, when the model is slow and costs no processor.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use futures::future::try_join_all;
 
 use crate::cluster::{self, Cluster};
+use crate::explain::Snapshot;
 use crate::photos::Photos;
 use crate::report::{Section, figure, thousands};
 use crate::server::{Program, Server, Setting};
@@ -76,6 +77,10 @@ async fn round(
     let folders = folders.collect::<Result<Vec<_>>>()?;
     let processes = try_join_all(folders.iter().map(|folder| worker.start_worker(folder))).await?;
     let rate = until_ready(&processes, count).await?;
+    if let Some(process) = processes.first() {
+        let time = Snapshot::parse(&process.client().metrics().await?);
+        progress!("  one worker's time:\n{}", time.since(&Snapshot::default()));
+    }
     for process in processes {
         process.stop().await?;
     }
@@ -126,7 +131,8 @@ fn ready_in(metrics: &str) -> usize {
         .unwrap_or(0)
 }
 
-fn make(parent: &Path, name: &str) -> Result<std::path::PathBuf> {
+/// Makes the folder of a process.
+pub(crate) fn make(parent: &Path, name: &str) -> Result<PathBuf> {
     let folder = parent.join(name);
     std::fs::create_dir(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     Ok(folder)
