@@ -8,20 +8,27 @@ use anyhow::Result;
 use crate::cache::Cache;
 use crate::cargo::Workspace;
 use crate::subjects::Subjects;
-use crate::{photos, serve, setup};
+use crate::{photos, serve, servers, setup};
 
 /// The parts that need a Python service and models of full size, by their words on the command line.
 const WITH_SUBJECTS: [&str; 2] = ["compare", "models"];
+
+/// The parts that need the servers of a cluster.
+const WITH_SERVERS: [&str; 2] = ["workers", "traffic"];
 
 /// Runs the command. The benchmark program finds the server beside itself.
 pub(crate) fn run(cache: &Cache, workspace: &Workspace, arguments: &[OsString]) -> Result<ExitCode> {
     setup::ensure(cache, workspace)?;
     let photos = photos::ensure(cache)?;
-    let with_subjects = arguments
-        .iter()
-        .any(|argument| WITH_SUBJECTS.iter().any(|part| argument == part));
-    let subjects = with_subjects
+    let any_of = |parts: &[&str]| {
+        let mut arguments = arguments.iter();
+        arguments.any(|argument| parts.iter().any(|part| argument == part))
+    };
+    let subjects = any_of(&WITH_SUBJECTS)
         .then(|| Subjects::ensure(cache, workspace))
+        .transpose()?;
+    let programs = any_of(&WITH_SERVERS)
+        .then(|| servers::programs(cache, workspace))
         .transpose()?;
     // In one call: apart, the two would be built with other features of the same dependencies, all twice.
     let program = workspace.build_package("lucida-bench", &["--package", "lucida", "--release"])?;
@@ -29,6 +36,9 @@ pub(crate) fn run(cache: &Cache, workspace: &Workspace, arguments: &[OsString]) 
     bench.args(arguments).env(photos::VARIABLE, photos);
     if let Some(subjects) = subjects {
         subjects.tell(&mut bench);
+    }
+    for (name, value) in programs.iter().flat_map(servers::locations) {
+        bench.env(name, value);
     }
     serve::become_program(&mut bench)
 }

@@ -95,6 +95,24 @@ pub(crate) fn stand_in(built: &Built) -> Option<PathBuf> {
     built.example(STAND_IN.1)
 }
 
+/// The programs of every server, installed and built, for those who start their own.
+pub(crate) fn programs(cache: &Cache, workspace: &Workspace) -> Result<Programs> {
+    let installed = install::ensure(cache)?;
+    if let Some((kind, error)) = installed.missing.first() {
+        bail!("no {kind}: {error:#}");
+    }
+    Ok(Programs::new(installed.folder, Some(build_stand_in(workspace)?)))
+}
+
+/// What tells where the programs are.
+pub(crate) fn locations(programs: &Programs) -> Vec<(&'static str, OsString)> {
+    let mut locations: Vec<(&str, OsString)> = vec![(variable::SERVERS, programs.folder().into())];
+    if let Some(program) = programs.stand_in() {
+        locations.push((variable::QDRANT_STAND_IN_PROGRAM, program.into()));
+    }
+    locations
+}
+
 /// One server of each kind; they end when this is dropped.
 pub(crate) struct Running {
     programs: Programs,
@@ -160,10 +178,7 @@ impl Running {
                     .map(|(name, value)| (name, value.into())),
             );
         }
-        variables.push((variable::SERVERS, self.programs.folder().into()));
-        if let Some(program) = self.programs.stand_in() {
-            variables.push((variable::QDRANT_STAND_IN_PROGRAM, program.into()));
-        }
+        variables.extend(locations(&self.programs));
         variables
     }
 

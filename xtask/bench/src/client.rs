@@ -200,6 +200,12 @@ impl Client {
         Ok(answer.hits.into_iter().map(|hit| hit.photo.id).collect())
     }
 
+    /// Searches by words; returns how many bytes the answer has.
+    pub(crate) async fn search_bytes(&self, text: &str, limit: usize) -> Result<usize> {
+        let search = json!({ "text": text, "limit": limit });
+        Ok(self.send(Call::json("/v1/search", &search)).await?.len())
+    }
+
     /// Counts the photos.
     pub(crate) async fn counts(&self) -> Result<PhotoCounts> {
         #[derive(Deserialize)]

@@ -8,7 +8,7 @@ use anyhow::{Result, ensure};
 use crate::client::{Client, Form};
 use crate::embed::clients_text;
 use crate::explain::Snapshot;
-use crate::load::{Length, closed_loop};
+use crate::load::{Length, Outcome, closed_loop};
 use crate::photos::Photos;
 use crate::report::{Section, figure, milliseconds};
 use crate::server::{Program, Server};
@@ -71,17 +71,7 @@ pub(crate) async fn measure(program: &Program, photos: &Photos, effort: Effort) 
 /// Uploads `count` photos, numbered from `first`, and waits until all of them are ready.
 pub(crate) async fn upload(server: &Server, photos: &Photos, first: usize, count: usize) -> Result<Burst> {
     let ready_before = server.client().counts().await?.ready;
-    let clients = Client::several(server.address(), CLIENTS);
-    // Made beforehand: it is not the server's work.
-    let forms: Arc<[Form]> = (0..count)
-        .map(|number| Form::of(&photos.distinct(first + number)))
-        .collect();
-    let started = Instant::now();
-    let request = |client: &Client, number: usize| {
-        let (client, forms) = (client.clone(), Arc::clone(&forms));
-        async move { client.upload(forms[number].clone(), false).await.map(drop) }
-    };
-    let acknowledged = closed_loop(&clients, Length::Requests(count), request).await?;
+    let Acknowledged { started, outcome } = acknowledge(server, photos, first, count).await?;
     loop {
         let counts = server.client().counts().await?;
         ensure!(counts.failed == 0, "{} photos failed", counts.failed);
@@ -93,8 +83,35 @@ pub(crate) async fn upload(server: &Server, photos: &Photos, first: usize, count
     #[expect(clippy::cast_precision_loss, reason = "a few hundred photos")]
     let ready_per_second = count as f64 / started.elapsed().as_secs_f64();
     Ok(Burst {
-        acknowledged_per_second: acknowledged.per_second,
+        acknowledged_per_second: outcome.per_second,
         ready_per_second,
-        latencies: acknowledged.latencies,
+        latencies: outcome.latencies,
     })
+}
+
+/// Uploads that are acknowledged, of photos that may wait.
+pub(crate) struct Acknowledged {
+    started: Instant,
+    outcome: Outcome,
+}
+
+/// Uploads `count` photos, numbered from `first`, and waits until all of them are acknowledged.
+pub(crate) async fn acknowledge(
+    server: &Server,
+    photos: &Photos,
+    first: usize,
+    count: usize,
+) -> Result<Acknowledged> {
+    let clients = Client::several(server.address(), CLIENTS);
+    // Made beforehand: it is not the server's work.
+    let forms: Arc<[Form]> = (0..count)
+        .map(|number| Form::of(&photos.distinct(first + number)))
+        .collect();
+    let started = Instant::now();
+    let request = |client: &Client, number: usize| {
+        let (client, forms) = (client.clone(), Arc::clone(&forms));
+        async move { client.upload(forms[number].clone(), false).await.map(drop) }
+    };
+    let outcome = closed_loop(&clients, Length::Requests(count), request).await?;
+    Ok(Acknowledged { started, outcome })
 }

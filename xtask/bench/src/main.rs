@@ -10,6 +10,7 @@
 )]
 
 mod client;
+mod cluster;
 mod compare;
 mod embed;
 mod explain;
@@ -21,15 +22,20 @@ mod memory;
 mod models;
 mod overload;
 mod photos;
+mod points;
 mod process;
 mod reference;
+mod relay;
 mod report;
 mod search;
 mod server;
+mod slow;
 mod start;
 mod statistics;
 mod subjects;
 mod texts;
+mod traffic;
+mod workers;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -57,7 +63,7 @@ use progress;
     about = "Measures the server against its own reference, and against the service that it replaces"
 )]
 struct Cli {
-    /// What to measure; all but the last two unless given
+    /// What to measure; all but the last four unless given
     #[arg(value_enum)]
     parts: Vec<Part>,
     /// Short runs over small libraries, to see whether everything works
@@ -104,12 +110,16 @@ enum Part {
     Models,
     /// Each engine with CLIP of full size against the Python service
     Compare,
+    /// Photos embedded per second by 1, 2 and 4 workers of a cluster, with a model that sleeps
+    Workers,
+    /// Bytes that a photo and a search take in a cluster, on the network and in the index
+    Traffic,
 }
 
 impl Part {
-    /// Tells whether it needs the models of full size and Python.
-    const fn needs_subjects(self) -> bool {
-        matches!(self, Self::Models | Self::Compare)
+    /// Tells whether it needs what is not there at once: models of full size and Python, or servers.
+    const fn is_extra(self) -> bool {
+        matches!(self, Self::Models | Self::Compare | Self::Workers | Self::Traffic)
     }
 }
 
@@ -181,16 +191,33 @@ impl Effort {
         Duration::from_secs(self.pick(10, 60))
     }
 
+    /// How many photos wait for each worker of a cluster.
+    pub(crate) const fn photos_per_worker(self) -> usize {
+        self.pick(20, 60)
+    }
+
+    /// How many points the index has whose size is measured.
+    pub(crate) const fn points(self) -> usize {
+        self.pick(2_000, 20_000)
+    }
+
     /// How often the server is started for one figure.
     pub(crate) const fn starts(self) -> usize {
         self.pick(3, 5)
     }
 }
 
+/// What a photo has where only the way through the cluster counts.
+const SMALL_MEGAPIXELS: f64 = 0.02;
+
 /// How many different pictures there are.
 const PICTURES: usize = 64;
 
 fn main() -> ExitCode {
+    let mut arguments = std::env::args_os().skip(1).peekable();
+    if arguments.next_if(|word| word == slow::SUBCOMMAND).is_some() {
+        return slow::run_server(std::iter::once("lucida".into()).chain(arguments));
+    }
     match block_on(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -213,7 +240,7 @@ async fn run(cli: Cli) -> Result<()> {
         .photos
         .unwrap_or_else(|| lucida_core::BuildContext::from_env().cache_dir.join("photos"));
     progress!("making {PICTURES} photos of one megapixel");
-    let photos = Photos::make(&folder, 1, PICTURES)?;
+    let photos = Photos::make(&folder, 1.0, PICTURES)?;
     let flag = if cli.quick { " --quick" } else { "" };
     println!("Measured by `cargo xtask bench{flag}` on {}.", process::machine());
     let mut bench = Bench {
@@ -226,7 +253,7 @@ async fn run(cli: Cli) -> Result<()> {
     };
     for part in Part::value_variants() {
         let is_wanted = if cli.parts.is_empty() {
-            !part.needs_subjects()
+            !part.is_extra()
         } else {
             cli.parts.contains(part)
         };
@@ -282,10 +309,18 @@ impl Bench {
                 memory::measure(program, photos, library, effort).await
             }
             Part::Models => models::measure(program, self.subjects()?, photos, effort).await,
+            Part::Workers => {
+                let small = Photos::make(&self.photos_folder, SMALL_MEGAPIXELS, PICTURES)?;
+                workers::measure(program, &small, effort).await
+            }
+            Part::Traffic => {
+                let traffic = traffic::measure(program, photos, effort).await?;
+                return Ok(vec![traffic, points::measure(effort).await?]);
+            }
             Part::Compare => {
                 let count = effort.large_photos();
                 progress!("making {count} photos of twelve megapixels");
-                let large = Photos::make(&self.photos_folder, 12, count)?;
+                let large = Photos::make(&self.photos_folder, 12.0, count)?;
                 return compare::measure(program, self.subjects()?, photos, &large, effort).await;
             }
         };

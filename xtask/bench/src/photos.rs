@@ -35,7 +35,7 @@ pub(crate) struct Photos {
 
 impl Photos {
     /// Makes `count` photos of so many megapixels, each of another part of a picture in `folder`, always the same ones.
-    pub(crate) fn make(folder: &Path, megapixels: u32, count: usize) -> Result<Self> {
+    pub(crate) fn make(folder: &Path, megapixels: f64, count: usize) -> Result<Self> {
         let sources = sources(folder)?;
         let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let sources = &sources;
@@ -127,7 +127,7 @@ fn sources(folder: &Path) -> Result<Vec<RgbImage>> {
 }
 
 /// Cuts a part out of a picture, 70 to 100 percent of each side, mirrored every other time, and resizes it.
-fn photo(source: &RgbImage, number: usize, megapixels: u32) -> Result<Vec<u8>> {
+fn photo(source: &RgbImage, number: usize, megapixels: f64) -> Result<Vec<u8>> {
     let mut random = SmallRng::seed_from_u64(number as u64);
     let mut part = |whole: u32| {
         let side = random.random_range(whole * 7 / 10..=whole);
@@ -140,7 +140,7 @@ fn photo(source: &RgbImage, number: usize, megapixels: u32) -> Result<Vec<u8>> {
     } else {
         cut
     };
-    let scale = (f64::from(megapixels) * 1e6 / (f64::from(width) * f64::from(height))).sqrt();
+    let scale = (megapixels * 1e6 / (f64::from(width) * f64::from(height))).sqrt();
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -186,12 +186,12 @@ mod tests {
     #[test]
     fn photos_have_their_megapixels_and_differ() {
         let folder = folder_with_a_gradient();
-        for megapixels in [1, 3] {
+        for megapixels in [0.02, 1.0, 3.0] {
             let photos = Photos::make(folder.path(), megapixels, 3).unwrap();
             for number in 0..3 {
                 let picture = decode(photos.get(number), &OPTIONS).unwrap();
                 let pixels = f64::from(picture.width() * picture.height());
-                let wanted = f64::from(megapixels) * 1e6;
+                let wanted = megapixels * 1e6;
                 assert!((pixels / wanted - 1.0).abs() < 0.01, "{picture:?}");
             }
             assert_ne!(photos.get(0), photos.get(1));
@@ -202,7 +202,7 @@ mod tests {
 
     #[test]
     fn a_repeated_photo_is_another_file_with_the_same_pixels() {
-        let photos = Photos::make(folder_with_a_gradient().path(), 1, 1).unwrap();
+        let photos = Photos::make(folder_with_a_gradient().path(), 1.0, 1).unwrap();
         let (first, second) = (photos.distinct(0), photos.distinct(1));
         assert_ne!(first, second);
         assert_eq!(

@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use lucida::config::Flag;
 
 use crate::client::Client;
+use crate::slow;
 
 const START_LIMIT: Duration = Duration::from_secs(120);
 const STOP_LIMIT: Duration = Duration::from_secs(60);
@@ -20,6 +21,8 @@ const POLL: Duration = Duration::from_millis(5);
 #[derive(Debug, Clone)]
 pub(crate) struct Program {
     path: PathBuf,
+    /// What comes before the server's own arguments.
+    lead: Option<&'static str>,
     settings: Vec<Setting>,
 }
 
@@ -37,6 +40,14 @@ impl Setting {
             key: key.to_owned(),
             value: value.into(),
         }
+    }
+}
+
+impl Setting {
+    /// Returns the value that a key was given last.
+    pub(crate) fn find<'a>(settings: &'a [Self], key: &str) -> Option<&'a str> {
+        let last = settings.iter().rev().find(|setting| setting.key == key);
+        last.map(|setting| setting.value.as_str())
     }
 }
 
@@ -64,7 +75,11 @@ impl Program {
             "{} is not there: run `cargo xtask bench`",
             path.display()
         );
-        Ok(Self { path, settings })
+        Ok(Self {
+            path,
+            lead: None,
+            settings,
+        })
     }
 
     /// Returns the same program, told more.
@@ -72,8 +87,25 @@ impl Program {
         let settings = self.settings.iter().cloned().chain(settings).collect();
         Self {
             path: self.path.clone(),
+            lead: self.lead,
             settings,
         }
+    }
+
+    /// Returns this program itself as a server with the model `slow`, told `settings` unless the user set others.
+    pub(crate) fn slow(&self, settings: impl IntoIterator<Item = Setting>) -> Result<Self> {
+        let model = Setting::new("embedder.type", slow::TYPE_NAME);
+        let settings = settings.into_iter().chain([model]);
+        Ok(Self {
+            path: std::env::current_exe().context("cannot tell where this program is")?,
+            lead: Some(slow::SUBCOMMAND),
+            settings: settings.chain(self.settings.iter().cloned()).collect(),
+        })
+    }
+
+    /// Returns what it is told beside its defaults.
+    pub(crate) fn settings(&self) -> &[Setting] {
+        &self.settings
     }
 
     /// Returns what it is told, for those who read its configuration as it does.
@@ -84,9 +116,18 @@ impl Program {
 
     /// Starts the server, its data below `folder`, and waits until it is ready.
     pub(crate) async fn start(&self, folder: &Path) -> Result<Server> {
+        self.start_as("serve", folder).await
+    }
+
+    /// Starts a process that only embeds photos, and waits until it is ready.
+    pub(crate) async fn start_worker(&self, folder: &Path) -> Result<Server> {
+        self.start_as("worker", folder).await
+    }
+
+    async fn start_as(&self, subcommand: &str, folder: &Path) -> Result<Server> {
         let address = free_address()?;
         let mut command = Command::new(&self.path);
-        command.arg("serve");
+        command.args(self.lead).arg(subcommand);
         // The defaults are measured, not what happens to be set for the user's own server.
         let kept = ["LUCIDA_CACHE_DIR"];
         for (name, _) in std::env::vars_os() {

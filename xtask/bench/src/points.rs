@@ -1,0 +1,174 @@
+//! How large a photo's point is in the engine of Qdrant, and how long the stand-in searches among many.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result, anyhow};
+use jiff::Timestamp;
+use lucida::config::{Config, Flag, Sources};
+use lucida_core::{CollectionName, IndexFilter, PhotoId, Point, UserId, VectorIndex};
+use rand::rngs::SmallRng;
+use rand::{Rng as _, SeedableRng as _};
+
+use crate::cluster::{self, Cluster};
+use crate::report::{Section, milliseconds, thousands};
+use crate::server::Setting;
+use crate::statistics::Latencies;
+use crate::{Effort, slow};
+
+/// How many points are written at once.
+const CHUNK: usize = 500;
+const SEARCHES: usize = 50;
+const LIMIT: usize = 20;
+const SEED: u64 = 20_261_125;
+
+/// Measures.
+pub(crate) async fn measure(effort: Effort) -> Result<Section> {
+    let count = effort.points();
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("index");
+    let embedded = [
+        Setting::new("index.type", "embedded"),
+        Setting::new("index.embedded.path", path.to_string_lossy()),
+        // The graph is calculated: to build it takes an optimised program.
+        Setting::new(
+            "index.embedded.indexing_threshold_bytes",
+            (1_u64 << 40).to_string(),
+        ),
+    ];
+    let bytes = {
+        let service = open(folder.path(), embedded).await?;
+        let index = &service.parts().index;
+        index.ensure(service.collection(), slow::DIMENSIONS).await?;
+        let empty = bytes_in(&path)?;
+        fill(index.as_ref(), service.collection(), count).await?;
+        // Closing writes what the journal holds into the segments.
+        drop(service);
+        bytes_in(&path)?.saturating_sub(empty)
+    };
+
+    let cluster = Cluster::start()?;
+    let wanted = |setting: &Setting| setting.key.starts_with("index.");
+    let settings = cluster::settings(&cluster.urls(), "points");
+    let service = open(folder.path(), settings.into_iter().filter(wanted)).await?;
+    let index = &service.parts().index;
+    fill(index.as_ref(), service.collection(), count).await?;
+    let mut random = SmallRng::seed_from_u64(SEED + 1);
+    let filter = IndexFilter {
+        user_id: Some(user()?),
+        ..IndexFilter::default()
+    };
+    let mut searches = Vec::new();
+    for _ in 0..SEARCHES {
+        let query = vector(&mut random);
+        let begun = Instant::now();
+        index.search(service.collection(), &query, &filter, LIMIT).await?;
+        searches.push(begun.elapsed());
+    }
+    let searches = Latencies::new(searches);
+
+    let about = format!(
+        "{} points of {} dimensions with owner, time and two tags, without a graph.",
+        thousands(count),
+        slow::DIMENSIONS
+    );
+    let mut section = Section::new("Points of a cluster", about, &["", "figure"]);
+    let per_point = usize::try_from(bytes)? / count;
+    section.row(["on disk, bytes per point".to_owned(), thousands(per_point)]);
+    section.row([
+        "of those, bytes beside the vector".to_owned(),
+        thousands(per_point.saturating_sub(4 * slow::DIMENSIONS)),
+    ]);
+    section.row([
+        "a search of the stand-in, p50".to_owned(),
+        milliseconds(searches.percentile_ms(50)),
+    ]);
+    Ok(section)
+}
+
+/// Opens stores that live as long as this program, but for an index.
+async fn open(folder: &Path, index: impl IntoIterator<Item = Setting>) -> Result<lucida_core::Photos> {
+    let spool = folder.join("spool").to_string_lossy().into_owned();
+    let settings = [
+        Setting::new("storage.type", "memory"),
+        Setting::new("metadata.type", "memory"),
+        Setting::new("queue.type", "memory"),
+        Setting::new("embedder.type", slow::TYPE_NAME),
+        Setting::new("ingest.spool_dir", spool),
+    ];
+    let settings = settings.into_iter().chain(index);
+    let sources = Sources {
+        flags: settings
+            .map(|Setting { key, value }| Flag::new(&key, value, &key))
+            .collect(),
+        ..Sources::default()
+    };
+    let registry = slow::registry();
+    let config = Config::load(&registry, &sources).map_err(|findings| anyhow!("{findings}"))?;
+    Ok(lucida::app::open(&registry, &config).await?)
+}
+
+/// Writes points of one user, which differ.
+async fn fill(index: &dyn VectorIndex, collection: &CollectionName, count: usize) -> Result<()> {
+    let mut random = SmallRng::seed_from_u64(SEED);
+    let user = user()?;
+    index.ensure(collection, slow::DIMENSIONS).await?;
+    for first in (0..count).step_by(CHUNK) {
+        let points: Vec<_> = (first..count.min(first + CHUNK))
+            .map(|number| Point {
+                photo_id: PhotoId::generate(),
+                vector: vector(&mut random),
+                user_id: user.clone(),
+                taken_at: Some(Timestamp::now()),
+                tags: BTreeSet::from([format!("camera-{}", number % 50), format!("year-{}", number % 10)]),
+            })
+            .collect();
+        index.upsert(collection, &points).await?;
+    }
+    Ok(())
+}
+
+fn user() -> Result<UserId> {
+    Ok(UserId::new("a-user")?)
+}
+
+/// Draws a unit vector.
+fn vector(random: &mut SmallRng) -> Vec<f32> {
+    let drawn: Vec<f32> = (0..slow::DIMENSIONS)
+        .map(|_| random.random_range(-1.0..1.0))
+        .collect();
+    let length = drawn
+        .iter()
+        .map(|component| component * component)
+        .sum::<f32>()
+        .sqrt();
+    drawn.iter().map(|component| component / length).collect()
+}
+
+/// Adds up what the files below a folder take of the disk.
+fn bytes_in(folder: &Path) -> Result<u64> {
+    let mut bytes = 0;
+    for entry in std::fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
+        let entry = entry?;
+        let metadata = entry.metadata()?;
+        bytes += if metadata.is_dir() {
+            bytes_in(&entry.path())?
+        } else {
+            taken(&metadata)
+        };
+    }
+    Ok(bytes)
+}
+
+#[cfg(unix)]
+fn taken(metadata: &std::fs::Metadata) -> u64 {
+    use std::os::unix::fs::MetadataExt as _;
+    // Logs have holes.
+    metadata.blocks() * 512
+}
+
+#[cfg(not(unix))]
+fn taken(metadata: &std::fs::Metadata) -> u64 {
+    metadata.len()
+}
