@@ -32,7 +32,11 @@ pub(crate) fn failed(doing: &str, error: &lapin::Error) -> Error {
         }
         Lapin::RuntimeShutdownError(_) => Error::unavailable("this process is shutting down"),
         // Its text is the library's or an extension's, and unknown.
-        _ => Error::internal("the AMQP library failed"),
+        Lapin::SerialisationError(_)
+        | Lapin::AuthProviderError(_)
+        | Lapin::FutureCompleted
+        | Lapin::NoDefaultRuntime
+        | _ => Error::internal("the AMQP library failed"),
     };
     made.context(doing.to_owned())
 }
