@@ -29,6 +29,11 @@ async fn main() -> Result<()> {
     })
     .await?;
 
+    // What an earlier run left.
+    while let Some(delivery) = queue.receive(NOW).await? {
+        queue.ack(&delivery).await?;
+    }
+
     let start = Instant::now();
     stream::iter(0..jobs)
         .map(|_| publish(&queue))
@@ -75,6 +80,23 @@ async fn main() -> Result<()> {
     }
     times.sort();
     report("publish to a waiting receiver, median", 1, times[100]);
+
+    let mut photo_id = PhotoId::generate();
+    for _ in 0..jobs.min(1_000) {
+        publish(&queue).await?;
+        if let Some(delivery) = queue.receive(NOW).await? {
+            queue.dead_letter(&delivery, "photo can't be decoded").await?;
+            photo_id = delivery.job.photo_id;
+        }
+    }
+    let letters = queue.counts().await?.dead;
+    let start = Instant::now();
+    queue.remove_dead_letters(&photo_id).await?;
+    report(
+        &format!("remove a photo's among {letters} dead letters"),
+        1,
+        start.elapsed(),
+    );
 
     let mut late = Vec::new();
     for _ in 0..21 {

@@ -64,8 +64,8 @@ impl Link {
         );
         match timeout_at(deadline, connector).await {
             Ok(Ok(connection)) => Ok(Self { connection, socket }),
-            Ok(Err(error)) => Err(failed(&connecting(), &error)),
-            Err(_) => {
+            Ok(Err(error)) if Instant::now() < deadline => Err(failed(&connecting(), &error)),
+            Ok(Err(_)) | Err(_) => {
                 let millis = broker.connect_timeout.as_millis();
                 let message = format!(
                     "no answer within {millis} ms: check that the broker runs, or raise queue.rabbitmq.connect_timeout_ms"

@@ -46,7 +46,7 @@ const LOOKS_LIMIT: i64 = i32::MAX as i64;
 
 /// How many dead letters are kept; beyond, the oldest goes. The ledger knows every failed photo, and looking for the
 /// letters of one photo reads them all.
-pub(crate) const DEAD_LETTERS: u16 = 10_000;
+pub(crate) const DEAD_LETTERS: u16 = 1_000;
 
 /// How long a lock outlives the process that forgot to release it while its connection lives.
 const LOCK_EXPIRES: Duration = Duration::from_secs(60);

@@ -5,7 +5,7 @@ use lapin::options::{BasicGetOptions, BasicNackOptions, ConfirmSelectOptions};
 use lucida_core::testkit::eventually;
 use lucida_core::{ErrorKind, JobQueue};
 
-use super::{A_MOMENT, publish, receive};
+use super::{A_MOMENT, job, publish, receive};
 use crate::support::{Scratch, channel, publish_foreign, server};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -132,4 +132,28 @@ async fn a_reason_may_be_longer_than_a_frame() {
     let reason = "würg ".repeat(60_000);
     queue.dead_letter(&receive(&queue).await, &reason).await.unwrap();
     assert!(queue.dead_letters(1).await.unwrap()[0].reason == reason);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn beyond_a_thousand_dead_letters_the_oldest_goes() {
+    const BEYOND: usize = 3;
+    let Some(uri) = server() else { return };
+    let scratch = Scratch::new(uri);
+    let queue = scratch.open().await;
+    let (_connection, channel) = channel(&scratch.uri).await;
+    channel
+        .confirm_select(ConfirmSelectOptions::default())
+        .await
+        .unwrap();
+    let given_up: Vec<_> = (0..1_000 + BEYOND).map(|_| job()).collect();
+    let dead = format!("{}.dead", scratch.queue);
+    for job in &given_up {
+        let body = format!(r#"{{"photo_id":"{}","reason":"no use"}}"#, job.photo_id);
+        publish_foreign(&channel, &dead, body.as_bytes()).await;
+    }
+    let letters = queue.dead_letters(usize::MAX).await.unwrap();
+    let jobs: Vec<_> = letters.into_iter().map(|letter| letter.job).collect();
+    assert!(jobs == given_up[BEYOND..], "{} letters", jobs.len());
+    let last = given_up[BEYOND + 999].photo_id;
+    assert_eq!(queue.remove_dead_letters(&last).await.unwrap(), 1);
 }

@@ -6,11 +6,13 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
 use futures::future::try_join_all;
+use lapin::options::QueueDeclareOptions;
+use lapin::types::FieldTable;
 use lucida_core::testkit::eventually;
 use lucida_core::{JobQueue, QueueCounts};
 
 use super::{A_MOMENT, publish, receive};
-use crate::support::{Scratch, open, server};
+use crate::support::{Scratch, channel, open, server};
 
 /// Names the queue that [`holds_three_jobs_until_it_is_killed`] opens, in a process of its own.
 const HELD_QUEUE: &str = "LUCIDA_TEST_HELD_QUEUE";
@@ -127,6 +129,16 @@ async fn a_process_holds_no_job_that_nobody_there_asked_for() {
     idle.ack(&delivery).await.unwrap();
     assert_eq!(idle.receive(A_MOMENT).await.unwrap(), None);
     assert!(tokio::time::timeout(A_MOMENT, receive(&idle)).await.is_err());
+    let (_connection, channel) = channel(&scratch.uri).await;
+    eventually("the consumer of the call that was dropped is gone", async || {
+        let options = QueueDeclareOptions {
+            passive: true,
+            ..QueueDeclareOptions::default()
+        };
+        let declared = channel.queue_declare(scratch.queue.as_str().into(), options, FieldTable::default());
+        declared.await.unwrap().consumer_count() == 0
+    })
+    .await;
     let mut published = Vec::new();
     for _ in 0..20 {
         published.push(publish(&idle).await);

@@ -27,6 +27,7 @@ const BESIDE: [&str; 9] = [
 ];
 
 /// Returns the server's URI, or says that the test is skipped.
+#[expect(clippy::print_stdout, reason = "who runs the tests is told what was skipped")]
 pub(crate) fn server() -> Option<AMQPUri> {
     const VARIABLE: &str = "LUCIDA_TEST_RABBITMQ_URI";
     let Some(uri) = std::env::var_os(VARIABLE) else {
@@ -47,7 +48,7 @@ impl Scratch {
     pub(crate) fn new(uri: AMQPUri) -> Self {
         Self {
             uri,
-            queue: new_queue(),
+            queue: format!("lucida-test-{}", Uuid::now_v7().simple()),
         }
     }
 
@@ -84,11 +85,6 @@ impl Drop for Scratch {
             "the test's queues can't be deleted"
         );
     }
-}
-
-/// Returns a name that no other test has.
-pub(crate) fn new_queue() -> String {
-    format!("lucida-test-{}", Uuid::now_v7().simple())
 }
 
 pub(crate) fn config(uri: &AMQPUri, queue: &str) -> RabbitmqConfig {
