@@ -16,9 +16,8 @@ use tempfile::TempDir;
 use super::{A_MOMENT, AN_HOUR, NOW, job, publish, publish_at_last, receive, receive_at_last};
 use crate::support::{config, open};
 
-/// Where Debian's package has the programs that run as whoever starts them.
-const PROGRAM: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
-const CONTROL: &str = "/usr/lib/rabbitmq/bin/rabbitmqctl";
+/// The variable with the folder of the servers' programs, which `cargo xtask test` sets.
+const SERVERS: &str = "LUCIDA_TEST_SERVERS";
 
 /// A certificate authority, and the certificate of `localhost` and 127.0.0.1 that it signed.
 const CERTIFICATES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tls");
@@ -32,6 +31,8 @@ const SETTLED: Duration = Duration::from_secs(5);
 /// RabbitMQ in a folder and on ports of its own.
 struct OwnBroker {
     folder: TempDir,
+    /// Where its programs are, and the virtual machine's.
+    programs: PathBuf,
     /// For clients, for clients by TLS, for other nodes, and of the port mapper.
     ports: [u16; 4],
     /// Erlang's port mapper, which would be started as a daemon otherwise.
@@ -40,22 +41,23 @@ struct OwnBroker {
 }
 
 impl OwnBroker {
-    #[expect(clippy::print_stdout, reason = "who runs the tests is told what was skipped")]
     fn start() -> Option<Self> {
-        if !Path::new(PROGRAM).exists() {
-            eprintln!("skipped: there is no {PROGRAM} (Debian's package rabbitmq-server has it)");
+        let Some(servers) = std::env::var_os(SERVERS) else {
+            eprintln!("skipped: {SERVERS} is not set (`cargo xtask test` sets it)");
             assert!(std::env::var_os("CI").is_none(), "CI must not skip this test");
             return None;
-        }
+        };
+        let programs = Path::new(&servers).join("rabbitmq");
         let listeners = [(); 4].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
         let ports = listeners.map(|listener| listener.local_addr().unwrap().port());
-        let mapper = Command::new("epmd")
+        let mapper = Command::new(programs.join("bin/epmd"))
             .args(["-port", &ports[3].to_string(), "-address", "127.0.0.1"])
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
         let mut broker = Self {
             folder: tempfile::tempdir().unwrap(),
+            programs,
             ports,
             mapper,
             server: None,
@@ -80,8 +82,14 @@ impl OwnBroker {
     /// Makes a command that means this broker.
     fn command(&self, program: &str) -> Command {
         let [port, _, distribution, mapper] = self.ports.map(|port| port.to_string());
-        let mut command = Command::new(program);
+        let mut path = vec![self.programs.join("bin")];
+        path.extend(std::env::split_paths(
+            &std::env::var_os("PATH").unwrap_or_default(),
+        ));
+        let mut command = Command::new(self.programs.join("lib/rabbitmq/bin").join(program));
         command
+            .env("PATH", std::env::join_paths(path).unwrap())
+            .env("RABBITMQ_CONF_ENV_FILE", "/dev/null")
             .env("HOME", self.folder.path())
             .env("RABBITMQ_NODENAME", format!("lucida-test-{port}@localhost"))
             .env("RABBITMQ_NODE_IP_ADDRESS", "127.0.0.1")
@@ -99,7 +107,7 @@ impl OwnBroker {
     }
 
     fn run(&mut self) {
-        let server = self.command(PROGRAM).spawn().unwrap();
+        let server = self.command("rabbitmq-server").spawn().unwrap();
         self.server = Some(server);
         let started = Instant::now();
         while TcpStream::connect(("127.0.0.1", self.ports[0])).is_err() {
@@ -117,7 +125,13 @@ impl OwnBroker {
     }
 
     fn control(&self, arguments: &[&str]) {
-        assert!(self.command(CONTROL).args(arguments).status().unwrap().success());
+        assert!(
+            self.command("rabbitmqctl")
+                .args(arguments)
+                .status()
+                .unwrap()
+                .success()
+        );
     }
 
     /// Kills it with SIGKILL.

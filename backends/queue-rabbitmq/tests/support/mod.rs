@@ -27,7 +27,6 @@ const BESIDE: [&str; 9] = [
 ];
 
 /// Returns the server's URI, or says that the test is skipped.
-#[expect(clippy::print_stdout, reason = "who runs the tests is told what was skipped")]
 pub(crate) fn server() -> Option<AMQPUri> {
     const VARIABLE: &str = "LUCIDA_TEST_RABBITMQ_URI";
     let Some(uri) = std::env::var_os(VARIABLE) else {
