@@ -2,9 +2,11 @@
 
 #![cfg(all(
     feature = "storage-disk",
+    feature = "storage-s3",
     feature = "metadata-sqlite",
     feature = "index-embedded",
     feature = "queue-sqlite",
+    feature = "queue-rabbitmq",
     feature = "embedder-onnx",
     feature = "plugin-exif",
     feature = "plugin-thumbnail"
@@ -282,7 +284,7 @@ fn an_unknown_type_names_the_nearest_one_and_all_there_are() {
     assert_eq!(
         file("[storage]\ntype = \"dsk\"\n").findings(),
         ["lucida.toml:2: storage.type: storage type `dsk` is unknown; \
-             this build has: disk, memory, vault; did you mean `disk`?"]
+             this build has: disk, memory, s3, vault; did you mean `disk`?"]
     );
 }
 
@@ -440,7 +442,7 @@ fn all_errors_of_all_layers_are_told_at_once() {
             "LUCIDA_INGEST__WORKERS: ingest.workers: must be an integer, and `many` is none",
             "--set search.max_limits: search.max_limits: unknown key; did you mean `search.max_limit`?",
             "lucida.toml:3: server.max_upload_bytes: must be at least 1",
-            "lucida.toml:5: queue.type: queue type `kafka` is unknown; this build has: memory, sqlite",
+            "lucida.toml:5: queue.type: queue type `kafka` is unknown; this build has: memory, rabbitmq, sqlite",
         ]
     );
 }

@@ -2,9 +2,11 @@
 
 #![cfg(all(
     feature = "storage-disk",
+    feature = "storage-s3",
     feature = "metadata-sqlite",
     feature = "index-embedded",
     feature = "queue-sqlite",
+    feature = "queue-rabbitmq",
     feature = "embedder-onnx",
     feature = "plugin-exif",
     feature = "plugin-thumbnail"
@@ -60,7 +62,7 @@ fn a_wrong_configuration_ends_with_2_for_every_command() {
         assert_eq!(stdout(&output), "", "{command:?}");
         assert_eq!(
             stderr(&output),
-            "bad.toml:2: storage.type: storage type `s4` is unknown; this build has: disk, memory\n",
+            "bad.toml:2: storage.type: storage type `s4` is unknown; this build has: disk, memory, s3\n",
             "{command:?}"
         );
     }
@@ -163,8 +165,8 @@ fn a_worker_that_could_share_nothing_with_a_server_is_refused_store_by_store() {
     assert_eq!(
         told[1],
         "LUCIDA_QUEUE__TYPE: queue.type: queue type `memory` is for one process at a time, so a worker can't share it \
-         with a server: choose a queue type that processes can share (sqlite), or let the server work itself \
-         (ingest.workers)"
+         with a server: choose a queue type that processes can share (rabbitmq, sqlite), or let the server work \
+         itself (ingest.workers)"
     );
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }

@@ -15,58 +15,75 @@ use tonic::transport::Uri;
 #[serde(deny_unknown_fields)]
 pub struct QdrantConfig {
     /// Where the server is, with its gRPC port, which is 6334 unless it was changed; `https` for TLS.
-    /// Example: `http://127.0.0.1:6334`
+    #[schemars(example = "http://127.0.0.1:6334")]
     pub url: String,
-    /// The key that the server asks for. Example: `a-long-random-word`
+    /// The key that the server asks for.
+    #[schemars(example = "a-long-random-word")]
     pub api_key: Option<Secret>,
-    /// A file with that key. Example: `/run/secrets/qdrant`
+    /// A file with that key.
+    #[schemars(example = "/run/secrets/qdrant")]
     pub api_key_file: Option<PathBuf>,
     /// A PEM file with the certificate authorities to trust instead of the system's, for an `https` URL.
-    /// Example: `/etc/ssl/qdrant-ca.pem`
+    #[schemars(example = "/etc/ssl/qdrant-ca.pem")]
     pub ca_file: Option<PathBuf>,
     /// The alias under which searches find the current collection, and what the names of collections begin with.
-    /// Example: `photo_embeddings`
+    #[schemars(example = "photo_embeddings")]
     pub collection: String,
-    /// How long connecting may take. Example: `5_000`
+    /// How long connecting may take.
+    #[schemars(example = 5_000)]
     pub connect_timeout_ms: u64,
-    /// How long one request may take. Example: `30_000`
+    /// How long one request may take.
+    #[schemars(example = 30_000)]
     pub request_timeout_ms: u64,
     /// Whether writes return when they can be searched (true) or as soon as the server has noted them: quicker, but
-    /// then a call doesn't see what the one before it wrote. Example: `true`
+    /// then a call doesn't see what the one before it wrote.
+    #[schemars(example = true)]
     pub wait: bool,
-    /// In what order the replicas of a shard apply writes that come at the same moment: `weak` (any), `medium` (that
-    /// of a leader who is elected) or `strong` (that of one leader; no writes while it is away). Example: `medium`
+    /// In what order the replicas of a shard apply writes that come at the same moment: `weak` (any), `medium` (that of
+    /// a leader who is elected) or `strong` (that of one leader; no writes while it is away).
+    #[schemars(example = "medium")]
     pub write_ordering: WriteOrdering,
     /// How many replicas of a shard answer a read: `one`, `majority` (all are asked), `quorum` (half and one more) or
-    /// `all`. Example: `one`
+    /// `all`.
+    #[schemars(example = "one")]
     pub read_consistency: ReadConsistency,
-    /// How many shards a collection has; the server's choice where left out. Example: `6`
+    /// How many shards a collection has; the server's choice where left out.
+    #[schemars(example = 6)]
     pub shard_number: Option<u32>,
-    /// How many copies of each shard there are; the server's choice where left out. Example: `2`
+    /// How many copies of each shard there are; the server's choice where left out.
+    #[schemars(example = 2)]
     pub replication_factor: Option<u32>,
-    /// How many copies must have a write for it to succeed; the server's choice where left out. Example: `1`
+    /// How many copies must have a write for it to succeed; the server's choice where left out.
+    #[schemars(example = 1)]
     pub write_consistency_factor: Option<u32>,
-    /// Whether vectors and graph stay on disk and only what searches touch is in memory: less memory, and searches
-    /// that wait for the disk. Example: `false`
+    /// Whether vectors and graph stay on disk and only what searches touch is in memory: less memory, and searches that
+    /// wait for the disk.
+    #[schemars(example = false)]
     pub vectors_on_disk: bool,
-    /// Whether payloads stay on disk; what is filtered by is in memory in any case. Example: `true`
+    /// Whether payloads stay on disk; what is filtered by is in memory in any case.
+    #[schemars(example = true)]
     pub payload_on_disk: bool,
     /// What vectors are shortened to for searching, beside the whole ones: `none`, `scalar` (a byte per number) or
-    /// `binary` (a bit per number; for 1024 dimensions and more). Example: `scalar`
+    /// `binary` (a bit per number; for 1024 dimensions and more).
+    #[schemars(example = "scalar")]
     pub quantization: Quantization,
-    /// Whether shortened vectors stay in memory, with `vectors_on_disk` too. Example: `true`
+    /// Whether shortened vectors stay in memory, with `vectors_on_disk` too.
+    #[schemars(example = true)]
     pub quantization_always_ram: bool,
     /// How many times `limit` hits are found by shortened vectors, to be ranked by the whole ones; 1 to 100.
-    /// Example: `2.0`
+    #[schemars(example = 2.0)]
     pub quantization_oversampling: f64,
-    /// Links per vector in the search graph, 4 to 128; more finds more and costs memory; the server's choice where
-    /// left out. Example: `16`
+    /// Links per vector in the search graph, 4 to 128; more finds more and costs memory; the server's choice where left
+    /// out.
+    #[schemars(example = 16)]
     pub hnsw_m: Option<u64>,
     /// Candidates looked at per vector while the graph is built, 4 to 4096; more finds more and builds slower; the
-    /// server's choice where left out. Example: `100`
+    /// server's choice where left out.
+    #[schemars(example = 100)]
     pub hnsw_ef_construct: Option<u64>,
     /// Candidates looked at per search of the graph, 1 to 10000; more finds more and searches slower; the server's
-    /// choice where left out. Example: `256`
+    /// choice where left out.
+    #[schemars(example = 256)]
     pub search_ef: Option<u64>,
 }
 
