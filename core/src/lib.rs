@@ -38,7 +38,7 @@ pub use foreign::{ForeignCollection, ForeignPage, ForeignPoint};
 pub use id::{ContentHash, Fingerprint, PhotoId, UserId};
 pub use index::{CollectionName, IndexFilter, Point, ScoredId, VectorIndex};
 pub use memory_release::{limit_arenas, release_free_memory};
-pub use metadata::{Inserted, MetadataStore, Order, PhotoFilter, PhotoQuery, Record};
+pub use metadata::{Inserted, MetadataStore, Order, PhotoFilter, PhotoQuery, Record, first_microsecond_from};
 pub use model::{Model, Tower};
 pub use photo::{DerivedBlob, Photo, PhotoError, PhotoState, StateCounts};
 pub use picture::{ImageFormat, Picture};

@@ -170,3 +170,33 @@ pub trait MetadataStore: Send + Sync {
     /// `Unavailable` or `PermissionDenied`, naming the store.
     async fn ping(&self) -> Result<()>;
 }
+
+/// Returns the first microsecond since 1970 that is not before `time`, for stores that keep times as such numbers and
+/// filter by a bound that may lie between two.
+#[must_use]
+pub fn first_microsecond_from(time: Timestamp) -> i64 {
+    let nanoseconds = time.as_nanosecond();
+    let microseconds = nanoseconds.div_euclid(1_000) + i128::from(nanoseconds.rem_euclid(1_000) > 0);
+    i64::try_from(microseconds).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bound_between_two_microseconds_is_the_later_one() {
+        for (nanosecond, microsecond) in [
+            (0, 0),
+            (1, 1),
+            (999, 1),
+            (1_000, 1),
+            (-1, 0),
+            (-1_000, -1),
+            (-1_001, -1),
+        ] {
+            let time = Timestamp::from_nanosecond(nanosecond).unwrap();
+            assert_eq!(first_microsecond_from(time), microsecond, "{nanosecond} ns");
+        }
+    }
+}

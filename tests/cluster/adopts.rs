@@ -11,7 +11,7 @@ use serde_json::json;
 use tokio::task::block_in_place;
 
 use crate::cluster::Cluster;
-use crate::photos::photo;
+use crate::drawn::photo;
 use crate::process::Process;
 
 const PHOTOS: u64 = 20;

@@ -17,6 +17,8 @@
 mod adopts;
 mod changes_model;
 mod cluster;
+#[path = "../server/drawn.rs"]
+mod drawn;
 mod keeps_secrets;
 mod photos;
 mod process;

@@ -1,37 +1,20 @@
 //! Photos that differ, their upload by clients that don't give up, and what became of them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Cursor;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use image::RgbImage;
-use rand::rngs::StdRng;
-use rand::{Rng, SeedableRng};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use crate::drawn::photo;
 use crate::process::{Process, upload};
 
 const PATIENCE: Duration = Duration::from_secs(420);
 
 /// How often what should come about is looked at.
 pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(200);
-
-/// Draws a photo of its own: coarse random blocks.
-pub(crate) fn photo(seed: u64) -> Vec<u8> {
-    let mut random = StdRng::seed_from_u64(seed);
-    let blocks: Vec<[u8; 3]> = (0..12).map(|_| random.random()).collect();
-    let image = RgbImage::from_fn(160, 120, |x, y| {
-        image::Rgb(blocks[(x / 40 + 4 * (y / 40)) as usize])
-    });
-    let mut bytes = Vec::new();
-    image
-        .write_to(&mut Cursor::new(&mut bytes), image::ImageFormat::Jpeg)
-        .unwrap();
-    bytes
-}
 
 /// Photos on their way into a cluster.
 #[derive(Clone)]

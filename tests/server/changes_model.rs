@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::drawn::photo;
 use crate::process::{Server, run};
-use crate::survives_kill::photo;
 
 const PHOTOS: u64 = 40;
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -109,6 +109,10 @@ async fn a_change_of_the_model_outlives_a_kill_and_is_taken_back_while_the_serve
     assert!(done && said.contains("done by the running server"), "{said}");
     until("searches use the old model again", async || {
         searched_by(&server).await == before
+    })
+    .await;
+    until("it has caught up", async || {
+        listed(&server, "serving").await.unwrap().get("photos").is_none()
     })
     .await;
     let (done, said) = command(&["models", "drop", &before]);

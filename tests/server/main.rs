@@ -15,6 +15,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod changes_model;
+mod drawn;
 mod finds_by_words;
 mod metrics;
 mod process;

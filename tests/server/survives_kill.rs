@@ -1,12 +1,11 @@
 //! A photo that was acknowledged is never lost, however often the server is killed.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Cursor;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use crate::drawn::photo;
 use crate::process::{self, Server, run};
-use image::RgbImage;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tokio::sync::Semaphore;
@@ -16,20 +15,6 @@ const PHOTOS: usize = 200;
 const KILLS: usize = 30;
 const CLIENTS: usize = 8;
 const PATIENCE: Duration = Duration::from_secs(300);
-
-/// Draws a photo of its own: coarse random blocks.
-pub(crate) fn photo(seed: u64) -> Vec<u8> {
-    let mut random = StdRng::seed_from_u64(seed);
-    let blocks: Vec<[u8; 3]> = (0..12).map(|_| random.random()).collect();
-    let image = RgbImage::from_fn(160, 120, |x, y| {
-        image::Rgb(blocks[(x / 40 + 4 * (y / 40)) as usize])
-    });
-    let mut bytes = Vec::new();
-    image
-        .write_to(&mut Cursor::new(&mut bytes), image::ImageFormat::Jpeg)
-        .unwrap();
-    bytes
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn thirty_kills_during_a_parallel_upload_lose_nothing() {

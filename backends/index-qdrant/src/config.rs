@@ -27,7 +27,7 @@ pub struct QdrantConfig {
     #[schemars(example = "/etc/ssl/qdrant-ca.pem")]
     pub ca_file: Option<PathBuf>,
     /// The alias under which searches find the current collection, and what the names of collections begin with.
-    #[schemars(example = "photo_embeddings")]
+    #[schemars(example = &"photo_embeddings")]
     pub collection: String,
     /// How long connecting may take.
     #[schemars(example = 5_000)]
@@ -41,11 +41,11 @@ pub struct QdrantConfig {
     pub wait: bool,
     /// In what order the replicas of a shard apply writes that come at the same moment: `weak` (any), `medium` (that of
     /// a leader who is elected) or `strong` (that of one leader; no writes while it is away).
-    #[schemars(example = "medium")]
+    #[schemars(example = &"medium")]
     pub write_ordering: WriteOrdering,
     /// How many replicas of a shard answer a read: `one`, `majority` (all are asked), `quorum` (half and one more) or
     /// `all`.
-    #[schemars(example = "one")]
+    #[schemars(example = &"one")]
     pub read_consistency: ReadConsistency,
     /// How many shards a collection has; the server's choice where left out.
     #[schemars(example = 6)]
@@ -65,7 +65,7 @@ pub struct QdrantConfig {
     pub payload_on_disk: bool,
     /// What vectors are shortened to for searching, beside the whole ones: `none`, `scalar` (a byte per number) or
     /// `binary` (a bit per number; for 1024 dimensions and more).
-    #[schemars(example = "scalar")]
+    #[schemars(example = &"scalar")]
     pub quantization: Quantization,
     /// Whether shortened vectors stay in memory, with `vectors_on_disk` too.
     #[schemars(example = true)]

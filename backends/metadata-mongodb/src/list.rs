@@ -1,6 +1,6 @@
 //! Lists: a query's conditions in MongoDB's words, so that an index serves each.
 
-use lucida_core::{Order, PhotoFilter, PhotoQuery, PhotoState};
+use lucida_core::{Order, PhotoFilter, PhotoQuery, PhotoState, first_microsecond_from};
 use mongodb::bson::{Bson, Document, doc};
 
 use crate::photo::{stored_id, stored_state};
@@ -24,10 +24,10 @@ pub(crate) fn conditions(query: &PhotoQuery) -> Document {
     }
     let mut taken = Document::new();
     if let Some(from) = filter.taken_from {
-        taken.insert("$gte", first_from(from));
+        taken.insert("$gte", first_microsecond_from(from));
     }
     if let Some(to) = filter.taken_to {
-        taken.insert("$lt", first_from(to));
+        taken.insert("$lt", first_microsecond_from(to));
     }
     if !taken.is_empty() {
         conditions.insert("taken_at", taken);
@@ -36,7 +36,7 @@ pub(crate) fn conditions(query: &PhotoQuery) -> Document {
         conditions.insert("tags", doc! { "$all": &filter.tags });
     }
     if let Some(before) = filter.updated_before {
-        conditions.insert("updated_at", doc! { "$lt": first_from(before) });
+        conditions.insert("updated_at", doc! { "$lt": first_microsecond_from(before) });
     }
     conditions
 }
@@ -60,35 +60,11 @@ fn states(filter: &PhotoFilter) -> Option<Vec<Bson>> {
     Some(states.iter().copied().map(stored_state).collect())
 }
 
-/// Returns the first microsecond that is not before `time`, which may lie between two.
-fn first_from(time: jiff::Timestamp) -> i64 {
-    let nanoseconds = time.as_nanosecond();
-    let microseconds = nanoseconds.div_euclid(1_000) + i128::from(nanoseconds.rem_euclid(1_000) > 0);
-    i64::try_from(microseconds).unwrap_or(i64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
-    use jiff::Timestamp;
     use lucida_core::UserId;
 
     use super::*;
-
-    #[test]
-    fn a_bound_between_two_microseconds_is_the_later_one() {
-        for (nanosecond, microsecond) in [
-            (0, 0),
-            (1, 1),
-            (999, 1),
-            (1_000, 1),
-            (-1, 0),
-            (-1_000, -1),
-            (-1_001, -1),
-        ] {
-            let time = Timestamp::from_nanosecond(nanosecond).unwrap();
-            assert_eq!(first_from(time), microsecond, "{nanosecond} ns");
-        }
-    }
 
     #[test]
     fn a_users_list_names_its_states_and_the_servers_own_names_only_those_asked() {

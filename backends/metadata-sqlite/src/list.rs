@@ -3,7 +3,7 @@
 //! A list always comes in the order of ids. So most walk an index in that order and skip what the filter leaves
 //! out; only where few photos can match at all (a rare tag, a short time) is it quicker to start from those.
 
-use lucida_core::{Order, Photo, PhotoFilter, PhotoQuery, PhotoState, Result};
+use lucida_core::{Order, Photo, PhotoFilter, PhotoQuery, PhotoState, Result, first_microsecond_from};
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
@@ -159,7 +159,7 @@ fn add_filter(conditions: &mut Conditions, walk: &Walk<'_>, filter: &PhotoFilter
     }
     add_taken(conditions, "p.taken_at", filter);
     if let Some(before) = filter.updated_before {
-        conditions.add("p.updated_at < ?", [first_from(before).into()]);
+        conditions.add("p.updated_at < ?", [first_microsecond_from(before).into()]);
     }
     for tag in filter.tags.iter().filter(|tag| *walk != Walk::Tag(tag)) {
         conditions.add(
@@ -171,18 +171,11 @@ fn add_filter(conditions: &mut Conditions, walk: &Walk<'_>, filter: &PhotoFilter
 
 fn add_taken(conditions: &mut Conditions, column: &str, filter: &PhotoFilter) {
     if let Some(from) = filter.taken_from {
-        conditions.add(&format!("{column} >= ?"), [first_from(from).into()]);
+        conditions.add(&format!("{column} >= ?"), [first_microsecond_from(from).into()]);
     }
     if let Some(to) = filter.taken_to {
-        conditions.add(&format!("{column} < ?"), [first_from(to).into()]);
+        conditions.add(&format!("{column} < ?"), [first_microsecond_from(to).into()]);
     }
-}
-
-/// Returns the first microsecond that is not before `time`, which may lie between two.
-fn first_from(time: jiff::Timestamp) -> i64 {
-    let nanoseconds = time.as_nanosecond();
-    let microseconds = nanoseconds.div_euclid(1_000) + i128::from(nanoseconds.rem_euclid(1_000) > 0);
-    i64::try_from(microseconds).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
@@ -192,22 +185,6 @@ mod tests {
 
     use super::*;
     use crate::schema::open_writer;
-
-    #[test]
-    fn a_bound_between_two_microseconds_is_the_later_one() {
-        for (nanosecond, microsecond) in [
-            (0, 0),
-            (1, 1),
-            (999, 1),
-            (1_000, 1),
-            (-1, 0),
-            (-1_000, -1),
-            (-1_001, -1),
-        ] {
-            let time = Timestamp::from_nanosecond(nanosecond).unwrap();
-            assert_eq!(first_from(time), microsecond, "{nanosecond} ns");
-        }
-    }
 
     #[test]
     fn only_a_short_time_range_is_sorted() {
