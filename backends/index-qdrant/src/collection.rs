@@ -5,13 +5,16 @@ use qdrant_client::qdrant::payload_index_params::IndexParams;
 use qdrant_client::qdrant::quantization_config::Quantization as QuantizationKind;
 use qdrant_client::qdrant::vectors_config::Config as VectorsKind;
 use qdrant_client::qdrant::{
-    BinaryQuantization, CollectionInfo, CreateCollection, CreateFieldIndexCollection, DatetimeIndexParams,
-    Distance, FieldType, HnswConfigDiff, KeywordIndexParams, PayloadIndexParams, PayloadSchemaInfo,
-    PayloadSchemaType, QuantizationConfig, QuantizationType, ScalarQuantization, VectorParams, VectorsConfig,
+    BinaryQuantization, CollectionInfo, CountPoints, CreateCollection, CreateFieldIndexCollection,
+    DatetimeIndexParams, Distance, FieldType, HnswConfigDiff, KeywordIndexParams, PayloadIndexParams,
+    PayloadSchemaInfo, PayloadSchemaType, QuantizationConfig, QuantizationType, ScalarQuantization,
+    VectorParams, VectorsConfig,
 };
 
 use crate::config::{QdrantConfig, Quantization};
+use crate::options;
 use crate::point::{TAGS, TAKEN_AT, USER_ID};
+use crate::server::Server;
 
 /// Outliers beyond this share of the numbers don't widen what a byte has to cover.
 const SCALAR_QUANTILE: f32 = 0.99;
@@ -169,6 +172,22 @@ fn is_tenant(params: &IndexParams) -> bool {
         return false;
     };
     keyword.is_tenant == Some(true)
+}
+
+/// Counts the points of a collection, exactly.
+pub(crate) async fn count(server: &Server, config: &QdrantConfig, collection: &str) -> Result<u64> {
+    let request = CountPoints {
+        collection_name: collection.to_owned(),
+        exact: Some(true),
+        read_consistency: options::consistency(config),
+        ..CountPoints::default()
+    };
+    let answer = server.points().count(request).await;
+    let result = answer
+        .map_err(|status| server.failed(status))?
+        .into_inner()
+        .result;
+    Ok(result.unwrap_or_default().count)
 }
 
 #[cfg(test)]

@@ -7,11 +7,11 @@ use qdrant_client::qdrant::value::Kind;
 use qdrant_client::qdrant::vector_output::Vector;
 use qdrant_client::qdrant::with_vectors_selector::SelectorOptions;
 use qdrant_client::qdrant::{
-    CountPoints, GetCollectionInfoRequest, PointId, RetrievedPoint, ScrollPoints, Value, VectorsOutput,
-    VectorsSelector, WithVectorsSelector,
+    GetCollectionInfoRequest, PointId, RetrievedPoint, ScrollPoints, Value, VectorsOutput, VectorsSelector,
+    WithVectorsSelector,
 };
 
-use crate::collection::vectors;
+use crate::collection::{count, vectors};
 use crate::config::QdrantConfig;
 use crate::options;
 use crate::point::{PHOTO_ID, USER_ID};
@@ -99,18 +99,7 @@ impl ForeignCollection for QdrantForeign {
     }
 
     async fn count(&self) -> Result<u64> {
-        let request = CountPoints {
-            collection_name: self.name.clone(),
-            exact: Some(true),
-            read_consistency: options::consistency(&self.config),
-            ..CountPoints::default()
-        };
-        let answer = self.server.points().count(request).await;
-        let result = answer
-            .map_err(|status| self.server.failed(status))?
-            .into_inner()
-            .result;
-        Ok(result.unwrap_or_default().count)
+        count(&self.server, &self.config, &self.name).await
     }
 
     /// Reads points in the order of their ids, never more than 1000.

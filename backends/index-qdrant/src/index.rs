@@ -14,15 +14,15 @@ use qdrant_client::qdrant::query::Variant as QueryKind;
 use qdrant_client::qdrant::vector_input::Variant as InputKind;
 use qdrant_client::qdrant::vector_output::Vector as OutputVector;
 use qdrant_client::qdrant::{
-    AliasOperations, ChangeAliases, CountPoints, CreateAlias, DeleteCollection, DeletePoints, DenseVector,
-    GetPoints, PointId, PointsIdsList, PointsOperationResponse, PointsSelector, Query, QueryPoints,
-    ScrollPoints, UpdateStatus, UpsertPoints, VectorInput,
+    AliasOperations, ChangeAliases, CreateAlias, DeleteCollection, DeletePoints, DenseVector, GetPoints,
+    PointId, PointsIdsList, PointsOperationResponse, PointsSelector, Query, QueryPoints, ScrollPoints,
+    UpdateStatus, UpsertPoints, VectorInput,
 };
 use tonic::Code;
 use uuid::Uuid;
 
 use crate::batch::{BATCH_POINTS, Batches};
-use crate::collection::{dimensions, missing_indexes};
+use crate::collection::{count, dimensions, missing_indexes};
 use crate::config::QdrantConfig;
 use crate::directory::absent;
 use crate::foreign::QdrantForeign;
@@ -245,18 +245,7 @@ impl VectorIndex for QdrantIndex {
     }
 
     async fn count(&self, collection: &CollectionName) -> Result<u64> {
-        let request = CountPoints {
-            collection_name: collection.to_string(),
-            exact: Some(true),
-            read_consistency: options::consistency(&self.config),
-            ..CountPoints::default()
-        };
-        let answer = self.server.points().count(request).await;
-        let result = answer
-            .map_err(|status| self.server.failed(status))?
-            .into_inner()
-            .result;
-        Ok(result.unwrap_or_default().count)
+        count(&self.server, &self.config, collection.as_str()).await
     }
 
     async fn ids(

@@ -9,7 +9,7 @@ use tracing::{Instrument, debug, info, info_span, warn};
 
 use super::models::{Live, View};
 use super::{Photos, larger_short_side, missing_blob};
-use crate::embedder::{Lane, embed_image};
+use crate::embedder::{Embedding, Lane, embed_image};
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::Point;
 use crate::metrics;
@@ -135,7 +135,8 @@ impl Photos {
             .open(&photo, sides.reduce(larger_short_side).flatten())
             .await?;
         for live in models {
-            self.embed(&mut photo, &picture, live).await?;
+            let vector = embed_image(&*live.embedder, Arc::clone(&picture), Lane::Background).await?;
+            self.index_vector(&mut photo, vector, live).await?;
         }
         match self.make_ready(photo).await? {
             Outcome::Ready(_) => Ok(Outcome::Added),
@@ -184,13 +185,18 @@ impl Photos {
         Ok(photo)
     }
 
-    /// Embeds a photo by a model, and puts the vector into its collection.
+    /// Puts a photo's vector into the collection of a model, which embeds the photo unless it is there already.
     async fn embed(&self, photo: &mut Photo, picture: &Arc<Picture>, live: &Live) -> Result<()> {
         // A photo's bytes never change, so a vector that an earlier try or an adoption has left is right.
         let vector = match self.parts().index.vector(&live.collection, &photo.id).await? {
             Some(vector) => vector,
             None => embed_image(&*live.embedder, Arc::clone(picture), Lane::Background).await?,
         };
+        self.index_vector(photo, vector, live).await
+    }
+
+    /// Puts a photo's vector into the collection of its model.
+    async fn index_vector(&self, photo: &mut Photo, vector: Embedding, live: &Live) -> Result<()> {
         let point = Point {
             photo_id: photo.id,
             vector,

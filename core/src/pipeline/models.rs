@@ -57,8 +57,7 @@ pub struct ModelSource {
 }
 
 /// What a model is to the library.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ModelRole {
     /// Searches use it.
     Serving,

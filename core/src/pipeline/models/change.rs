@@ -126,7 +126,7 @@ impl Photos {
     /// Does what is to be done now: a request, and a round of the change under way.
     async fn carry_on(&self) -> Result<()> {
         let view = self.look().await?;
-        let book = ModelBook::read(&*self.parts().metadata).await?;
+        let book = &view.book;
         if let Some(request) = book.request.as_ref().filter(|request| request.error.is_none()) {
             self.model_control().run_request(request).await?;
             self.look().await?;

@@ -36,6 +36,8 @@ impl Live {
 
 /// The models at a moment.
 pub(in super::super) struct View {
+    /// The record of the models.
+    pub(super) book: ModelBook,
     /// What searches use.
     pub(in super::super) serving: Arc<Live>,
     /// What new photos go into as well, where this process can open it.
@@ -153,6 +155,7 @@ impl Photos {
         };
         let catching_up = change.is_some_and(|change| Some(&change.to) == serving.as_ref());
         let view = Arc::new(View {
+            book,
             serving: serving_now,
             filling,
             alias,

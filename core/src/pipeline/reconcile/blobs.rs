@@ -3,7 +3,7 @@
 //! They are counted before any is deleted. Many of them mean less likely that so many uploads broke off than that this is
 //! not the ledger of these blobs: an empty one, one of another server, or one that was restored from too old a backup.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use futures::StreamExt;
 use jiff::Timestamp;
@@ -35,7 +35,7 @@ impl Pass<'_> {
         for (at, folder) in folders().enumerate().skip(from) {
             let mut blobs = 0;
             for key in unknown_blobs(self.photos, &folder, &mut blobs).await? {
-                run.unknown_blobs += 1;
+                *run.unknown_blobs.entry(at).or_default() += 1;
                 if !self.repair {
                     self.found(FindingKind::BlobUnknown, &key, false);
                 }
@@ -47,17 +47,20 @@ impl Pass<'_> {
     }
 
     /// Deletes what [`Pass::count_blobs`] counted, unless that is too much to be true.
-    pub(super) async fn delete_blobs(&mut self, force: bool, unknown: u64) -> Result<()> {
-        if unknown == 0 {
-            return Ok(());
-        }
+    pub(super) async fn delete_blobs(
+        &mut self,
+        force: bool,
+        unknown_by_folder: &BTreeMap<usize, u64>,
+    ) -> Result<()> {
+        let unknown: u64 = unknown_by_folder.values().sum();
         if unknown > FEW && unknown > self.report.blobs / ONE_IN && !force {
             self.report.kept_blobs = unknown;
             self.report.unrepaired += unknown;
             *self.report.findings.entry(FindingKind::BlobUnknown).or_default() += unknown;
             return Ok(());
         }
-        for folder in folders() {
+        let counted = folders().enumerate();
+        for (_, folder) in counted.filter(|(at, _)| unknown_by_folder.contains_key(at)) {
             for key in unknown_blobs(self.photos, &folder, &mut 0).await? {
                 self.photos.parts().storage.delete(&key).await?;
                 self.found(FindingKind::BlobUnknown, &key, true);

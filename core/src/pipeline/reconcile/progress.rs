@@ -1,5 +1,6 @@
 //! How far a comparison of all stores has come, kept in the ledger so that another process or a later start goes on there.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -24,7 +25,7 @@ enum Phase {
 struct Saved {
     phase: Phase,
     report: CheckReport,
-    unknown_blobs: u64,
+    unknown_blobs: BTreeMap<usize, u64>,
 }
 
 /// One comparison of all stores, from where the last one broke off.
@@ -34,8 +35,8 @@ pub(super) struct DeepRun<'a> {
     /// The lease that is renewed as it goes, and for how long.
     lease: Option<(&'static str, Duration)>,
     phase: Phase,
-    /// How many blobs no photo names, so far.
-    pub(super) unknown_blobs: u64,
+    /// In which folders there are blobs that no photo names, and how many, so far.
+    pub(super) unknown_blobs: BTreeMap<usize, u64>,
 }
 
 impl<'a> DeepRun<'a> {
@@ -52,7 +53,7 @@ impl<'a> DeepRun<'a> {
             record,
             lease,
             phase: Phase::Ledger(None),
-            unknown_blobs: 0,
+            unknown_blobs: BTreeMap::new(),
         };
         if resume {
             let saved = photos.parts().metadata.record(record).await?;
@@ -79,7 +80,7 @@ impl<'a> DeepRun<'a> {
         };
         pass.count_blobs(folders_done, self).await?;
         if pass.repair {
-            pass.delete_blobs(force, self.unknown_blobs).await?;
+            pass.delete_blobs(force, &self.unknown_blobs).await?;
         }
         self.photos.parts().metadata.delete_record(self.record).await
     }
@@ -103,7 +104,7 @@ impl<'a> DeepRun<'a> {
         let saved = Saved {
             phase,
             report: pass.report.clone(),
-            unknown_blobs: self.unknown_blobs,
+            unknown_blobs: self.unknown_blobs.clone(),
         };
         let value = serde_json::to_value(saved).map_err(|error| {
             Error::internal("the progress of a check can't be written").with_source(error)
