@@ -9,6 +9,7 @@ mod batched;
 pub mod checkpoint;
 pub mod config;
 pub mod decorate;
+pub mod durable;
 mod embedder;
 mod error;
 mod foreign;
