@@ -21,7 +21,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::metrics;
 use crate::model::Model;
 use crate::picture::Picture;
-use crate::room::Room;
+use crate::lane_semaphore::LaneSemaphore;
 
 /// How a [`Batched`] model queues and when it is in memory.
 #[derive(Debug, Clone)]
@@ -47,7 +47,7 @@ const PING_SIDE_PIXELS: u32 = 64;
 pub struct Batched<M: Model> {
     model: Arc<M>,
     info: EmbedderInfo,
-    preparation: Room,
+    preparation: LaneSemaphore,
     images: Option<Worker<M::Visual>>,
     texts: Option<Worker<M::Textual>>,
 }
@@ -86,7 +86,7 @@ impl<M: Model> Batched<M> {
         } else {
             None
         };
-        let preparation = Room::new(options.preparation_threads);
+        let preparation = LaneSemaphore::new(options.preparation_threads);
         Ok(Self {
             model,
             info,
@@ -105,7 +105,7 @@ impl<M: Model> Batched<M> {
         }
     }
 
-    /// Prepares one input on a blocking thread, once there is room.
+    /// Prepares one input on a blocking thread once a permit is free.
     async fn prepare<I, O>(
         &self,
         input: I,
@@ -116,13 +116,13 @@ impl<M: Model> Batched<M> {
         I: Send + 'static,
         O: Send + 'static,
     {
-        let place = self.preparation.enter(lane).await?;
+        let permit = self.preparation.acquire(lane).await?;
         let model = Arc::clone(&self.model);
         let work = move || {
             let started = Instant::now();
             let prepared = prepare(&model, &input);
             metrics::EMBEDDER_PREPROCESS_DURATION.record(started.elapsed(), &[tower.as_str()]);
-            drop(place);
+            drop(permit);
             prepared
         };
         tokio::task::spawn_blocking(work)
