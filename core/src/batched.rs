@@ -18,10 +18,10 @@ use worker::Worker;
 
 use crate::embedder::{Embedder, EmbedderInfo, Embedding, Lane, TowerKind};
 use crate::error::{Error, ErrorKind, Result};
+use crate::lane_semaphore::LaneSemaphore;
 use crate::metrics;
 use crate::model::Model;
 use crate::picture::Picture;
-use crate::lane_semaphore::LaneSemaphore;
 
 /// How a [`Batched`] model queues and when it is in memory.
 #[derive(Debug, Clone)]

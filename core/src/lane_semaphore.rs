@@ -51,11 +51,23 @@ mod tests {
         let semaphore = LaneSemaphore::new(4);
         let mut permits = Vec::new();
         for _ in 0..2 {
-            permits.push(semaphore.acquire(Lane::Background).now_or_never().unwrap().unwrap());
+            permits.push(
+                semaphore
+                    .acquire(Lane::Background)
+                    .now_or_never()
+                    .unwrap()
+                    .unwrap(),
+            );
         }
         assert!(semaphore.acquire(Lane::Background).now_or_never().is_none());
         for _ in 0..4 {
-            permits.push(semaphore.acquire(Lane::Interactive).now_or_never().unwrap().unwrap());
+            permits.push(
+                semaphore
+                    .acquire(Lane::Interactive)
+                    .now_or_never()
+                    .unwrap()
+                    .unwrap(),
+            );
         }
         assert!(semaphore.acquire(Lane::Interactive).now_or_never().is_none());
         permits.clear();
@@ -65,7 +77,11 @@ mod tests {
     #[tokio::test]
     async fn each_lane_has_a_permit_on_a_single_core() {
         let semaphore = LaneSemaphore::new(1);
-        let _permit = semaphore.acquire(Lane::Background).now_or_never().unwrap().unwrap();
+        let _permit = semaphore
+            .acquire(Lane::Background)
+            .now_or_never()
+            .unwrap()
+            .unwrap();
         assert!(semaphore.acquire(Lane::Interactive).now_or_never().is_some());
     }
 }

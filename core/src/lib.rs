@@ -26,8 +26,6 @@ pub mod pipeline;
 mod plugin;
 mod queue;
 mod storage;
-#[cfg(feature = "testkit")]
-pub mod testkit;
 
 pub use backoff::Backoff;
 pub use batched::{BatchOptions, BatchSettings, Batched};

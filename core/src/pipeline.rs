@@ -43,13 +43,13 @@ use crate::embedder::{Embedder, Lane};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{PhotoId, UserId};
 use crate::index::{CollectionName, VectorIndex};
+use crate::lane_semaphore::LaneSemaphore;
 use crate::metadata::{MetadataStore, PhotoQuery};
 use crate::metrics;
 use crate::photo::{DerivedBlob, Photo, PhotoState, StateCounts};
 use crate::picture::{DecodeOptions, Picture};
 use crate::plugin::Plugin;
 use crate::queue::{JobQueue, QueueCounts};
-use crate::lane_semaphore::LaneSemaphore;
 use crate::storage::{Blob, Storage};
 
 /// What a server is made of.

@@ -8,11 +8,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lucida_core::testkit::{Controls, Fault, HashModel, eventually, picture};
 use lucida_core::{
     BatchOptions, Batched, Embedder, Embedding, ErrorKind, Lane, Picture, Result, TowerKind, embed_image,
     embed_text,
 };
+use lucida_testkit::{Controls, Fault, HashModel, eventually, picture};
 use tokio::task::JoinHandle;
 
 const TEXT: TowerKind = TowerKind::Text;

@@ -8,10 +8,10 @@
     reason = "what should have worked fails its test by panicking"
 )]
 
-use lucida_core::testkit::{HashModel, eventually};
 use lucida_core::{
     BatchOptions, Batched, EmbedderInfo, Error, Lane, Modalities, Model, Picture, Result, Tower, embed_text,
 };
+use lucida_testkit::{HashModel, eventually};
 
 const DIMENSIONS: usize = 2;
 

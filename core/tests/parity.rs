@@ -4,7 +4,7 @@
 
 use lucida_core::checkpoint::ModelFolder;
 use lucida_core::picture::{DecodeOptions, decode};
-use lucida_core::testkit::parity::{Expected, folder, model_folder};
+use lucida_testkit::parity::{Expected, folder, model_folder};
 
 const DECODE: DecodeOptions = DecodeOptions {
     max_pixels: 100_000_000,

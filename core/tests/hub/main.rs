@@ -16,8 +16,8 @@ use std::path::{Path, PathBuf};
 use axum::http::Method;
 use bytes::Bytes;
 use lucida_core::checkpoint::hub::{HubOptions, RepoId, fetch};
-use lucida_core::testkit::eventually;
 use lucida_core::{Error, Result};
+use lucida_testkit::eventually;
 use tempfile::TempDir;
 
 use self::server::{Fault, REPO, Seen, TestHub, large_hash};

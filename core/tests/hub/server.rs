@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures::StreamExt;
-use lucida_core::testkit::eventually;
+use lucida_testkit::eventually;
 use sha1::{Digest, Sha1};
 use sha2::Sha256;
 use tokio::net::TcpListener;

@@ -4,11 +4,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bytes::Bytes;
+use lucida_core::{BlobKey, EnrichInput, Event, Hit, Hook, IndexFilter, Plugin, SearchInput, SearchQuery};
 
 use super::{Fixture, jpeg, photo, picture, user};
-use crate::index::IndexFilter;
-use crate::plugin::{EnrichInput, Event, Hit, Hook, Plugin, SearchInput, SearchQuery};
-use crate::storage::BlobKey;
 
 /// Makes the tests that every plugin passes from an async function that gives a plugin.
 #[macro_export]

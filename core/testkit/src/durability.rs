@@ -28,16 +28,16 @@ fn copy_into(from: &Path, to: &Path) {
     }
 }
 
-/// Of [`crate::Storage`].
+/// Of [`lucida_core::Storage`].
 pub mod storage {
     use std::path::Path;
     use std::sync::Arc;
 
     use bytes::Bytes;
     use futures::{StreamExt, TryStreamExt};
+    use lucida_core::{BlobKey, Storage, stream_of};
 
     use super::crashed_copy;
-    use crate::storage::{BlobKey, Storage, stream_of};
 
     /// Makes the tests of a storage that keeps its blobs over a restart, from an async function that opens a folder.
     #[macro_export]
@@ -129,18 +129,18 @@ pub mod storage {
     }
 }
 
-/// Of [`crate::MetadataStore`].
+/// Of [`lucida_core::MetadataStore`].
 pub mod metadata {
     use std::path::Path;
     use std::sync::Arc;
 
+    use lucida_core::{
+        ErrorKind, Inserted, MetadataStore, Order, Photo, PhotoFilter, PhotoQuery, PhotoState,
+    };
     use serde_json::json;
 
     use super::crashed_copy;
-    use crate::error::ErrorKind;
-    use crate::metadata::{Inserted, MetadataStore, Order, PhotoFilter, PhotoQuery};
-    use crate::photo::{Photo, PhotoState};
-    use crate::testkit::{photo, user};
+    use crate::{photo, user};
 
     /// Makes the tests of a metadata store that outlives its process, from an async function that opens a folder.
     #[macro_export]
@@ -222,17 +222,16 @@ pub mod metadata {
     }
 }
 
-/// Of [`crate::VectorIndex`].
+/// Of [`lucida_core::VectorIndex`].
 pub mod index {
     use std::path::Path;
     use std::sync::Arc;
 
     use jiff::Timestamp;
+    use lucida_core::{IndexFilter, PhotoId, Point, VectorIndex};
 
     use super::crashed_copy;
-    use crate::id::PhotoId;
-    use crate::index::{IndexFilter, Point, VectorIndex};
-    use crate::testkit::{collection, point, unit_vector, user};
+    use crate::{collection, point, unit_vector, user};
 
     /// Makes the tests of an index that outlives its process, from an async function that opens a folder.
     #[macro_export]
@@ -331,17 +330,17 @@ pub mod index {
     }
 }
 
-/// Of [`crate::JobQueue`].
+/// Of [`lucida_core::JobQueue`].
 pub mod queue {
     use std::collections::BTreeSet;
     use std::path::Path;
     use std::sync::Arc;
     use std::time::Duration;
 
+    use lucida_core::{DeadLetter, JobQueue, PhotoId};
+
     use super::crashed_copy;
-    use crate::id::PhotoId;
-    use crate::queue::{DeadLetter, JobQueue};
-    use crate::testkit::queue::{assert_counts, assert_nothing_comes, job, publish, receive};
+    use crate::queue::{assert_counts, assert_nothing_comes, job, publish, receive};
 
     /// Makes the tests of a queue that outlives its process, from an async function that opens a folder.
     #[macro_export]

@@ -10,11 +10,10 @@ use jiff::Timestamp;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use crate::id::{ContentHash, Fingerprint, PhotoId, UserId};
-use crate::index::{CollectionName, Point, VectorIndex};
-use crate::photo::{Photo, PhotoState};
-use crate::picture::Picture;
-use crate::storage::BlobKey;
+use lucida_core::{
+    BlobKey, CollectionName, ContentHash, Fingerprint, Photo, PhotoId, PhotoState, Picture, Point, UserId,
+    VectorIndex,
+};
 
 /// Makes a user.
 ///

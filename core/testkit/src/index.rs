@@ -4,11 +4,9 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use lucida_core::{CollectionName, ErrorKind, IndexFilter, PhotoId, Point, Result, VectorIndex};
 
 use super::{Fixture, collection, point, unit_vector, user};
-use crate::error::{ErrorKind, Result};
-use crate::id::PhotoId;
-use crate::index::{CollectionName, IndexFilter, Point, VectorIndex};
 
 /// Makes the tests of [`VectorIndex`]'s contract from an async function that gives a new, empty index.
 #[macro_export]

@@ -1,13 +1,12 @@
 //! The contract of [`MetadataStore`], continued: lists, filters and counts.
 
 use jiff::SignedDuration;
+use lucida_core::{
+    ErrorKind, MetadataStore, Order, Photo, PhotoFilter, PhotoId, PhotoQuery, PhotoState, StateCounts,
+};
 
 use super::metadata::{insert_new, micros};
 use super::{Fixture, photo, user};
-use crate::error::ErrorKind;
-use crate::id::PhotoId;
-use crate::metadata::{MetadataStore, Order, PhotoFilter, PhotoQuery};
-use crate::photo::{Photo, PhotoState, StateCounts};
 
 /// Makes `count` photos of one user whose ids are ascending, changes each, and inserts them in mixed order.
 async fn stored(

@@ -8,10 +8,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use jiff::Timestamp;
+use lucida_core::{BlobKey, ByteStream, Error, ErrorKind, Storage, stream_of};
 
 use super::Fixture;
-use crate::error::{Error, ErrorKind};
-use crate::storage::{BlobKey, ByteStream, Storage, stream_of};
 
 /// Makes the tests of [`Storage`]'s contract from an async function that gives a new, empty storage.
 #[macro_export]

@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use crate::config::IntoPart;
+use lucida_core::config::IntoPart;
 
 /// A new, empty part and what it stands on, such as a temporary folder.
 pub struct Fixture<P: ?Sized> {

@@ -3,12 +3,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use lucida_core::{ErrorKind, MetadataStore};
 use serde_json::json;
 
 use super::Fixture;
 use super::metadata::only_winner;
-use crate::error::ErrorKind;
-use crate::metadata::MetadataStore;
 
 /// A record begins with version 1, and each write counts.
 pub async fn a_record_counts_its_changes(fixture: Fixture<dyn MetadataStore>) {

@@ -10,9 +10,8 @@ use std::sync::Arc;
 use image::RgbImage;
 use serde::Deserialize;
 
-use crate::embedder::{Embedder, Embedding, Lane};
-use crate::error::Result;
-use crate::picture::{CropRecipe, CropSize, DecodeOptions, Picture, ResizeFilter, ResizeTo, decode};
+use lucida_core::picture::{CropRecipe, CropSize, DecodeOptions, ResizeFilter, ResizeTo, decode};
+use lucida_core::{Embedder, Embedding, Lane, Picture, Result};
 
 /// Makes the tests of an engine's vectors from an async function that opens a model, given its folder and perhaps that of a
 /// text model.
@@ -44,7 +43,7 @@ macro_rules! parity_tests {
         $(
             #[tokio::test(flavor = "multi_thread")]
             async fn $name() {
-                $crate::testkit::parity::$name(super::$open).await;
+                $crate::parity::$name(super::$open).await;
             }
         )*
     };

@@ -1,4 +1,5 @@
-//! The contracts of core's traits as tests, and what tests build on: sample photos and a small real model.
+//! The contracts of the traits in `lucida-core` as tests, and what tests build on: sample photos and a small real model.
+//! A dev-dependency only.
 //!
 //! There is one suite per trait, and every backend runs it unchanged:
 //!
@@ -7,7 +8,7 @@
 //!     let dir = tempfile::tempdir().unwrap();
 //!     Fixture::new(DiskStorage::open(dir.path()).await.unwrap()).keeping(dir)
 //! }
-//! lucida_core::storage_contract!(fixture);
+//! lucida_testkit::storage_contract!(fixture);
 //! ```
 //!
 //! Each sentence of a contract becomes one test of that name. A store that outlives its process runs the
@@ -15,7 +16,7 @@
 //!
 //! ```ignore
 //! async fn open(dir: &Path) -> Arc<dyn Storage> { .. }
-//! lucida_core::storage_durability!(open);
+//! lucida_testkit::storage_durability!(open);
 //! ```
 //!
 //! A crate that uses the macros needs `tokio` among its dev-dependencies, with `macros` and `rt-multi-thread`.
@@ -56,7 +57,7 @@ macro_rules! contract_tests {
         $(
             #[tokio::test(flavor = "multi_thread")]
             async fn $name() {
-                $crate::testkit::$suite::$name(super::$fixture().await).await;
+                $crate::$suite::$name(super::$fixture().await).await;
             }
         )*
     };
@@ -70,7 +71,7 @@ macro_rules! durability_tests {
         $(
             #[tokio::test(flavor = "multi_thread")]
             async fn $name() {
-                $crate::testkit::durability::$suite::$name(super::$open).await;
+                $crate::durability::$suite::$name(super::$open).await;
             }
         )*
     };

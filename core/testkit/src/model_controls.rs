@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use lucida_core::TowerKind;
+
 use super::patience::{PATIENCE, eventually};
-use crate::embedder::TowerKind;
 
 /// How an input fails in the tower.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use lucida_core::{DeadLetter, Delivery, Job, JobQueue, PhotoId, QueueCounts};
+
 use super::Fixture;
 use super::patience::{PATIENCE, eventually};
-use crate::id::PhotoId;
-use crate::queue::{DeadLetter, Delivery, Job, JobQueue, QueueCounts};
 
 /// Makes the tests of [`JobQueue`]'s contract from an async function that gives a new, empty queue.
 #[macro_export]

@@ -4,14 +4,13 @@
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
+use lucida_core::{
+    BlobKey, ContentHash, DerivedBlob, ErrorKind, Fingerprint, Inserted, MetadataStore, Photo, PhotoError,
+    PhotoId, PhotoState, Result,
+};
 use serde_json::{Value, json};
 
 use super::{Fixture, photo, user};
-use crate::error::{ErrorKind, Result};
-use crate::id::{ContentHash, Fingerprint, PhotoId};
-use crate::metadata::{Inserted, MetadataStore};
-use crate::photo::{DerivedBlob, Photo, PhotoError, PhotoState};
-use crate::storage::BlobKey;
 
 /// Makes the tests of [`MetadataStore`]'s contract from an async function that gives a new, empty store.
 #[macro_export]

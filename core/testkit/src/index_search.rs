@@ -1,11 +1,10 @@
 //! The contract of [`VectorIndex`], continued: searches and their filters.
 
 use jiff::Timestamp;
+use lucida_core::{IndexFilter, PhotoId, ScoredId, VectorIndex};
 
 use super::index::{DIMENSIONS, SCORE_TOLERANCE, found, ids_of, new_collection, points};
 use super::{Fixture, point, unit_vector, user};
-use crate::id::PhotoId;
-use crate::index::{IndexFilter, ScoredId, VectorIndex};
 
 fn dot(left: &[f32], right: &[f32]) -> f32 {
     left.iter().zip(right).map(|(l, r)| l * r).sum()

@@ -1,6 +1,6 @@
 //! The reference implementations and the sample model keep the contracts.
 
-use lucida_core::testkit::{Fixture, HashModel};
+use lucida_testkit::{Fixture, HashModel};
 
 mod storage {
     use lucida_core::Storage;
@@ -12,7 +12,7 @@ mod storage {
         Fixture::new(MemoryStorage::new())
     }
 
-    lucida_core::storage_contract!(fixture);
+    lucida_testkit::storage_contract!(fixture);
 }
 
 mod metadata {
@@ -25,7 +25,7 @@ mod metadata {
         Fixture::new(MemoryMetadata::new())
     }
 
-    lucida_core::metadata_contract!(fixture);
+    lucida_testkit::metadata_contract!(fixture);
 }
 
 mod index {
@@ -38,7 +38,7 @@ mod index {
         Fixture::new(MemoryIndex::new())
     }
 
-    lucida_core::index_contract!(fixture);
+    lucida_testkit::index_contract!(fixture);
 }
 
 mod queue {
@@ -51,7 +51,7 @@ mod queue {
         Fixture::new(MemoryQueue::new())
     }
 
-    lucida_core::queue_contract!(fixture);
+    lucida_testkit::queue_contract!(fixture);
 }
 
 mod embedder {
@@ -63,7 +63,7 @@ mod embedder {
         Fixture::new(HashModel::new().start())
     }
 
-    lucida_core::embedder_contract!(fixture);
+    lucida_testkit::embedder_contract!(fixture);
 }
 
 mod image_tower {
@@ -75,7 +75,7 @@ mod image_tower {
         Fixture::new(HashModel::new().without(TowerKind::Text).start())
     }
 
-    lucida_core::embedder_contract!(fixture);
+    lucida_testkit::embedder_contract!(fixture);
 }
 
 mod text_tower {
@@ -87,23 +87,23 @@ mod text_tower {
         Fixture::new(HashModel::new().without(TowerKind::Image).start())
     }
 
-    lucida_core::embedder_contract!(fixture);
+    lucida_testkit::embedder_contract!(fixture);
 }
 
 /// A sentence that is written down but not listed in its macro would never be tested.
 #[test]
 fn every_sentence_of_a_suite_is_run() {
     let suites = [
-        include_str!("../src/testkit/storage.rs"),
-        include_str!("../src/testkit/metadata.rs"),
-        include_str!("../src/testkit/metadata_list.rs"),
-        include_str!("../src/testkit/metadata_records.rs"),
-        include_str!("../src/testkit/index.rs"),
-        include_str!("../src/testkit/index_search.rs"),
-        include_str!("../src/testkit/queue.rs"),
-        include_str!("../src/testkit/embedder.rs"),
-        include_str!("../src/testkit/plugin.rs"),
-        include_str!("../src/testkit/durability.rs"),
+        include_str!("../src/storage.rs"),
+        include_str!("../src/metadata.rs"),
+        include_str!("../src/metadata_list.rs"),
+        include_str!("../src/metadata_records.rs"),
+        include_str!("../src/index.rs"),
+        include_str!("../src/index_search.rs"),
+        include_str!("../src/queue.rs"),
+        include_str!("../src/embedder.rs"),
+        include_str!("../src/plugin.rs"),
+        include_str!("../src/durability.rs"),
     ];
     let all = suites.concat();
     let mut sentences = 0;

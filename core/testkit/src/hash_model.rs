@@ -6,17 +6,15 @@
 
 use std::sync::Arc;
 
+use lucida_core::config::{NoSettings, factory_fn};
+use lucida_core::{
+    BatchOptions, Batched, Embedder, EmbedderInfo, Error, Factory, Fingerprint, Modalities, Model, Picture,
+    Result, Tower, TowerKind,
+};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use super::model_controls::{Controls, Fault};
-use crate::batched::{BatchOptions, Batched};
-use crate::config::{Factory, NoSettings, factory_fn};
-use crate::embedder::{Embedder, EmbedderInfo, Modalities, TowerKind};
-use crate::error::{Error, Result};
-use crate::id::Fingerprint;
-use crate::model::{Model, Tower};
-use crate::picture::Picture;
 
 const DIMENSIONS: usize = 64;
 const MAX_TEXT_BYTES: usize = 8_192;

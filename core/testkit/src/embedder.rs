@@ -3,10 +3,9 @@
 
 use std::sync::Arc;
 
+use lucida_core::{Embedder, Embedding, ErrorKind, Lane, Picture, Result, embed_image, embed_text};
+
 use super::{Fixture, picture};
-use crate::embedder::{Embedder, Embedding, Lane, embed_image, embed_text};
-use crate::error::{ErrorKind, Result};
-use crate::picture::Picture;
 
 /// Makes the tests of [`Embedder`]'s contract from an async function that gives an embedder, which may be one
 /// and the same for all of them.
