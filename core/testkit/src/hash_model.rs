@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use lucida_core::config::{NoSettings, factory_fn};
 use lucida_core::{
-    BatchOptions, Batched, Embedder, EmbedderInfo, Error, Factory, Fingerprint, Modalities, Model, Picture,
-    Result, Tower, TowerKind,
+    Embedder, EmbedderInfo, Error, Factory, Fingerprint, Modalities, Picture, Result, TowerKind,
 };
+use lucida_models::{BatchOptions, Batched, Model, Tower};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 

@@ -19,8 +19,9 @@ use lucida_core::pipeline::{
 };
 use lucida_core::{
     Backoff, Blob, BlobKey, BlobStat, ByteStream, DeadLetter, Delivery, Embedder, Error, Job, JobQueue,
-    Model, Photo, PhotoId, Plugin, QueueCounts, Result, SearchInput, SearchQuery, Storage, UserId,
+    Photo, PhotoId, Plugin, QueueCounts, Result, SearchInput, SearchQuery, Storage, UserId,
 };
+use lucida_models::Model;
 use lucida_testkit::{Controls, HashModel};
 use tokio_util::sync::CancellationToken;
 

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use lucida_core::checkpoint::ModelFolder;
 use lucida_core::{Error, Result, TowerKind};
+use lucida_models::checkpoint::ModelFolder;
 
 use crate::config::Precision;
 
