@@ -6,6 +6,7 @@ mod config;
 mod import;
 mod models;
 mod probes;
+mod rebuild;
 mod serve;
 
 use std::ffi::OsString;
@@ -33,8 +34,10 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Only embeds photos that a server took in
     Worker(serve::WorkerArgs),
-    /// Compares the ledger, the photos and the vectors with each other
+    /// Compares the records, the photos and the vectors with each other
     Check(check::CheckArgs),
+    /// Makes the records of a lost metadata store again, from the stored photos
+    Rebuild(rebuild::RebuildArgs),
     /// Takes in every photo of a folder, and of the folders in it
     Import(import::ImportArgs),
     /// Takes over the vectors that another service made with the same model
@@ -111,6 +114,7 @@ pub(crate) fn run(registry: &Registry, arguments: impl IntoIterator<Item = OsStr
         Command::Serve(args) => block_on(serve::serve(registry, args)),
         Command::Worker(args) => block_on(serve::work(registry, args)),
         Command::Check(args) => block_on(check::run(registry, args)),
+        Command::Rebuild(args) => block_on(rebuild::run(registry, args)),
         Command::Import(args) => block_on(import::run(registry, args)),
         Command::Adopt(args) => block_on(adopt::run(registry, args)),
         Command::Models(args) => block_on(models::run(registry, args)),

@@ -41,6 +41,14 @@ fn photo(path: &Path, shade: u8, format: ImageFormat) {
     .unwrap();
 }
 
+fn manifests_below(folder: &Path) -> Vec<String> {
+    let folders = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let files = folders.flat_map(|folder| fs::read_dir(folder).unwrap());
+    files
+        .map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap())
+        .collect()
+}
+
 #[test]
 fn a_folder_is_taken_in_once_and_a_missing_blob_is_found() {
     let folder = tempfile::tempdir().unwrap();
@@ -86,17 +94,48 @@ fn a_folder_is_taken_in_once_and_a_missing_blob_is_found() {
         "{report}"
     );
 
-    // All originals are lost but the ledger and the vectors stay: nothing but a backup can mend that.
-    fs::remove_dir_all(folder.path().join("data/photos/originals")).unwrap();
-    let report = printed(&lucida(folder.path(), &check), 1);
-    assert_eq!(
-        report
-            .lines()
-            .filter(|line| line.starts_with("a photo's original is gone"))
-            .count(),
-        4,
-        "{report}"
+    // The tag reaches the photos that are known already.
+    let tagged = [
+        "import",
+        "photos/2024/summer",
+        "--user",
+        "alice",
+        "--tag",
+        "again",
+    ];
+    let tagged = printed(&lucida(folder.path(), &tagged), 0);
+    assert!(
+        tagged.starts_with("1 of 1 files: 0 new, 1 there already"),
+        "{tagged}"
     );
+    let manifests = folder.path().join("data/photos/manifests");
+    let both = manifests_below(&manifests)
+        .into_iter()
+        .filter(|text| text.contains("\"summer\"") && text.contains("\"again\""));
+    assert_eq!(both.count(), 1);
+
+    // All originals are lost but the records and the vectors stay: a repair says so, by name, as long as it takes.
+    fs::remove_dir_all(folder.path().join("data/photos/originals")).unwrap();
+    for repair in [&check[..], &["check", "--repair"], &["check", "--repair"]] {
+        let report = printed(&lucida(folder.path(), repair), 1);
+        let mut names: Vec<_> = report
+            .lines()
+            .filter_map(|line| line.strip_prefix("a photo's original is missing: "))
+            .filter_map(|subject| subject.split_once(' '))
+            .map(|(_, name)| name)
+            .collect();
+        names.sort_unstable();
+        // Of two files with the same bytes either may have come first.
+        assert_eq!(names.len(), 4, "{report}");
+        names.retain(|name| !name.ends_with("a.jpg)"));
+        assert_eq!(names, ["(b.png)", "(c.webp)", "(c.webp)"], "{report}");
+        assert!(
+            report.contains(
+                "; 4 findings, 4 not mended\n4 originals are missing and 0 are damaged: restore them"
+            ),
+            "{report}"
+        );
+    }
 }
 
 #[test]

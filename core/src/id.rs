@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -41,6 +42,14 @@ impl PhotoId {
         Self(Uuid::from_u128(low.saturating_add(way)))
     }
 
+    /// Returns when the id was made; `None` for a UUID of a version that doesn't say.
+    #[must_use]
+    pub fn made_at(&self) -> Option<Timestamp> {
+        let (seconds, nanoseconds) = self.0.get_timestamp()?.to_unix();
+        let (seconds, nanoseconds) = (i64::try_from(seconds).ok()?, i32::try_from(nanoseconds).ok()?);
+        Timestamp::new(seconds, nanoseconds).ok()
+    }
+
     /// Returns the UUID.
     #[must_use]
     pub const fn as_uuid(&self) -> &Uuid {
@@ -60,11 +69,11 @@ impl FromStr for PhotoId {
     /// Parses the hyphenated lower-case form, the only one Lucida writes.
     fn from_str(text: &str) -> Result<Self> {
         let uuid = Uuid::try_parse(text)
-            .map_err(|error| Error::not_found(format!("`{text}` is no photo id")).with_source(error))?;
+            .map_err(|error| Error::not_found(format!("`{text}` is not a photo id")).with_source(error))?;
         if uuid.hyphenated().to_string() == text {
             Ok(Self(uuid))
         } else {
-            Err(Error::not_found(format!("`{text}` is no photo id")))
+            Err(Error::not_found(format!("`{text}` is not a photo id")))
         }
     }
 }
@@ -168,7 +177,7 @@ impl FromStr for ContentHash {
     fn from_str(text: &str) -> Result<Self> {
         blake3::Hash::from_hex(text)
             .map(|hash| Self(*hash.as_bytes()))
-            .map_err(|error| Error::invalid(format!("`{text}` is no content hash")).with_source(error))
+            .map_err(|error| Error::invalid(format!("`{text}` is not a content hash")).with_source(error))
     }
 }
 

@@ -156,7 +156,13 @@ metrics_table! {
     INGEST_DURATION = Histogram("lucida_ingest_duration_seconds", [],
         "Time from the upload of a photo until it was ready.");
     RECONCILE_REPAIRS = Counter("lucida_reconcile_repairs_total", ["finding"],
-        "What the reconciler found out of order and mended.");
+        "What the reconciler found out of order, mended where it can be.");
+    DAMAGED_ORIGINALS = Gauge("lucida_damaged_originals", ["damage"],
+        "Originals that are known to be missing, of a wrong size, or of wrong bytes.");
+    UNKNOWN_ORIGINALS = Gauge("lucida_unknown_originals", [],
+        "Originals that no record names, as the last comparison of all stores counted them.");
+    SCRUBBED_BYTES = Counter("lucida_scrubbed_bytes_total", [],
+        "Bytes of originals that were read again and compared with their hashes.");
     MODEL_CHANGE_PHOTOS = Gauge("lucida_model_change_photos", ["state"],
         "Photos of the change of the model that this process carries on: done, total; 0 of 0 without one.");
     PHOTOS = Gauge("lucida_photos", ["state"], "Photos in the ledger.");

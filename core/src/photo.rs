@@ -1,4 +1,4 @@
-//! A photo as the ledger knows it: whose it is, what it is, and how far it has come.
+//! A photo as the metadata store knows it: whose it is, what it is, and how far it has come.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -71,6 +71,17 @@ pub struct PhotoError {
     pub code: String,
     /// The sentence for people.
     pub message: String,
+    /// How many of the tries failed for what may be the photo's own fault; faults of components don't count.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub own_faults: u32,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde calls it with a reference"
+)]
+const fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 impl From<&Error> for PhotoError {
@@ -78,11 +89,12 @@ impl From<&Error> for PhotoError {
         Self {
             code: error.code().to_owned(),
             message: error.to_string(),
+            own_faults: 0,
         }
     }
 }
 
-/// A photo's record in the ledger, the truth about its state.
+/// A photo's record in the metadata store, the truth about its state.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Photo {
     /// The photo's id.
@@ -93,7 +105,7 @@ pub struct Photo {
     pub state: PhotoState,
     /// The name it was uploaded under, for people only.
     pub filename: Option<String>,
-    /// The media type, told from the bytes.
+    /// The media type, detected from the bytes.
     pub content_type: String,
     /// The size of the original in bytes.
     pub size_bytes: u64,
@@ -121,7 +133,7 @@ pub struct Photo {
     pub error: Option<PhotoError>,
     /// When the next try is due, after a failed one.
     pub next_attempt_at: Option<Timestamp>,
-    /// Where the original lies.
+    /// The key of the original.
     pub blob: BlobKey,
     /// Further blobs that plugins made, by `plugin/name`; deleted with the photo.
     pub derived: BTreeMap<String, DerivedBlob>,
@@ -132,7 +144,7 @@ pub struct Photo {
 /// A blob that a plugin made from a photo.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DerivedBlob {
-    /// Where it lies.
+    /// Its key.
     pub key: BlobKey,
     /// Its media type.
     pub content_type: String,

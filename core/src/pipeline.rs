@@ -1,17 +1,22 @@
 //! The life of a photo: upload, ingestion, search, deletion, and the mending of what was left half done.
 //!
-//! [`Photos`] is the one service that HTTP handlers, workers and the command line use. The ledger is the truth:
+//! [`Photos`] is the one service that HTTP handlers, workers and the command line use. The metadata store is the truth:
 //! every step may run twice, and any step may be the last before a crash.
 
 mod adopt;
+mod damage;
 mod delete;
+mod edit;
 mod hooks;
 mod ingest;
 mod lease;
+mod manifests;
 mod models;
 mod point_ids;
 mod readiness;
+mod rebuild;
 mod reconcile;
+mod scrub;
 mod search;
 mod spool;
 mod upload;
@@ -26,13 +31,16 @@ use tokio::sync::{Notify, OnceCell};
 use tokio_util::task::TaskTracker;
 
 pub use adopt::{AdoptNews, AdoptReport, Originals};
+pub use damage::{Damage, StorageReport};
+pub use edit::{PhotoEdit, TagEdit, TakenAtEdit};
 use models::ViewCache;
 pub use models::{
     KnownModel, ModelChange, ModelCommand, ModelControl, ModelRecipe, ModelRole, ModelSource, ModelStatus,
     OpenModel, request_of_models,
 };
 pub use readiness::{PartHealth, Readiness};
-pub use reconcile::{CheckNews, CheckOptions, CheckReport, Finding, FindingKind};
+pub use rebuild::{RebuildNews, RebuildOptions, RebuildReport};
+pub use reconcile::{CheckNews, CheckOptions, CheckReport, Finding, FindingKind, Verify};
 pub use search::SearchResult;
 pub use spool::SpoolWriter;
 pub use upload::{UploadDetails, Uploaded};
@@ -55,9 +63,9 @@ use crate::storage::{Blob, Storage};
 /// What a server is made of.
 #[derive(Clone)]
 pub struct Parts {
-    /// Where photos lie.
+    /// Where the bytes of photos are stored.
     pub storage: Arc<dyn Storage>,
-    /// The ledger.
+    /// The metadata store.
     pub metadata: Arc<dyn MetadataStore>,
     /// The vectors.
     pub index: Arc<dyn VectorIndex>,
@@ -94,6 +102,8 @@ pub struct IngestOptions {
     pub orphan_grace: Duration,
     /// How many photos a second are given to the workers while a change of the model goes on; 0 is as many as they take.
     pub model_change_photos_per_sec: u32,
+    /// How many bytes of originals a second are read again in the background and compared with their hashes; 0 is none.
+    pub scrub_bytes_per_sec: u64,
 }
 
 /// The service: everything that can be done with photos.
@@ -141,8 +151,19 @@ impl Photos {
     /// Puts a service together; opens and starts nothing.
     ///
     /// # Errors
-    /// `InvalidInput` when the index's alias can't name a collection.
+    /// `ConfigInvalid` for a model that takes no pictures; `InvalidInput` when the index's alias can't name a collection.
     pub fn new(parts: Parts, options: IngestOptions) -> Result<Self> {
+        let info = parts.embedder.describe();
+        if !info.modalities.image {
+            let model = &info.model;
+            return Err(Error::config(
+                "embedder",
+                format!(
+                    "the model `{model}` takes only texts, and a library embeds pictures: set `model` to one that takes \
+                     pictures, and `text_model` to this one if both were made for each other"
+                ),
+            ));
+        }
         let fingerprint = &parts.embedder.describe().fingerprint;
         let collection = CollectionName::for_fingerprint(parts.index.alias_name(), fingerprint)?;
         ingest::show_counters();
@@ -236,19 +257,40 @@ impl Photos {
     /// Opens a photo's original, or a range of its bytes.
     ///
     /// # Errors
-    /// `Internal` (`blob_missing`) when the store has lost it; those of the store.
+    /// `Internal` when the store has lost it (`blob_missing`) or has it in another size (`blob_damaged`); those of the
+    /// store.
     pub async fn content(&self, photo: &Photo, range: Option<std::ops::Range<u64>>) -> Result<Blob> {
-        self.parts()
-            .storage
-            .get(&photo.blob, range)
-            .await
-            .map_err(missing_blob)
+        let damage = match self.parts().storage.get(&photo.blob, range).await {
+            Ok(blob) if blob.size_bytes == photo.size_bytes => return Ok(blob),
+            Ok(_) => Damage::WrongSize,
+            Err(error) if error.kind() == ErrorKind::NotFound => Damage::Missing,
+            // The range may begin after the end of what is left of it.
+            Err(error) if error.kind() == ErrorKind::InvalidInput => {
+                self.stat_original(photo).await?.ok_or(error)?
+            }
+            Err(error) => return Err(error),
+        };
+        self.note_damage(&photo.id, Some(damage)).await;
+        Err(damage.error(photo))
+    }
+
+    /// Checks that a photo's original exists in its right size, without reading it.
+    ///
+    /// # Errors
+    /// Those of [`Photos::content`].
+    pub async fn check_content(&self, photo: &Photo) -> Result<()> {
+        let Some(damage) = self.stat_original(photo).await? else {
+            return Ok(());
+        };
+        self.note_damage(&photo.id, Some(damage)).await;
+        Err(damage.error(photo))
     }
 
     /// Opens a blob that a plugin made from a photo, by `plugin/name`.
     ///
     /// # Errors
-    /// `NotFound` when the photo has none of that name; those of the store.
+    /// `NotFound` when the photo has none of that name; `Internal` when the store has lost it (`blob_missing`) or has it in
+    /// another size (`blob_damaged`); those of the store.
     pub async fn derived(&self, photo: &Photo, name: &str) -> Result<(DerivedBlob, Blob)> {
         let derived = photo
             .derived
@@ -259,14 +301,27 @@ impl Photos {
             .storage
             .get(&derived.key, None)
             .await
-            .map_err(missing_blob)?;
+            .map_err(|error| {
+                if error.kind() == ErrorKind::NotFound {
+                    lost_derived(name, "is missing from the store", "blob_missing")
+                } else {
+                    error
+                }
+            })?;
+        if blob.size_bytes != derived.size_bytes {
+            return Err(lost_derived(
+                name,
+                "has another size than it was stored with",
+                "blob_damaged",
+            ));
+        }
         Ok((derived.clone(), blob))
     }
 
     /// Counts what a user has.
     ///
     /// # Errors
-    /// Those of the ledger and the queue.
+    /// Those of the metadata store and the queue.
     pub async fn stats(&self, user: &UserId) -> Result<Stats> {
         let photos = self.parts().metadata.count_by_state(Some(user)).await?;
         let queue = self.parts().queue.counts().await?;
@@ -283,6 +338,9 @@ impl Photos {
             for state in PhotoState::ALL {
                 metrics::PHOTOS.set(gauge(counts.get(state)), &[state.as_str()]);
             }
+        }
+        if let Ok(report) = self.storage_report().await {
+            report.set_gauges();
         }
         if let Ok(counts) = self.parts().queue.counts().await {
             let QueueCounts {
@@ -305,7 +363,7 @@ impl Photos {
     /// Waits until a photo is ready, failed or gone, or the time is up; returns it as it is then.
     ///
     /// # Errors
-    /// `NotFound` when it is gone; those of the ledger.
+    /// `NotFound` when it is gone; those of the metadata store.
     pub async fn wait_until_settled(&self, id: &PhotoId, at_most: Duration) -> Result<Photo> {
         // Another process may do the work, so a look now and then is needed besides the notification.
         const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -323,7 +381,7 @@ impl Photos {
                 return Ok(photo);
             }
             let wait = LOOK_EVERY.min(deadline - now);
-            // Either way the ledger is asked again.
+            // Either way the metadata store is asked again.
             let _ = tokio::time::timeout(wait, notified).await;
         }
     }
@@ -386,13 +444,10 @@ fn larger_short_side(one: Option<u32>, other: Option<u32>) -> Option<u32> {
     Some(one?.max(other?))
 }
 
-/// A blob that the ledger knows and the store does not is damage, not a wrong address.
-fn missing_blob(error: Error) -> Error {
-    if error.kind() == ErrorKind::NotFound {
-        Error::internal("the photo's blob is missing from the store: restore it from a backup")
-            .with_code("blob_missing")
-            .with_source(error)
-    } else {
-        error
-    }
+/// A derived blob that the store has lost or damaged can be made again from the original.
+fn lost_derived(name: &str, what: &str, code: &'static str) -> Error {
+    Error::internal(format!(
+        "the photo's `{name}` {what}: `lucida check --repair` makes it again"
+    ))
+    .with_code(code)
 }

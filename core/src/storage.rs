@@ -25,6 +25,10 @@ impl BlobKey {
     pub const ORIGINALS: &'static str = "originals/";
     /// The prefix of all blobs that plugins make.
     pub const DERIVED: &'static str = "derived/";
+    /// The prefix of the manifests, one beside each original.
+    pub const MANIFESTS: &'static str = "manifests/";
+    /// The prefix of the tombstones, which record deletions.
+    pub const TOMBSTONES: &'static str = "tombstones/";
 
     /// Checks and wraps a name.
     ///
@@ -44,15 +48,33 @@ impl BlobKey {
         if fits {
             Ok(Self(name))
         } else {
-            Err(Error::invalid(format!("`{name}` is no blob key")))
+            Err(Error::invalid(format!(
+                "`{name}` is not a blob key; expected segments of A-Z a-z 0-9 . _ - between slashes"
+            )))
         }
     }
 
     /// Returns the key of a photo's original. Keys are spread over 256 folders.
     #[must_use]
     pub fn original(id: &PhotoId) -> Self {
+        Self::spread(Self::ORIGINALS, id, "")
+    }
+
+    /// Returns the key of the manifest of a photo's original.
+    #[must_use]
+    pub fn manifest(id: &PhotoId) -> Self {
+        Self::spread(Self::MANIFESTS, id, ".json")
+    }
+
+    /// Returns the key of the tombstone of a deleted photo.
+    #[must_use]
+    pub fn tombstone(id: &PhotoId) -> Self {
+        Self::spread(Self::TOMBSTONES, id, ".json")
+    }
+
+    fn spread(prefix: &str, id: &PhotoId, ending: &str) -> Self {
         let id = id.to_string();
-        Self(format!("{}{}/{id}", Self::ORIGINALS, &id[id.len() - 2..]))
+        Self(format!("{prefix}{}/{id}{ending}", &id[id.len() - 2..]))
     }
 
     /// Returns the key of a blob that `plugin` makes from a photo.
@@ -68,14 +90,20 @@ impl BlobKey {
         ))
     }
 
-    /// Returns the photo that a key of [`BlobKey::original`] or [`BlobKey::derived`] belongs to.
+    /// Returns the photo that a key of [`BlobKey::original`], [`BlobKey::derived`], [`BlobKey::manifest`] or
+    /// [`BlobKey::tombstone`] belongs to.
     #[must_use]
     pub fn photo_id(&self) -> Option<PhotoId> {
-        let rest = self
-            .0
-            .strip_prefix(Self::ORIGINALS)
-            .or_else(|| self.0.strip_prefix(Self::DERIVED))?;
-        rest.split('/').nth(1)?.parse().ok()
+        let (plain, json) = (
+            [Self::ORIGINALS, Self::DERIVED],
+            [Self::MANIFESTS, Self::TOMBSTONES],
+        );
+        let under = |prefixes: [&str; 2]| prefixes.iter().find_map(|prefix| self.0.strip_prefix(prefix));
+        let name = match (under(plain), under(json)) {
+            (Some(rest), _) => rest.split('/').nth(1)?,
+            (None, rest) => rest?.split('/').nth(1)?.strip_suffix(".json")?,
+        };
+        name.parse().ok()
     }
 
     /// Returns the name.
@@ -112,7 +140,7 @@ pub struct BlobStat {
     pub key: BlobKey,
     /// Its size in bytes.
     pub size_bytes: u64,
-    /// When it was last written, where the store tells; the reconciler leaves young blobs alone.
+    /// When it was last written, where the store says so; the reconciler leaves young blobs alone.
     pub modified_at: Option<jiff::Timestamp>,
 }
 
@@ -213,13 +241,21 @@ mod tests {
     }
 
     #[test]
-    fn a_key_tells_its_photo() {
+    fn a_key_names_its_photo() {
         let id = PhotoId::generate();
         assert_eq!(BlobKey::original(&id).photo_id(), Some(id));
         assert_eq!(
             BlobKey::derived(&id, "thumbnail", "320.jpg").unwrap().photo_id(),
             Some(id)
         );
-        assert_eq!(BlobKey::new("other/thing").unwrap().photo_id(), None);
+        assert_eq!(BlobKey::manifest(&id).photo_id(), Some(id));
+        assert_eq!(BlobKey::tombstone(&id).photo_id(), Some(id));
+        for stray in [
+            "other/thing".to_owned(),
+            format!("originals/{id}"),
+            format!("manifests/aa/{id}"),
+        ] {
+            assert_eq!(BlobKey::new(stray).unwrap().photo_id(), None);
+        }
     }
 }

@@ -8,6 +8,8 @@ mod adopt;
 mod check;
 #[path = "pipeline/decoded_size.rs"]
 mod decoded_size;
+#[path = "pipeline/keeping.rs"]
+mod keeping;
 #[path = "pipeline/models.rs"]
 mod models;
 mod support;

@@ -1,16 +1,16 @@
-//! `lucida check`: whether the ledger, the photos and the vectors agree, and mending where they don't.
+//! `lucida check`: whether the records, the photos and the vectors agree, and mending where they don't.
 
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use lucida_core::pipeline::{CheckNews, CheckOptions, CheckReport, Finding, FindingKind, Photos};
+use lucida_core::pipeline::{CheckNews, CheckOptions, CheckReport, Finding, FindingKind, Photos, Verify};
 use tracing::info;
 
 use super::{ConfigArgs, Failure, Outcome, print};
 use crate::registry::Registry;
 use crate::{app, telemetry};
 
-/// How often progress is told.
+/// How often progress is reported.
 const TELL_EVERY: Duration = Duration::from_secs(5);
 
 /// How many of the photos given up are listed.
@@ -23,10 +23,17 @@ pub(super) struct CheckArgs {
     /// Mends what it finds
     #[arg(long)]
     repair: bool,
-    /// Deletes blobs that no photo names even where they are many, which is more likely a sign of the wrong ledger
-    #[arg(long, requires = "repair")]
-    force: bool,
-    /// Goes on where the last check broke off
+    /// Reads every original and compares it with its hash
+    #[arg(long)]
+    verify: bool,
+    /// How many MiB a second --verify reads at most
+    #[arg(long, value_name = "MIB", requires = "verify")]
+    verify_mib_per_sec: Option<u32>,
+    /// Deletes the originals that no record names, for good; N must be their number, as `lucida check` has it. `lucida
+    /// rebuild` makes their records instead
+    #[arg(long, value_name = "N", conflicts_with = "resume")]
+    forget_unknown: Option<u64>,
+    /// Goes on where the last check was interrupted
     #[arg(long)]
     resume: bool,
     /// Leaves alone what changed within this many seconds: a server may be at work on it
@@ -41,7 +48,10 @@ pub(super) async fn run(registry: &Registry, args: CheckArgs) -> Outcome {
     let photos = app::open(registry, &config).await?;
     let options = CheckOptions {
         repair: args.repair,
-        force: args.force,
+        forget_unknown: args.forget_unknown,
+        verify: args.verify.then(|| Verify {
+            bytes_per_sec: u64::from(args.verify_mib_per_sec.unwrap_or(0)) << 20,
+        }),
         resume: args.resume,
         grace: Duration::from_secs(args.grace_secs),
     };
@@ -59,34 +69,24 @@ pub(super) async fn run(registry: &Registry, args: CheckArgs) -> Outcome {
                 photos,
                 points,
                 blobs,
+                verified,
                 ..
             } = report;
-            info!(photos, points, blobs, "checking");
+            info!(photos, points, blobs, verified, "checking");
         }
         CheckNews::Progress(_) => {}
     };
     let report = photos.check(&options, &mut tell).await?;
     unprinted?;
     print_dead_letters(&photos).await?;
-    let found: u64 = report.findings.values().sum();
-    print(&format!(
-        "{} photos, {} vectors, {} blobs; {found} findings, {} not mended\n",
-        report.photos, report.points, report.blobs, report.unrepaired
-    ))?;
-    if report.kept_blobs > 0 {
-        print(&format!(
-            "kept {} blobs that no photo names, since they are too many: is this the ledger of these photos? \
-             --force deletes them\n",
-            report.kept_blobs
-        ))?;
-    }
+    print(&summary(&report, args.verify))?;
     if report.unrepaired > 0 {
         return Err(Failure::Bad);
     }
     Ok(())
 }
 
-/// Lists the photos that were given up; they are where they should be, so they are no findings.
+/// Lists the photos that were given up; they are where they should be, so they are not findings.
 async fn print_dead_letters(photos: &Photos) -> Outcome {
     let queue = &photos.parts().queue;
     for letter in queue.dead_letters(DEAD_LETTERS).await? {
@@ -97,6 +97,40 @@ async fn print_dead_letters(photos: &Photos) -> Outcome {
         ))?;
     }
     Ok(())
+}
+
+/// Says what was compared, what was found, and what is left to do by whom.
+fn summary(report: &CheckReport, verified: bool) -> String {
+    let CheckReport {
+        photos,
+        points,
+        blobs,
+        unrepaired,
+        unknown_originals,
+        ..
+    } = report;
+    let found: u64 = report.findings.values().sum();
+    let mut text = format!("{photos} photos, {points} vectors, {blobs} blobs");
+    if verified {
+        text.push_str(&format!(", {} originals verified", report.verified));
+    }
+    text.push_str(&format!("; {found} findings, {unrepaired} not mended\n"));
+    let missing = report.count(FindingKind::BlobMissing);
+    let damaged = report.count(FindingKind::BlobWrongSize) + report.count(FindingKind::BlobWrongBytes);
+    if missing + damaged > 0 {
+        text.push_str(&format!(
+            "{missing} originals are missing and {damaged} are damaged: restore them from a backup, or upload the same \
+             files again\n"
+        ));
+    }
+    if *unknown_originals > 0 {
+        text.push_str(&format!(
+            "{unknown_originals} originals are in storage and in no record: is this the metadata store of these photos? \
+             `lucida rebuild` makes their records; `lucida check --forget-unknown {unknown_originals}` deletes them for \
+             good\n"
+        ));
+    }
+    text
 }
 
 fn line(finding: &Finding) -> String {
@@ -110,9 +144,15 @@ const fn sentence(kind: FindingKind) -> &'static str {
         FindingKind::DeletionUnfinished => "a deletion stopped half way",
         FindingKind::OtherModel => "a photo is not yet embedded by the model that searches use",
         FindingKind::PointMissing => "a ready photo is not in the index",
-        FindingKind::PointUnknown => "the index has a photo that the ledger doesn't know",
-        FindingKind::BlobMissing => "a photo's original is gone: restore it from a backup",
-        FindingKind::DerivedMissing => "a blob that a plugin made is gone",
-        FindingKind::BlobUnknown => "the store has a blob that no photo names",
+        FindingKind::PointUnknown => "the index has a photo that the metadata store doesn't know",
+        FindingKind::BlobMissing => "a photo's original is missing",
+        FindingKind::BlobWrongSize => "a photo's original has another size than it was stored with",
+        FindingKind::BlobWrongBytes => "a photo's original has other bytes than it was stored with",
+        FindingKind::DerivedMissing => "a blob that a plugin made is missing or damaged",
+        FindingKind::BlobUnknown => "the store has a plugin's blob that no record names",
+        FindingKind::OriginalUnknown => "an original is in storage and in no record",
+        FindingKind::OriginalDuplicate => "an interrupted upload left a duplicate",
+        FindingKind::ManifestMissing => "an original has no manifest",
+        FindingKind::FailedByComponent => "a photo failed for a fault that isn't its own",
     }
 }

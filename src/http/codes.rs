@@ -17,8 +17,12 @@ pub(super) const STATUS_BY_CODE: [(&str, StatusCode); 10] = [
 ];
 
 /// Every code that the server itself gives, with what it means; plugins may add their own.
-pub(super) const CODES: [(&str, &str); 43] = [
+pub(super) const CODES: [(&str, &str); 44] = [
     ("bad_vector", "the model gave no usable vector for the input"),
+    (
+        "blob_damaged",
+        "the store has a photo's bytes in another size than they were stored with",
+    ),
     ("blob_missing", "the store has lost a photo's bytes"),
     ("conflict", "the thing was changed by somebody else in between"),
     ("corrupt_image", "the picture can't be decoded"),

@@ -48,6 +48,7 @@ const MAX_PREVIEW_PIXELS: usize = 8192;
         (status = 206, description = "The range of the original.", content_type = "image/*", body = [u8]),
         (status = 304, description = "The client has it already."),
         (status = 416, description = "The range begins behind the end.", body = super::problem::ProblemBody, content_type = "application/problem+json"),
+        (status = 500, description = "The store has lost the original (`blob_missing`) or has it in another size (`blob_damaged`).", body = super::problem::ProblemBody, content_type = "application/problem+json"),
         Refusals,
     )
 )]
@@ -81,6 +82,7 @@ pub(super) async fn original(
     let length = range.as_ref().map_or(size, |range| range.end - range.start);
     head.insert(CONTENT_LENGTH, HeaderValue::from(length));
     if method == Method::HEAD {
+        state.photos().check_content(&photo).await?;
         return Ok((status, head).into_response());
     }
     let blob = state.photos().content(&photo, range).await?;

@@ -30,7 +30,7 @@ use super::{content, dto, embed, health, info, openai, photos, search, upload};
     ),
     servers((url = "/")),
     tags(
-        (name = "photos", description = "The library: upload, list, look at, delete."),
+        (name = "photos", description = "The library: upload, list, get, edit, delete."),
         (name = "search", description = "Find photos by words, by a photo, or by a picture."),
         (name = "embed", description = "Vectors, for whoever only wants those."),
         (name = "server", description = "What runs, and how it is."),
@@ -39,6 +39,7 @@ use super::{content, dto, embed, health, info, openai, photos, search, upload};
         upload::upload,
         photos::list,
         photos::get,
+        photos::edit,
         photos::delete,
         photos::retry,
         content::original,

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use lucida_core::pipeline::{PhotoEdit, TagEdit, TakenAtEdit};
 use lucida_core::{Error, IndexFilter, Photo, PhotoError, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -127,6 +128,54 @@ pub(super) struct UploadMetadata {
     #[serde(default)]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub(super) taken_at: Option<Timestamp>,
+}
+
+/// What to change on a photo. A field that is missing or null changes nothing.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({ "add_tags": ["holiday"], "taken_at": "2024-08-17T18:04:05+02:00" }))]
+pub(super) struct PhotoChanges {
+    /// The tags from now on: at most 64, each of 1 to 200 bytes. Not together with `add_tags` and `remove_tags`.
+    #[serde(default)]
+    tags: Option<Vec<String>>,
+    /// Tags that it gets.
+    #[serde(default)]
+    add_tags: Option<Vec<String>>,
+    /// Tags that it loses.
+    #[serde(default)]
+    remove_tags: Option<Vec<String>>,
+    /// When it was taken.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    taken_at: Option<Timestamp>,
+    /// Whether the time that it was taken at is forgotten. Not together with `taken_at`.
+    #[serde(default)]
+    clear_taken_at: Option<bool>,
+}
+
+impl PhotoChanges {
+    /// Makes the edit of it.
+    pub(super) fn into_edit(self) -> Result<PhotoEdit> {
+        let together = |field: &str, other: &str| {
+            invalid(field, format!("`{field}` and `{other}` can't be given together"))
+        };
+        let tags = match (self.tags, self.add_tags, self.remove_tags) {
+            (Some(tags), None, None) => TagEdit::Replace(checked_tags("tags", tags)?),
+            (Some(_), Some(_), _) => return Err(together("add_tags", "tags")),
+            (Some(_), None, Some(_)) => return Err(together("remove_tags", "tags")),
+            (None, add, remove) => TagEdit::Change {
+                add: checked_tags("add_tags", add.unwrap_or_default())?,
+                remove: checked_tags("remove_tags", remove.unwrap_or_default())?,
+            },
+        };
+        let taken_at = match (self.taken_at, self.clear_taken_at.unwrap_or(false)) {
+            (Some(_), true) => return Err(together("clear_taken_at", "taken_at")),
+            (Some(time), false) => TakenAtEdit::Set(time),
+            (None, true) => TakenAtEdit::Clear,
+            (None, false) => TakenAtEdit::Keep,
+        };
+        Ok(PhotoEdit { tags, taken_at })
+    }
 }
 
 /// Which photos a search may find; every condition that is set must hold.

@@ -70,12 +70,20 @@ pub(super) struct PartBody {
     /// What is wrong with it.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
+    /// What an operator should know although the part works, such as how many originals are damaged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<String>,
 }
 
 impl From<PartHealth> for PartBody {
-    fn from(PartHealth { part, error }: PartHealth) -> Self {
+    fn from(PartHealth { part, error, note }: PartHealth) -> Self {
         let status = if error.is_none() { "ok" } else { "failed" };
-        Self { part, status, error }
+        Self {
+            part,
+            status,
+            error,
+            note,
+        }
     }
 }
 
@@ -109,6 +117,7 @@ pub(super) async fn ready(State(state): State<HttpState>, mut query: Query) -> A
         readiness.parts.push(PartHealth {
             part: PROCESS,
             error: Some("this process is stopping".to_owned()),
+            note: None,
         });
     }
     let parts: Vec<_> = readiness.parts.into_iter().map(PartBody::from).collect();

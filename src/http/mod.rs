@@ -84,7 +84,10 @@ fn api(state: &HttpState) -> Router<HttpState> {
         .route("/embed/text", post(embed::text))
         .route("/v1/embeddings", post(openai::embeddings))
         .route("/v1/models", get(info::models))
-        .route("/v1/photos/{id}", get(photos::get).delete(photos::delete))
+        .route(
+            "/v1/photos/{id}",
+            get(photos::get).patch(photos::edit).delete(photos::delete),
+        )
         .route("/v1/photos/{id}/content", get(content::original))
         .route("/v1/photos/{id}/retry", post(photos::retry))
         .route("/v1/photos/{id}/thumbnail", get(content::thumbnail))

@@ -1,4 +1,4 @@
-//! The library: list, look at, delete and retry photos.
+//! The library: list, get, edit, delete and retry photos.
 
 use axum::extract::{Extension, FromRequestParts, Path, State};
 use axum::http::StatusCode;
@@ -10,7 +10,8 @@ use utoipa::ToSchema;
 
 use super::cursor;
 use super::docs::Refusals;
-use super::dto::{PhotoBody, check_times, checked_tags};
+use super::dto::{PhotoBody, PhotoChanges, check_times, checked_tags};
+use super::json::JsonBody;
 use super::problem::{Answer, Problem};
 use super::query::{Query, invalid};
 use super::state::HttpState;
@@ -136,6 +137,34 @@ pub(super) async fn get(
 ) -> Answer<Json<PhotoBody>> {
     query.finish("none")?;
     let photo = state.photos().photo(&caller.user_id, &id).await?;
+    Ok(Json(photo.into()))
+}
+
+/// Changes a photo's tags and the time that it was taken at.
+///
+/// Searches go by the change at once. A time that is forgotten, and a tag of a plugin that is removed, come back when the
+/// photo is embedded anew.
+#[utoipa::path(
+    patch,
+    path = "/v1/photos/{id}",
+    tag = "photos",
+    params(("id" = String, Path, description = "The photo's id.")),
+    request_body = PhotoChanges,
+    responses((status = 200, description = "The photo as it is now.", body = PhotoBody), Refusals)
+)]
+pub(super) async fn edit(
+    State(state): State<HttpState>,
+    Extension(caller): Extension<Caller>,
+    PhotoPath(id): PhotoPath,
+    query: Query,
+    JsonBody(changes): JsonBody<PhotoChanges>,
+) -> Answer<Json<PhotoBody>> {
+    query.finish("none")?;
+    let edit = changes.into_edit()?;
+    let photos = state.photos().clone();
+    let photo = state
+        .to_the_end(async move { photos.edit(&caller.user_id, &id, &edit).await })
+        .await?;
     Ok(Json(photo.into()))
 }
 

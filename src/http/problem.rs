@@ -92,7 +92,7 @@ impl Problem {
     /// Makes the problem of a photo that was given up.
     pub(super) fn of_failed_photo(id: &PhotoId, error: Option<&PhotoError>) -> Self {
         let (code, detail) = match error {
-            Some(PhotoError { code, message }) => (code.clone(), message.clone()),
+            Some(error) => (error.code.clone(), error.message.clone()),
             None => ("internal".to_owned(), "the photo was given up".to_owned()),
         };
         let mut inner = Inner::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail);
@@ -238,6 +238,8 @@ impl Inner {
 impl From<&Error> for Problem {
     fn from(error: &Error) -> Self {
         let detail = match error.kind() {
+            // The user can mend these, by uploading the file again.
+            ErrorKind::Internal if matches!(error.code(), "blob_missing" | "blob_damaged") => error.message(),
             ErrorKind::Internal | ErrorKind::ConfigInvalid => INTERNAL_DETAIL,
             ErrorKind::NotFound
             | ErrorKind::AlreadyExists

@@ -42,7 +42,7 @@ pub(super) struct UploadForm {
     params(("wait" = Option<bool>, Query, description = "Whether to answer when the photo is ready, or the time for that is up.")),
     request_body(content = UploadForm, content_type = "multipart/form-data"),
     responses(
-        (status = 200, description = "The same bytes were there already: this is that photo.", body = PhotoBody),
+        (status = 200, description = "The same bytes are stored already: this is that photo. Its tags are merged with those of the upload, and an unknown `taken_at` is set.", body = PhotoBody),
         (status = 201, description = "The photo is ready; only with `wait=true`.", body = PhotoBody),
         (status = 202, description = "The photo is kept and will be ready soon.", body = PhotoBody),
         Refusals,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use lucida_core::metrics::{ALL, Metric, MetricKind};
-use lucida_core::pipeline::FindingKind;
+use lucida_core::pipeline::{Damage, FindingKind};
 use lucida_core::{ErrorKind, Lane, PhotoState, TowerKind};
 use serde_json::Value;
 
@@ -83,6 +83,7 @@ fn values(metric: &Metric, label: &str) -> Option<BTreeSet<String>> {
         ("lucida_ingest_photos_total", "outcome") => vec!["ready", "added", "retried", "failed", "dropped"],
         ("lucida_breaker_open", "part") => vec!["storage", "metadata", "index", "queue"],
         (_, "outcome") => outcomes().collect(),
+        (_, "damage") => Damage::ALL.map(Damage::as_str).to_vec(),
         (_, "finding") => FindingKind::ALL.map(FindingKind::as_str).to_vec(),
         (_, "tower") => [TowerKind::Image, TowerKind::Text]
             .map(TowerKind::as_str)

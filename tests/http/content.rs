@@ -1,7 +1,7 @@
 //! Somebody looks at photos: originals in whole and in parts, and previews.
 
 use bytes::Bytes;
-use lucida_core::{EnrichInput, Enrichment, Hook, NewBlob, Plugin, Result};
+use lucida_core::{BlobKey, EnrichInput, Enrichment, Hook, NewBlob, Plugin, Result, Storage, stream_of};
 use lucida_testkit::jpeg;
 use reqwest::Method;
 use serde_json::json;
@@ -163,4 +163,70 @@ async fn a_photo_without_previews_says_so() {
     get(&server, &format!("/v1/photos/{id}/thumbnail"), &[])
         .await
         .problem(404, "no_thumbnail");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_or_damaged_original_is_an_answer_before_the_first_byte() {
+    let server = Server::start().await;
+    let photo = jpeg(120, 80, [30, 180, 40]);
+    let id = server.add(&photo, json!({})).await;
+    let path = format!("/v1/photos/{id}/content");
+    let key = BlobKey::original(&id.parse().unwrap());
+    let half = photo.slice(..photo.len() / 2);
+    let longer = [&photo[..], b"more"].concat();
+    let beyond = format!("bytes={}-", photo.len() - 1);
+    let ranges: [&[(&str, &str)]; 3] = [&[], &[("range", "bytes=0-9")], &[("range", &beyond)]];
+    for (stored, code) in [
+        (Some(half), "blob_damaged"),
+        (Some(longer.into()), "blob_damaged"),
+        (None, "blob_missing"),
+    ] {
+        match stored {
+            Some(bytes) => drop(server.disk.inner.put(&key, stream_of(bytes)).await.unwrap()),
+            None => server.disk.inner.delete(&key).await.unwrap(),
+        }
+        for headers in ranges {
+            let problem = get(&server, &path, headers).await.problem(500, code);
+            let detail = problem["detail"].as_str().unwrap();
+            assert!(
+                detail.contains(&id) && detail.contains("upload the same file again"),
+                "{detail}"
+            );
+        }
+        let head = send(server.request(Method::HEAD, &path)).await;
+        assert_eq!(head.status, 500, "{code}");
+    }
+    let ready = send(server.get("/readyz")).await.json();
+    assert_eq!(
+        ready["parts"][0]["note"],
+        "originals missing or damaged: 1; `lucida check` lists them"
+    );
+    let metrics = send(server.get("/metrics")).await.text();
+    assert!(
+        metrics.contains("lucida_damaged_originals{damage=\"missing\"}"),
+        "{metrics}"
+    );
+
+    let again = send(
+        server
+            .post("/v1/photos")
+            .multipart(file_form(&photo, "again.jpg")),
+    )
+    .await;
+    assert_eq!((again.status, again.json()["id"].as_str()), (200, Some(&*id)));
+    assert_eq!(get(&server, &path, &[]).await.body, photo);
+    let ready = send(server.get("/readyz")).await.json();
+    assert_eq!(ready["parts"][0]["note"], serde_json::Value::Null);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_preview_is_an_answer_before_the_first_byte() {
+    let server = Setup::new().plugin(Previews).start().await;
+    let id = server.add(&jpeg(120, 80, [30, 180, 40]), json!({})).await;
+    let path = format!("/v1/photos/{id}/thumbnail");
+    let key = BlobKey::derived(&id.parse().unwrap(), "thumbnail", "320.jpg").unwrap();
+    server.disk.inner.put(&key, stream_of("cut")).await.unwrap();
+    get(&server, &path, &[]).await.problem(500, "blob_damaged");
+    server.disk.inner.delete(&key).await.unwrap();
+    get(&server, &path, &[]).await.problem(500, "blob_missing");
 }

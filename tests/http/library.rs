@@ -1,4 +1,4 @@
-//! Somebody looks through the library, and deletes from it.
+//! Somebody looks through the library, edits photos, and deletes from it.
 
 use std::collections::BTreeSet;
 
@@ -237,4 +237,158 @@ async fn what_is_no_id_of_ones_own_is_not_found_whatever_it_looks_like() {
     );
     let own = send(server.get(&format!("/v1/photos/{id}")).header("x-api-key", "a")).await;
     assert_eq!(own.status, 200, "and nobody else's call has touched it");
+}
+
+async fn found_by(server: &Server, filter: Value) -> Vec<String> {
+    let query = json!({ "text": "red", "filter": filter });
+    let found = server.post_json("/v1/search", query).await.json();
+    let hits = found["hits"].as_array().unwrap();
+    hits.iter()
+        .map(|hit| hit["photo"]["id"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tags_and_time_are_edited_and_searches_go_by_the_edit_at_once() {
+    let server = Server::start().await;
+    let metadata = json!({ "tags": ["sea", "old"], "taken_at": "2024-01-01T00:00:00Z" });
+    let id = server.add(&jpeg(48, 48, [220, 30, 30]), metadata).await;
+    let path = format!("/v1/photos/{id}");
+    for (changes, tags, taken_at) in [
+        (json!({}), json!(["old", "sea"]), json!("2024-01-01T00:00:00Z")),
+        (
+            json!({ "tags": null, "add_tags": null, "taken_at": null, "clear_taken_at": null }),
+            json!(["old", "sea"]),
+            json!("2024-01-01T00:00:00Z"),
+        ),
+        (
+            json!({ "add_tags": ["sun", " sea "], "remove_tags": ["old", "unknown"] }),
+            json!(["sea", "sun"]),
+            json!("2024-01-01T00:00:00Z"),
+        ),
+        (
+            json!({ "taken_at": "2023-05-05T12:00:00+02:00" }),
+            json!(["sea", "sun"]),
+            json!("2023-05-05T10:00:00Z"),
+        ),
+        (
+            json!({ "clear_taken_at": true }),
+            json!(["sea", "sun"]),
+            Value::Null,
+        ),
+        (
+            json!({ "tags": ["new"], "taken_at": "2020-02-02T20:20:20Z" }),
+            json!(["new"]),
+            json!("2020-02-02T20:20:20Z"),
+        ),
+    ] {
+        let edited = server.patch_json(&path, changes.clone()).await.json();
+        assert_eq!(
+            (&edited["tags"], &edited["taken_at"], &edited["state"]),
+            (&tags, &taken_at, &json!("ready")),
+            "{changes}"
+        );
+        assert_eq!(server.photo(&id).await, edited);
+        assert_eq!(
+            found_by(&server, json!({ "tags": tags })).await,
+            std::slice::from_ref(&id),
+            "{changes}"
+        );
+    }
+    assert_eq!(found_by(&server, json!({ "tags": ["sea"] })).await, [""; 0]);
+    let day = json!({ "taken_from": "2020-02-02T00:00:00Z", "taken_to": "2020-02-03T00:00:00Z" });
+    assert_eq!(found_by(&server, day).await, std::slice::from_ref(&id));
+    let page = list(&server, "?tag=new").await.json();
+    assert_eq!(ids(&page), [id]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_edit_is_refused_by_name_and_changes_nothing() {
+    let server = Server::start().await;
+    let id = server
+        .add(&jpeg(48, 48, [220, 30, 30]), json!({ "tags": ["sea"] }))
+        .await;
+    let path = format!("/v1/photos/{id}");
+    let many: Vec<_> = (0..65).map(|number| format!("tag {number}")).collect();
+    for (changes, code, field) in [
+        (
+            json!({ "tags": ["a"], "add_tags": ["b"] }),
+            "invalid_field",
+            "add_tags",
+        ),
+        (
+            json!({ "tags": [], "remove_tags": ["b"] }),
+            "invalid_field",
+            "remove_tags",
+        ),
+        (
+            json!({ "taken_at": "2020-02-02T20:20:20Z", "clear_taken_at": true }),
+            "invalid_field",
+            "clear_taken_at",
+        ),
+        (json!({ "taken_at": "yesterday" }), "invalid_field", "taken_at"),
+        (json!({ "add_tags": [""] }), "invalid_field", "add_tags"),
+        (json!({ "tags": many }), "invalid_field", "tags"),
+        (json!({ "filename": "b.jpg" }), "unknown_field", "filename"),
+    ] {
+        server
+            .patch_json(&path, changes)
+            .await
+            .problem_of(422, code, field);
+    }
+    assert_eq!(server.photo(&id).await["tags"], json!(["sea"]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_users_photo_cant_be_edited_and_a_read_only_key_edits_none() {
+    let server = Setup::new()
+        .key("a", "alice", &Scope::ALL)
+        .key("r", "alice", &[Scope::Read])
+        .key("b", "bob", &Scope::ALL)
+        .start()
+        .await;
+    let form = file_form(&jpeg(32, 32, [9, 9, 9]), "a.jpg");
+    let upload = server.post("/v1/photos?wait=true").header("x-api-key", "a");
+    let id = send(upload.multipart(form)).await.json()["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let patch = |key: &'static str| {
+        let request = server.request(reqwest::Method::PATCH, &format!("/v1/photos/{id}"));
+        send(
+            request
+                .header("x-api-key", key)
+                .json(&json!({ "tags": ["mine"] })),
+        )
+    };
+    patch("b").await.problem(404, "photo_not_found");
+    patch("r").await.problem(403, "missing_scope");
+    assert_eq!(patch("a").await.json()["tags"], json!(["mine"]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_file_again_with_other_tags_answers_with_the_photo_as_it_is() {
+    let server = Server::start().await;
+    let photo = jpeg(48, 48, [220, 30, 30]);
+    let id = server.add(&photo, json!({ "tags": ["sea"] })).await;
+    let metadata = json!({ "tags": ["sun"], "taken_at": "2020-02-02T20:20:20Z" });
+    let form = file_form(&photo, "b.jpg").text("metadata", metadata.to_string());
+    let again = send(server.post("/v1/photos").multipart(form)).await;
+    assert_eq!(again.status, 200);
+    let again = again.json();
+    assert_eq!(
+        (
+            &again["id"],
+            &again["tags"],
+            &again["taken_at"],
+            &again["filename"]
+        ),
+        (
+            &json!(id),
+            &json!(["sea", "sun"]),
+            &json!("2020-02-02T20:20:20Z"),
+            &json!("photo.jpg")
+        )
+    );
+    assert_eq!(found_by(&server, json!({ "tags": ["sun"] })).await, [id]);
 }

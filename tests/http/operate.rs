@@ -250,6 +250,7 @@ async fn the_document_lists_every_call_and_each_of_them_is_there() {
             "get /v1/photos/{id}/content",
             "get /v1/photos/{id}/thumbnail",
             "get /v1/stats",
+            "patch /v1/photos/{id}",
             "post /embed/image",
             "post /embed/text",
             "post /v1/embeddings",

@@ -37,7 +37,7 @@ pub(crate) const MAX_PIXELS: u64 = 1_000_000;
 
 /// Storage that can be switched off, as a full disk would.
 pub(crate) struct Disk {
-    inner: MemoryStorage,
+    pub(crate) inner: MemoryStorage,
     full: AtomicBool,
 }
 
@@ -193,6 +193,7 @@ fn ingest_options(spool: &Path, accept_truncated: bool) -> IngestOptions {
         reconcile_interval: Duration::from_secs(3600),
         deep_reconcile_interval: Duration::from_secs(3600),
         model_change_photos_per_sec: 0,
+        scrub_bytes_per_sec: 0,
         orphan_grace: Duration::from_secs(3600),
     }
 }
@@ -226,6 +227,11 @@ impl Server {
 
     pub(crate) fn post(&self, path: &str) -> RequestBuilder {
         self.request(Method::POST, path)
+    }
+
+    /// Sends a PATCH of JSON.
+    pub(crate) async fn patch_json(&self, path: &str, body: Value) -> Reply {
+        send(self.request(Method::PATCH, path).json(&body)).await
     }
 
     pub(crate) fn delete(&self, path: &str) -> RequestBuilder {

@@ -17,6 +17,7 @@
 mod changes_model;
 mod drawn;
 mod finds_by_words;
+mod keeps_originals;
 mod metrics;
 mod process;
 mod store_away;

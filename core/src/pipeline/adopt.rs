@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use rand::seq::SliceRandom;
 use tracing::{Instrument, debug, info_span};
 
+use super::ingest::Fault;
 use super::models::ModelBook;
 use super::{Photos, UploadDetails};
 use crate::embedder::{Embedding, Lane, embed_image};
@@ -240,7 +241,7 @@ impl Photos {
         let picture = match source {
             Source::Ledger(photo) => {
                 let short_side = self.parts().embedder.describe().decode_short_side_pixels;
-                self.open(photo, short_side).await?.0
+                self.open(photo, short_side).await.map_err(Fault::into_error)?.0
             }
             Source::File(path) => self.decode_upload(self.spool_file(path).await?).await?,
         };

@@ -1,4 +1,4 @@
-//! Deletion goes the other way than upload: mark, index, blobs, record.
+//! Deletion goes the other way than upload: mark, tombstone, index, blobs, manifest, record.
 
 use jiff::Timestamp;
 use tracing::{info, warn};
@@ -8,6 +8,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::{PhotoId, UserId};
 use crate::photo::{Photo, PhotoState};
 use crate::plugin::Event;
+use crate::storage::BlobKey;
 
 /// How often an update is tried against others that change the same record.
 const MAX_CONFLICTS: usize = 16;
@@ -17,7 +18,7 @@ impl Photos {
     /// later.
     ///
     /// # Errors
-    /// `NotFound` when the user has no such photo; those of the ledger.
+    /// `NotFound` when the user has no such photo; those of the metadata store.
     pub async fn delete(&self, user: &UserId, id: &PhotoId) -> Result<()> {
         let photo = self.photo(user, id).await?;
         let marked = self
@@ -35,7 +36,7 @@ impl Photos {
     ///
     /// # Errors
     /// `NotFound` when the user has no such photo; `Conflict` (`not_failed`) when it has not failed; those of the
-    /// ledger.
+    /// metadata store.
     pub async fn retry(&self, user: &UserId, id: &PhotoId) -> Result<Photo> {
         let photo = self.photo(user, id).await?;
         if photo.state != PhotoState::Failed {
@@ -98,14 +99,21 @@ impl Photos {
 
     /// Removes everything of a photo that is marked as deleting; each step may have been done before.
     pub(super) async fn finish_deletion(&self, photo: &Photo) -> Result<()> {
+        // From here on the deletion is known even without the record: no rebuild brings the photo back.
+        self.write_tombstone(photo).await?;
         self.remove_points(std::slice::from_ref(&photo.id)).await?;
+        let storage = &self.parts().storage;
         for derived in photo.derived.values() {
-            self.parts().storage.delete(&derived.key).await?;
+            storage.delete(&derived.key).await?;
         }
-        self.parts().storage.delete(&photo.blob).await?;
+        storage.delete(&photo.blob).await?;
+        storage.delete(&BlobKey::manifest(&photo.id)).await?;
         self.parts().metadata.delete(&photo.id).await?;
         if photo.error.is_some() {
             self.parts().queue.remove_dead_letters(&photo.id).await?;
+        }
+        if self.storage_report().await?.damaged.contains_key(&photo.id) {
+            self.note_damage(&photo.id, None).await;
         }
         info!(photo_id = %photo.id, "deleted photo");
         self.tell_plugins(Event::Deleted(photo.clone()));

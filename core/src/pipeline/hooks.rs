@@ -7,6 +7,7 @@ use serde_json::json;
 use tracing::{Instrument, info_span, warn};
 
 use super::Photos;
+use super::ingest::Fault;
 use crate::error::{Error, ErrorKind, Result, ResultExt};
 use crate::metrics;
 use crate::photo::{DerivedBlob, Photo};
@@ -78,7 +79,7 @@ impl Photos {
     }
 
     /// Lets every enriching plugin add to the photo; what they made is kept before the photo names it.
-    pub(super) async fn enrich_by_plugins(&self, input: &mut EnrichInput) -> Result<()> {
+    pub(super) async fn enrich_by_plugins(&self, input: &mut EnrichInput) -> Result<(), Fault> {
         for plugin in self.plugins_for(Hook::Enrich) {
             let (theirs, seen) = (Arc::clone(plugin), input.clone());
             let enriched = call(plugin, Hook::Enrich, async move { theirs.enrich(&seen).await }).await;
@@ -91,7 +92,7 @@ impl Photos {
             };
             if let Err(error) = kept {
                 if plugin.on_failure(Hook::Enrich) == OnFailure::Fail {
-                    return Err(error);
+                    return Err(Fault::of_plugin(error));
                 }
                 warn!(%error, photo_id = %input.photo.id, "plugin failed to enrich a photo");
                 let told = json!({ "error": { "code": error.code(), "message": error.to_string() } });
@@ -113,9 +114,9 @@ impl Photos {
             let key = match BlobKey::derived(&photo.id, plugin, &name) {
                 Ok(key) => key,
                 Err(error) => {
-                    return Ok(Err(
-                        error.context(format!("plugin `{plugin}` names a blob `{name}`"))
-                    ));
+                    return Ok(Err(error
+                        .with_kind(ErrorKind::Internal)
+                        .context(format!("plugin `{plugin}` names a blob `{name}`"))));
                 }
             };
             let size_bytes = self.parts().storage.put(&key, stream_of(blob.bytes)).await?;

@@ -1,4 +1,7 @@
-//! Ingestion: from a pending photo to one that searches find, or to a failure that is told.
+//! Ingestion: from a pending photo to one that searches find, or to a failure that says why.
+//!
+//! Only what the photo itself causes fails it. Whatever a store, the queue, the model or the configuration does is a
+//! [`Fault::Component`], which is what every error becomes that isn't classified on purpose.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,16 +10,18 @@ use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use tracing::{Instrument, debug, info, info_span, warn};
 
+use super::damage::Damage;
 use super::models::{Live, View};
-use super::{Photos, larger_short_side, missing_blob};
-use crate::embedder::{Embedding, Lane, embed_image};
+use super::{Photos, larger_short_side};
+use crate::embedder::{Embedder, Embedding, Lane, embed_image};
 use crate::error::{Error, ErrorKind, Result};
+use crate::id::ContentHash;
 use crate::index::Point;
 use crate::metrics;
 use crate::photo::{Photo, PhotoError, PhotoState};
 use crate::picture::Picture;
 use crate::plugin::{EnrichInput, Event, Hook};
-use crate::queue::Delivery;
+use crate::queue::{Delivery, Job};
 
 /// A job that comes back this often without a failure being recorded takes the process down with it each time.
 const MAX_CRASHES: u32 = 30;
@@ -33,7 +38,7 @@ pub(super) fn show_counters() {
 pub(super) enum Worked {
     /// Nothing.
     Settled,
-    /// A store or the model was away: the next one would fail the same way.
+    /// A store or the model was unavailable: the next one would fail the same way.
     PartAway,
 }
 
@@ -46,6 +51,94 @@ enum Outcome {
     /// There was nothing to do: the photo is gone, or was done before.
     Nothing,
 }
+
+/// Why a try failed, and so whether it counts against the photo.
+pub(super) enum Fault {
+    /// The photo's own: no later try can succeed.
+    Photo(Error),
+    /// Perhaps the photo's own: after some such tries it is given up.
+    Perhaps(Error),
+    /// A component's: the photo waits, however long that takes.
+    Component(Error),
+}
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        Self::Component(error)
+    }
+}
+
+impl Fault {
+    /// Classifies what a decoder says about the bytes that were uploaded.
+    fn of_decoding(error: Error) -> Self {
+        match error.kind() {
+            // The photo was within the bound when it was uploaded: the setting is lower now.
+            _ if error.code() == "too_many_pixels" => Self::Component(error),
+            ErrorKind::InvalidInput | ErrorKind::Unsupported => Self::Photo(error),
+            ErrorKind::Internal if error.code() == ErrorKind::Internal.as_str() => Self::Perhaps(error),
+            ErrorKind::NotFound
+            | ErrorKind::AlreadyExists
+            | ErrorKind::ConfigInvalid
+            | ErrorKind::PermissionDenied
+            | ErrorKind::Conflict
+            | ErrorKind::Overloaded
+            | ErrorKind::Timeout
+            | ErrorKind::Unavailable
+            | ErrorKind::Internal => Self::Component(error),
+        }
+    }
+
+    /// Classifies what a model says about a picture. A model without an image tower is a fault of the configuration.
+    fn of_embedding(error: Error) -> Self {
+        match error.kind() {
+            ErrorKind::InvalidInput => Self::Photo(error),
+            ErrorKind::Internal => Self::Perhaps(error),
+            ErrorKind::Unsupported
+            | ErrorKind::NotFound
+            | ErrorKind::AlreadyExists
+            | ErrorKind::ConfigInvalid
+            | ErrorKind::PermissionDenied
+            | ErrorKind::Conflict
+            | ErrorKind::Overloaded
+            | ErrorKind::Timeout
+            | ErrorKind::Unavailable => Self::Component(error),
+        }
+    }
+
+    /// Classifies the failure of a plugin that asked for the photo to fail with it.
+    pub(super) fn of_plugin(error: Error) -> Self {
+        match error.kind() {
+            ErrorKind::InvalidInput | ErrorKind::Unsupported => Self::Photo(error),
+            ErrorKind::NotFound | ErrorKind::AlreadyExists | ErrorKind::Internal => Self::Perhaps(error),
+            ErrorKind::ConfigInvalid
+            | ErrorKind::PermissionDenied
+            | ErrorKind::Conflict
+            | ErrorKind::Overloaded
+            | ErrorKind::Timeout
+            | ErrorKind::Unavailable => Self::Component(error),
+        }
+    }
+
+    pub(super) fn into_error(self) -> Error {
+        match self {
+            Self::Photo(error) | Self::Perhaps(error) | Self::Component(error) => error,
+        }
+    }
+}
+
+/// The codes of failures that never are the photo's own. A photo that an earlier version gave up for one is tried again.
+pub(super) const CODES_OF_COMPONENTS: [&str; 10] = [
+    "unsupported",
+    "no_tower",
+    "config_invalid",
+    "permission_denied",
+    "conflict",
+    "overloaded",
+    "timeout",
+    "unavailable",
+    "blob_missing",
+    "blob_damaged",
+];
 
 impl Photos {
     /// Works on one delivery until it is settled.
@@ -73,11 +166,13 @@ impl Photos {
                     metrics::INGEST_PHOTOS.increment(&["dropped"]);
                     self.parts().queue.ack(&delivery).await
                 }
-                Err(error) => {
-                    if matches!(error.kind(), ErrorKind::Timeout | ErrorKind::Unavailable) {
+                Err(fault) => {
+                    if let Fault::Component(error) = &fault
+                        && matches!(error.kind(), ErrorKind::Timeout | ErrorKind::Unavailable)
+                    {
                         worked = Worked::PartAway;
                     }
-                    self.fail(&delivery, error).await
+                    self.fail(&delivery, fault).await
                 }
             };
             if let Err(error) = settled {
@@ -91,7 +186,7 @@ impl Photos {
         .await
     }
 
-    async fn ingest(&self, delivery: &Delivery) -> Result<Outcome> {
+    async fn ingest(&self, delivery: &Delivery) -> Result<Outcome, Fault> {
         let Some(photo) = self.parts().metadata.get(&delivery.job.photo_id).await? else {
             debug!("photo of the job is gone");
             return Ok(Outcome::Nothing);
@@ -110,6 +205,8 @@ impl Photos {
                     missing.extend(vector.is_none().then_some(&**live));
                 }
                 if missing.is_empty() {
+                    // The job may be that of an edit.
+                    self.refresh(&photo).await?;
                     return Ok(Outcome::Nothing);
                 }
             }
@@ -117,17 +214,17 @@ impl Photos {
         }
         if delivery.redeliveries > MAX_CRASHES + photo.attempts {
             let message = "working on the photo ended the process again and again";
-            return Err(Error::invalid(message).with_code("crashes"));
+            return Err(Fault::Photo(Error::invalid(message).with_code("crashes")));
         }
         if photo.state == PhotoState::Ready {
             return self.add(photo, &missing).await;
         }
         let photo = self.enrich(photo, &view).await?;
-        self.make_ready(photo).await
+        Ok(self.make_ready(photo).await?)
     }
 
     /// Lets further models embed a photo that is ready; nothing else of it changes.
-    async fn add(&self, mut photo: Photo, models: &[&Live]) -> Result<Outcome> {
+    async fn add(&self, mut photo: Photo, models: &[&Live]) -> Result<Outcome, Fault> {
         let sides = models
             .iter()
             .map(|live| live.embedder.describe().decode_short_side_pixels);
@@ -135,7 +232,7 @@ impl Photos {
             .open(&photo, sides.reduce(larger_short_side).flatten())
             .await?;
         for live in models {
-            let vector = embed_image(&*live.embedder, Arc::clone(&picture), Lane::Background).await?;
+            let vector = vector_of(&*live.embedder, &picture).await?;
             self.index_vector(&mut photo, vector, live).await?;
         }
         match self.make_ready(photo).await? {
@@ -144,25 +241,36 @@ impl Photos {
         }
     }
 
-    /// Reads and decodes a photo's original.
+    /// Reads a photo's original, compares it with its hash, and decodes it.
     pub(super) async fn open(
         &self,
         photo: &Photo,
         short_side_pixels: Option<u32>,
-    ) -> Result<(Arc<Picture>, Bytes)> {
-        let original = self
-            .parts()
-            .storage
-            .get(&photo.blob, None)
-            .await
-            .map_err(missing_blob)?;
-        let original = original.bytes().await?;
-        self.decode(Lane::Background, short_side_pixels, move || Ok(original))
-            .await
+    ) -> Result<(Arc<Picture>, Bytes), Fault> {
+        let blob = self.content(photo, None).await?;
+        let original = blob.bytes().await?;
+        let (hash, damaged) = (photo.hash, Damage::WrongBytes.error(photo));
+        let decoded = self
+            .decode(Lane::Background, short_side_pixels, move || {
+                // What is embedded here stays in the index: it must be what was uploaded.
+                if ContentHash::of(&original) == hash {
+                    Ok(original)
+                } else {
+                    Err(damaged)
+                }
+            })
+            .await;
+        if decoded
+            .as_ref()
+            .is_err_and(|error| error.code() == "blob_damaged")
+        {
+            self.note_damage(&photo.id, Some(Damage::WrongBytes)).await;
+        }
+        decoded.map_err(Fault::of_decoding)
     }
 
     /// Decodes, enriches and embeds a photo, and puts its vectors into the index.
-    async fn enrich(&self, photo: Photo, view: &View) -> Result<Photo> {
+    async fn enrich(&self, photo: Photo, view: &View) -> Result<Photo, Fault> {
         let short_side_pixels = self.ingest_short_side_pixels(view);
         let (picture, original) = self.open(&photo, short_side_pixels).await?;
         let mut input = EnrichInput {
@@ -180,19 +288,19 @@ impl Photos {
             && let Err(error) = self.embed(&mut photo, &picture, filling).await
         {
             // Searches don't use that model yet, and its change finds what it lacks.
-            debug!(%error, "leaving a photo to the change of the model");
+            debug!(error = %error.into_error(), "leaving a photo to the change of the model");
         }
         Ok(photo)
     }
 
     /// Puts a photo's vector into the collection of a model, which embeds the photo unless it is there already.
-    async fn embed(&self, photo: &mut Photo, picture: &Arc<Picture>, live: &Live) -> Result<()> {
+    async fn embed(&self, photo: &mut Photo, picture: &Arc<Picture>, live: &Live) -> Result<(), Fault> {
         // A photo's bytes never change, so a vector that an earlier try or an adoption has left is right.
         let vector = match self.parts().index.vector(&live.collection, &photo.id).await? {
             Some(vector) => vector,
-            None => embed_image(&*live.embedder, Arc::clone(picture), Lane::Background).await?,
+            None => vector_of(&*live.embedder, picture).await?,
         };
-        self.index_vector(photo, vector, live).await
+        Ok(self.index_vector(photo, vector, live).await?)
     }
 
     /// Puts a photo's vector into the collection of its model.
@@ -257,42 +365,36 @@ impl Photos {
     }
 
     /// Records a failed try on the photo and decides what becomes of its job.
-    async fn fail(&self, delivery: &Delivery, error: Error) -> Result<()> {
+    async fn fail(&self, delivery: &Delivery, fault: Fault) -> Result<()> {
         let photo_id = &delivery.job.photo_id;
-        let Some(photo) = self
-            .parts()
-            .metadata
-            .get(photo_id)
-            .await
-            .unwrap_or_else(|ledger| {
-                warn!(error = %ledger, "recording a failure failed");
-                None
-            })
-        else {
-            // Gone, or the ledger is away: the next delivery will tell.
-            metrics::INGEST_PHOTOS.increment(&["retried"]);
-            return self
-                .parts()
-                .queue
-                .retry(delivery, self.options().backoff.max)
-                .await;
-        };
-        let attempts = photo.attempts.saturating_add(1);
-        let give_up = match error.kind() {
-            ErrorKind::InvalidInput | ErrorKind::Unsupported => true,
-            // A store or the model is away or misconfigured: not the photo's fault, so it never gives up.
-            ErrorKind::Overloaded
-            | ErrorKind::Timeout
-            | ErrorKind::Unavailable
-            | ErrorKind::PermissionDenied
-            | ErrorKind::ConfigInvalid
-            | ErrorKind::Conflict => false,
-            ErrorKind::NotFound | ErrorKind::AlreadyExists | ErrorKind::Internal => {
-                attempts >= self.options().max_attempts
+        let photo = match self.parts().metadata.get(photo_id).await {
+            Ok(Some(photo)) => photo,
+            Ok(None) => return self.parts().queue.ack(delivery).await,
+            Err(unrecorded) => {
+                let error = fault.into_error();
+                warn!(%error, %unrecorded, "trying a photo again later; the failed try is not recorded");
+                metrics::INGEST_PHOTOS.increment(&["retried"]);
+                return self.start_over(delivery, self.options().backoff.max).await;
             }
         };
+        let attempts = photo.attempts.saturating_add(1);
+        let earlier = photo.error.as_ref().map_or(0, |error| error.own_faults);
+        let (give_up, own_faults, error) = match fault {
+            Fault::Photo(error) => (true, earlier.saturating_add(1), error),
+            Fault::Perhaps(error) => {
+                let own_faults = earlier.saturating_add(1);
+                // While the model can't embed anything else either, it is not this photo.
+                let enough = own_faults >= self.options().max_attempts;
+                let give_up = enough && self.parts().embedder.ping().await.is_ok();
+                (give_up, own_faults, error)
+            }
+            Fault::Component(error) => (false, earlier, error),
+        };
         let delay = self.options().backoff.delay(attempts);
-        let failure = PhotoError::from(&error);
+        let failure = PhotoError {
+            own_faults,
+            ..PhotoError::from(&error)
+        };
         // A photo that is ready under an earlier model stays so while the new one can't embed it.
         let state = match (give_up, photo.state) {
             (true, PhotoState::Pending) => PhotoState::Failed,
@@ -316,14 +418,33 @@ impl Photos {
             };
             self.notify_settled(photo_id);
             self.tell_plugins(Event::Failed(photo));
-            self.parts().queue.dead_letter(delivery, &error.to_string()).await
-        } else {
-            warn!(%error, attempts, delay_secs = delay.as_secs_f64(), "trying a photo again later");
-            metrics::INGEST_PHOTOS.increment(&["retried"]);
-            if let Err(error) = recorded {
-                warn!(%error, "recording a failure failed");
+            return self.parts().queue.dead_letter(delivery, &error.to_string()).await;
+        }
+        warn!(%error, attempts, delay_secs = delay.as_secs_f64(), "trying a photo again later");
+        metrics::INGEST_PHOTOS.increment(&["retried"]);
+        match recorded {
+            Ok(_) => self.parts().queue.retry(delivery, delay).await,
+            Err(error) => {
+                warn!(%error, "recording a failed try failed");
+                self.start_over(delivery, delay).await
             }
-            self.parts().queue.retry(delivery, delay).await
         }
     }
+
+    /// Puts a new job in place of a delivery whose failure could not be recorded: redeliveries without a record are taken for
+    /// crashes that the photo causes.
+    async fn start_over(&self, delivery: &Delivery, delay: Duration) -> Result<()> {
+        let job = Job {
+            photo_id: delivery.job.photo_id,
+        };
+        self.parts().queue.publish(&job, delay).await?;
+        self.parts().queue.ack(delivery).await
+    }
+}
+
+/// Embeds a picture on the background lane.
+async fn vector_of(embedder: &dyn Embedder, picture: &Arc<Picture>) -> Result<Embedding, Fault> {
+    embed_image(embedder, Arc::clone(picture), Lane::Background)
+        .await
+        .map_err(Fault::of_embedding)
 }

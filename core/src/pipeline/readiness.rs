@@ -18,6 +18,8 @@ pub struct PartHealth {
     pub part: &'static str,
     /// What is wrong with it.
     pub error: Option<String>,
+    /// What an operator should know although the part works.
+    pub note: Option<String>,
 }
 
 /// How all parts are.
@@ -43,13 +45,17 @@ impl Photos {
             parts.index.ping().await?;
             self.prepare().await
         };
-        let (storage, metadata, index, queue, embedder) = tokio::join!(
+        let (mut storage, metadata, index, queue, embedder) = tokio::join!(
             health("storage", parts.storage.ping()),
             health("metadata", parts.metadata.ping()),
             health("index", index),
             health("queue", parts.queue.ping()),
             self.model_health(),
         );
+        if metadata.error.is_none() {
+            let report = tokio::time::timeout(PART_TIMEOUT, self.storage_report()).await;
+            storage.note = report.ok().and_then(Result::ok).and_then(|report| report.note());
+        }
         Readiness {
             parts: vec![storage, metadata, index, queue, embedder],
         }
@@ -64,6 +70,7 @@ impl Photos {
             return PartHealth {
                 part: "embedder",
                 error: None,
+                note: None,
             };
         }
         let health = health("embedder", self.parts().embedder.ping()).await;
@@ -78,5 +85,9 @@ async fn health(part: &'static str, ping: impl Future<Output = Result<()>>) -> P
         Ok(Err(error)) => Some(error.to_string()),
         Err(_) => Some(format!("no answer within {} s", PART_TIMEOUT.as_secs())),
     };
-    PartHealth { part, error }
+    PartHealth {
+        part,
+        error,
+        note: None,
+    }
 }

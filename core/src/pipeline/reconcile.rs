@@ -1,17 +1,19 @@
-//! The reconciler: compares ledger, queue, index and blobs, tells what does not fit, and mends it.
+//! The reconciler: compares records, queue, index and blobs, reports what does not fit, and mends it.
 //!
-//! The same passes serve the running server (at start and on a timer, mending) and `lucida check` (telling, and
+//! The same passes serve the running server (at start and on a timer, mending) and `lucida check` (reporting, and
 //! mending with `--repair`). Everything is read in pages; nothing grows with the library but the run time.
 
 mod blobs;
-mod ledger;
 mod pass;
 mod progress;
+mod records;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+pub(super) use blobs::hex_folders;
+pub(super) use pass::PAGE;
 use pass::Pass;
 use progress::DeepRun;
 use serde::{Deserialize, Serialize};
@@ -23,7 +25,7 @@ use crate::error::Result;
 use crate::metrics;
 
 const LEASE: &str = "reconciler";
-/// How far `lucida check` has come, in the ledger.
+/// How far `lucida check` has come, in the metadata store.
 const CHECK_RECORD: &str = "check";
 /// The same of the reconciler's own comparison.
 const DEEP_RECORD: &str = "reconciler/deep";
@@ -40,14 +42,26 @@ pub enum FindingKind {
     OtherModel,
     /// A ready photo is not in the index.
     PointMissing,
-    /// The index knows a photo that the ledger does not.
+    /// The index knows a photo that the metadata store does not.
     PointUnknown,
-    /// A photo's original is gone; only a backup can mend that.
+    /// A photo's original is missing; only a backup or another upload of the same file can mend that.
     BlobMissing,
-    /// A blob that a plugin made is gone.
+    /// A photo's original has another size than it was stored with; mended as a missing one is.
+    BlobWrongSize,
+    /// A photo's original has other bytes than it was stored with; mended as a missing one is.
+    BlobWrongBytes,
+    /// A blob that a plugin made is missing or has another size than it was stored with.
     DerivedMissing,
-    /// The store keeps a blob that no photo names.
+    /// The store has a blob of a plugin that no record names.
     BlobUnknown,
+    /// The store has an original that no record names. It stays, and counts as not mended.
+    OriginalUnknown,
+    /// An interrupted upload has left an original whose bytes are the same owner's photo already.
+    OriginalDuplicate,
+    /// An original has no manifest, from which its record could be made again.
+    ManifestMissing,
+    /// A photo was given up for a fault that isn't its own.
+    FailedByComponent,
 }
 
 /// Makes the counters appear before anything happened, so that their rates are known from the start.
@@ -55,19 +69,26 @@ pub(super) fn show_counters() {
     for kind in FindingKind::ALL {
         metrics::RECONCILE_REPAIRS.add(0, &[kind.as_str()]);
     }
+    metrics::SCRUBBED_BYTES.add(0, &[]);
 }
 
 impl FindingKind {
     /// Every kind.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 14] = [
         Self::PendingWithoutJob,
         Self::DeletionUnfinished,
         Self::OtherModel,
         Self::PointMissing,
         Self::PointUnknown,
         Self::BlobMissing,
+        Self::BlobWrongSize,
+        Self::BlobWrongBytes,
         Self::DerivedMissing,
         Self::BlobUnknown,
+        Self::OriginalUnknown,
+        Self::OriginalDuplicate,
+        Self::ManifestMissing,
+        Self::FailedByComponent,
     ];
 
     /// Returns the name that metrics and reports use.
@@ -80,8 +101,14 @@ impl FindingKind {
             Self::PointMissing => "point_missing",
             Self::PointUnknown => "point_unknown",
             Self::BlobMissing => "blob_missing",
+            Self::BlobWrongSize => "blob_wrong_size",
+            Self::BlobWrongBytes => "blob_wrong_bytes",
             Self::DerivedMissing => "derived_missing",
             Self::BlobUnknown => "blob_unknown",
+            Self::OriginalUnknown => "original_unknown",
+            Self::OriginalDuplicate => "original_duplicate",
+            Self::ManifestMissing => "manifest_missing",
+            Self::FailedByComponent => "failed_by_component",
         }
     }
 }
@@ -106,7 +133,7 @@ pub struct Finding {
 /// What a check saw.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckReport {
-    /// Photos in the ledger.
+    /// Photos in the metadata store.
     pub photos: u64,
     /// Points in the collection that searches use.
     pub points: u64,
@@ -116,8 +143,10 @@ pub struct CheckReport {
     pub findings: BTreeMap<FindingKind, u64>,
     /// How many were not mended.
     pub unrepaired: u64,
-    /// How many blobs that no photo names were kept, since they are too many: this may be the wrong ledger.
-    pub kept_blobs: u64,
+    /// How many originals were read and compared with their hashes.
+    pub verified: u64,
+    /// How many originals no record names; they are kept.
+    pub unknown_originals: u64,
 }
 
 impl CheckReport {
@@ -126,13 +155,20 @@ impl CheckReport {
         self.photos += earlier.photos;
         self.points += earlier.points;
         self.blobs += earlier.blobs;
+        self.verified += earlier.verified;
         self.unrepaired += earlier.unrepaired;
         for (kind, count) in &earlier.findings {
             *self.findings.entry(*kind).or_default() += count;
         }
     }
 
-    /// Tells whether nothing is out of order.
+    /// Returns how many of one kind were found.
+    #[must_use]
+    pub fn count(&self, kind: FindingKind) -> u64 {
+        self.findings.get(&kind).copied().unwrap_or_default()
+    }
+
+    /// Returns whether nothing is out of order.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         self.findings.is_empty()
@@ -144,15 +180,24 @@ impl CheckReport {
 pub struct CheckOptions {
     /// Whether what is found is mended.
     pub repair: bool,
-    /// Whether blobs that no photo names are deleted however many they are.
-    pub force: bool,
-    /// Whether it goes on where the last one broke off.
+    /// How many originals that no record names are deleted; none unless there are exactly so many.
+    pub forget_unknown: Option<u64>,
+    /// Whether originals are read and compared with their hashes.
+    pub verify: Option<Verify>,
+    /// Whether it goes on where the last one was interrupted.
     pub resume: bool,
-    /// What changed within this time is left alone: somebody may be at work on it.
+    /// What changed within this time is left alone: a server may be at work on it.
     pub grace: Duration,
 }
 
-/// What a check tells as it goes.
+/// How originals are compared with their hashes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Verify {
+    /// How many bytes a second are read at most; 0 is as many as there are.
+    pub bytes_per_sec: u64,
+}
+
+/// What a check reports as it goes.
 #[derive(Debug)]
 pub enum CheckNews<'a> {
     /// Something is out of order.
@@ -161,22 +206,24 @@ pub enum CheckNews<'a> {
     Progress(&'a CheckReport),
 }
 
-/// Whom a check tells.
+/// Whom a check reports to.
 pub(super) type Tell<'a> = dyn FnMut(CheckNews<'_>) + Send + 'a;
 
 impl Photos {
-    /// Compares everything, tells what it finds as it goes, and mends it if asked to.
+    /// Compares everything, reports what it finds as it goes, and mends it if asked to.
     ///
-    /// Blobs that no photo names are counted before any is deleted; where they are more than a tenth of all, and not
-    /// few, none is, without `force`. How far it has come is kept in the ledger.
+    /// No original is deleted unless a deletion or a duplicate is recorded for it, or `forget_unknown` says how many there
+    /// are. How far it has come is kept in the metadata store.
     ///
     /// # Errors
-    /// Those of the stores, at the first call that fails.
+    /// `Conflict` when `forget_unknown` is another number than was found, with nothing forgotten; those of the stores, at
+    /// the first call that fails.
     pub async fn check<'a>(&'a self, options: &CheckOptions, tell: &'a mut Tell<'a>) -> Result<CheckReport> {
         let mut pass = Pass::new(self, options.repair, options.grace, tell)?;
+        pass.forget_unknown = options.forget_unknown;
         pass.shallow().await?;
         let mut run = DeepRun::begin(self, CHECK_RECORD, None, options.resume, &mut pass.report).await?;
-        run.run(&mut pass, options.force).await?;
+        run.run(&mut pass, options.verify).await?;
         Ok(pass.report)
     }
 
@@ -236,14 +283,26 @@ impl Photos {
         let mut pass = Pass::new(self, true, interval, &mut tell)?;
         let lease = Some((LEASE, interval * 2));
         let mut run = DeepRun::begin(self, DEEP_RECORD, lease, true, &mut pass.report).await?;
-        run.run(&mut pass, false).await?;
-        let (kept, blobs) = (pass.report.kept_blobs, pass.report.blobs);
-        if kept > 0 {
+        run.run(&mut pass, None).await?;
+        let report = &pass.report;
+        let lost = [
+            FindingKind::BlobMissing,
+            FindingKind::BlobWrongSize,
+            FindingKind::BlobWrongBytes,
+        ];
+        let damaged: u64 = lost.into_iter().map(|kind| report.count(kind)).sum();
+        if damaged > 0 {
             error!(
-                kept,
-                blobs,
-                "keeping blobs that no photo names, since they are too many: is this the ledger of these photos? \
-                 `lucida check --repair --force` deletes them"
+                damaged,
+                "originals are missing or damaged: restore them from a backup or upload the same files again; \
+                 `lucida check` lists them"
+            );
+        }
+        if report.unknown_originals > 0 {
+            warn!(
+                unknown = report.unknown_originals,
+                "keeping originals that no record names: is this the metadata store of these photos? \
+                 `lucida rebuild` makes their records"
             );
         }
         Ok(())
@@ -257,6 +316,17 @@ fn tell() -> impl FnMut(CheckNews<'_>) + Send {
             return;
         };
         metrics::RECONCILE_REPAIRS.increment(&[finding.kind.as_str()]);
-        info!(kind = %finding.kind, subject = finding.subject, repaired = finding.repaired, "reconciled");
+        let Finding {
+            kind,
+            subject,
+            repaired,
+        } = finding;
+        // A library of an earlier version gets all of its manifests at once, and what stays is logged in one line at the
+        // end of the pass.
+        if *repaired && *kind != FindingKind::ManifestMissing {
+            info!(%kind, subject, "reconciled");
+        } else {
+            debug!(%kind, subject, repaired, "reconciled");
+        }
     }
 }

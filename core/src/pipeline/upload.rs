@@ -1,19 +1,22 @@
-//! Upload: look at what came, keep it, record it, and put its job into the queue, in this order.
+//! Upload: look at what came, store it, record it, and put its job into the queue, in this order.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
 use jiff::Timestamp;
 use tokio_util::io::ReaderStream;
-use tracing::{Instrument, info, info_span, warn};
+use tracing::{Instrument, debug, info, info_span, warn};
 
+use super::damage::{Damage, Pace};
+use super::edit::{PhotoEdit, TagEdit, TakenAtEdit};
 use super::spool::Spooled;
 use super::{Photos, SpoolWriter, larger_short_side};
 use crate::embedder::Lane;
 use crate::error::{Error, Result, ResultExt};
 use crate::id::{PhotoId, UserId};
+use crate::manifest::Manifest;
 use crate::metadata::Inserted;
 use crate::photo::{Photo, PhotoState};
 use crate::picture::{self, ImageHeader, Picture};
@@ -59,7 +62,7 @@ impl Photos {
     ///
     /// # Errors
     /// Those of [`picture::probe`], `truncated_image`, `too_many_pixels`, `type_mismatch`, a plugin's refusal,
-    /// and those of the stores. Nothing is kept then, or the reconciler removes it.
+    /// and those of the stores. An original that is stored by then stays, as one that no record names.
     pub async fn upload(
         &self,
         user: &UserId,
@@ -90,7 +93,7 @@ impl Photos {
     ) -> Result<Uploaded> {
         let spooled = spool.finish().await?;
         let header = self.look_at(&spooled, details.filename.as_deref()).await?;
-        if let Some(existing) = self.existing(user, &spooled).await? {
+        if let Some(existing) = self.existing(user, &spooled, &details).await? {
             return Ok(Uploaded::Existing(existing));
         }
         let upload = Upload {
@@ -103,42 +106,43 @@ impl Photos {
             path: spooled.path.to_path_buf(),
         };
         self.inspect_by_plugins(&upload).await?;
-
-        let now = Timestamp::now();
-        let photo = Photo {
+        let manifest = Manifest {
+            format: Manifest::FORMAT,
             id,
             user_id: user.clone(),
-            state: PhotoState::Pending,
-            filename: details.filename,
+            filename: details.filename.clone(),
             content_type: header.format.content_type().to_owned(),
             size_bytes: spooled.size_bytes,
             width: header.width,
             height: header.height,
             hash: spooled.hash,
-            created_at: now,
-            updated_at: now,
+            created_at: Timestamp::now(),
             taken_at: details.taken_at,
-            tags: details.tags,
-            attributes: BTreeMap::new(),
-            fingerprint: None,
-            attempts: 0,
-            error: None,
-            next_attempt_at: None,
-            blob: BlobKey::original(&id),
-            derived: BTreeMap::new(),
-            version: 1,
+            tags: details.tags.clone(),
+            deleted_at: None,
         };
+        let photo = manifest.into_photo();
         self.keep(&spooled, &photo).await?;
-        match self.parts().metadata.insert(&photo).await? {
-            // A retried insert finds what its first try wrote.
-            Inserted::New(kept) => self.accept(kept).await,
-            Inserted::Existing(kept) if kept.id == id => self.accept(kept).await,
-            Inserted::Existing(other) => {
-                // Somebody was quicker with the same bytes; this blob has no record and never will.
-                if let Err(error) = self.parts().storage.delete(&photo.blob).await {
-                    warn!(%error, key = %photo.blob, "leaving a doubled blob to the reconciler");
+        loop {
+            match self.parts().metadata.insert(&photo).await? {
+                // A retried insert finds what its first try wrote.
+                Inserted::New(kept) => return self.accept(kept).await,
+                Inserted::Existing(kept) if kept.id == id && kept.state != PhotoState::Deleting => {
+                    return self.accept(kept).await;
                 }
-                Ok(Uploaded::Existing(other))
+                Inserted::Existing(kept) if kept.id == id => {
+                    return Err(Error::conflict(
+                        "the photo was deleted while it was being uploaded",
+                    ));
+                }
+                Inserted::Existing(_) => {}
+            }
+            // Another upload of the same bytes was quicker: this original is a duplicate, unless that one is gone again.
+            if let Some(existing) = self.existing(user, &spooled, &details).await? {
+                if let Err(error) = self.remove_duplicate(&photo).await {
+                    warn!(%error, key = %photo.blob, "leaving a duplicate to the reconciler");
+                }
+                return Ok(Uploaded::Existing(existing));
             }
         }
     }
@@ -164,20 +168,103 @@ impl Photos {
         }
     }
 
-    /// Finds the same bytes of the same user; a deletion of them that is under way is finished first.
-    async fn existing(&self, user: &UserId, spooled: &Spooled) -> Result<Option<Photo>> {
-        match self.parts().metadata.find_by_hash(user, &spooled.hash).await? {
-            Some(photo) if photo.state == PhotoState::Deleting => {
-                self.finish_deletion(&photo)
-                    .await
-                    .context("finishing the deletion of the same photo")?;
+    /// Finds the same bytes of the same user, puts them back where the store has lost or damaged them, and merges what
+    /// the uploader says. A deletion of them that is under way is finished first.
+    async fn existing(
+        &self,
+        user: &UserId,
+        spooled: &Spooled,
+        details: &UploadDetails,
+    ) -> Result<Option<Photo>> {
+        let Some(photo) = self.parts().metadata.find_by_hash(user, &spooled.hash).await? else {
+            return Ok(None);
+        };
+        if photo.state == PhotoState::Deleting {
+            self.finish_deletion(&photo)
+                .await
+                .context("finishing the deletion of the same photo")?;
+            return Ok(None);
+        }
+        let Some(photo) = self.put_back(spooled, photo).await? else {
+            return Ok(None);
+        };
+        let edit = PhotoEdit {
+            tags: TagEdit::Change {
+                add: details.tags.clone(),
+                remove: BTreeSet::new(),
+            },
+            taken_at: details
+                .taken_at
+                .map_or(TakenAtEdit::Keep, TakenAtEdit::SetIfUnknown),
+        };
+        self.edit_photo(photo, &edit).await
+    }
+
+    /// Stores the bytes of a known photo again if its original is missing or damaged; `None` when the photo is being
+    /// deleted meanwhile.
+    async fn put_back(&self, spooled: &Spooled, photo: Photo) -> Result<Option<Photo>> {
+        let known = self.storage_report().await?.damaged.get(&photo.id).copied();
+        // A wrong size shows at once; wrong bytes of the right size only where a scrub or a reader has found them.
+        let damage = match self.stat_original(&photo).await? {
+            None => known.filter(|known| *known == Damage::WrongBytes),
+            damage => damage,
+        };
+        let Some(damage) = damage else {
+            if known.is_some() {
+                self.note_damage(&photo.id, None).await;
+            }
+            return Ok(Some(photo));
+        };
+        self.store(spooled, &photo).await?;
+        self.refresh_manifest(&photo).await?;
+        info!(photo_id = %photo.id, damage = damage.as_str(), "put a damaged original back");
+        self.note_damage(&photo.id, None).await;
+        let Some(photo) = self.parts().metadata.get(&photo.id).await? else {
+            return Ok(None);
+        };
+        match photo.state {
+            PhotoState::Deleting => {
+                self.finish_deletion(&photo).await?;
                 Ok(None)
             }
-            found => Ok(found),
+            // It may wait for these bytes, or have failed for want of them.
+            PhotoState::Failed | PhotoState::Pending => self.make_pending(photo).await,
+            PhotoState::Ready => Ok(Some(photo)),
         }
     }
 
+    /// Stores a new photo: the manifest first, so that there never is an original without one.
     async fn keep(&self, spooled: &Spooled, photo: &Photo) -> Result<()> {
+        // An id comes back only with `lucida adopt`.
+        if made_elsewhere(&photo.id, photo.created_at) {
+            self.make_way(photo).await?;
+        }
+        self.write_manifest(photo).await?;
+        let stored = self.store(spooled, photo).await;
+        if stored.is_err()
+            && let Err(error) = self.parts().storage.delete(&BlobKey::manifest(&photo.id)).await
+        {
+            debug!(%error, photo_id = %photo.id, "leaving the manifest of a refused upload behind");
+        }
+        stored
+    }
+
+    /// Makes sure that storing a photo under an id that was used before loses nothing.
+    async fn make_way(&self, photo: &Photo) -> Result<()> {
+        match self.hash_original(photo, &mut Pace::new(0)).await? {
+            None | Some(Damage::Missing) => {}
+            Some(Damage::WrongSize | Damage::WrongBytes) => {
+                return Err(Error::conflict(format!(
+                    "another original of the id `{}` is stored, and no record names it: `lucida rebuild` makes its record",
+                    photo.id
+                )));
+            }
+        }
+        // An earlier deletion of the id is history.
+        self.parts().storage.delete(&BlobKey::tombstone(&photo.id)).await
+    }
+
+    async fn store(&self, spooled: &Spooled, photo: &Photo) -> Result<()> {
         let file = tokio::fs::File::open(&spooled.path)
             .await
             .context("reading an upload back")?;
@@ -193,6 +280,13 @@ impl Photos {
                 "the store kept {written} of {expected} bytes of an upload"
             )))
         }
+    }
+
+    /// Removes an original whose bytes are stored as those of another photo of the same user.
+    async fn remove_duplicate(&self, photo: &Photo) -> Result<()> {
+        let storage = &self.parts().storage;
+        storage.delete(&photo.blob).await?;
+        storage.delete(&BlobKey::manifest(&photo.id)).await
     }
 
     async fn accept(&self, photo: Photo) -> Result<Uploaded> {
@@ -218,4 +312,11 @@ impl Photos {
             larger_short_side(configured, serving.embedder.describe().decode_short_side_pixels);
         Ok(self.decode(Lane::Interactive, short_side_pixels, read).await?.0)
     }
+}
+
+/// Tells whether an id is older than the upload that it is for, so that another photo may have had it before.
+fn made_elsewhere(id: &PhotoId, uploaded_at: Timestamp) -> bool {
+    const MARGIN: jiff::SignedDuration = jiff::SignedDuration::from_hours(1);
+    id.made_at()
+        .is_none_or(|made| uploaded_at.duration_since(made).abs() > MARGIN)
 }

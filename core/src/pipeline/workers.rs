@@ -1,5 +1,4 @@
-//! The tasks that run beside the server: workers, which take jobs, the reconciler, and who carries a change of the
-//! model on.
+//! The tasks that run beside the server: workers, which take jobs, the reconciler, the scrub, and the change of the model.
 
 use std::time::Duration;
 
@@ -39,8 +38,8 @@ impl Workers {
 }
 
 impl Photos {
-    /// Starts the workers, the reconciler and the change of models; they stop when `shutdown` is cancelled, each after the photo that it
-    /// works on.
+    /// Starts the workers, the reconciler, the scrub and the change of models; they stop when `shutdown` is cancelled, each
+    /// worker after its photo.
     pub fn start_workers(&self, shutdown: &CancellationToken) -> Workers {
         let tasks = TaskTracker::new();
         for number in 0..self.options().workers {
@@ -50,6 +49,8 @@ impl Photos {
         }
         let (photos, stop) = (self.clone(), shutdown.clone());
         tasks.spawn(async move { photos.reconcile_until(stop).await });
+        let (photos, stop) = (self.clone(), shutdown.clone());
+        tasks.spawn(async move { photos.scrub_until(stop).await });
         let (photos, stop) = (self.clone(), shutdown.clone());
         tasks.spawn(async move { photos.change_models_until(stop).await });
         tasks.close();

@@ -108,6 +108,7 @@ fn elaborate(mut photo: Photo) -> Photo {
     photo.error = Some(PhotoError {
         code: "corrupt_image".to_owned(),
         message: "the picture can't be decoded: \"bad\" marker".to_owned(),
+        own_faults: 2,
     });
     photo.next_attempt_at = Some(micros(1_720_000_360_000_001));
     photo.derived = [(

@@ -1,7 +1,5 @@
 //! What a check finds, what a repair mends, and what neither touches.
 
-use std::time::Duration;
-
 use lucida_core::pipeline::{CheckNews, CheckOptions, FindingKind};
 use lucida_core::{BlobKey, ErrorKind, PhotoId, PhotoState, Storage, stream_of};
 use lucida_testkit::{HashModel, jpeg, point};
@@ -22,7 +20,7 @@ pub(super) async fn findings(library: &Library, repair: bool) -> Vec<(FindingKin
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_check_tells_what_is_out_of_order_and_a_repair_mends_it() {
+async fn a_check_reports_what_is_out_of_order_and_a_repair_mends_it() {
     let library = Library::new();
     let workers = library.start();
     let lost_point = library.settle(&library.alice, &jpeg(50, 50, RED)).await;
@@ -55,7 +53,7 @@ async fn a_check_tells_what_is_out_of_order_and_a_repair_mends_it() {
         (FindingKind::PointMissing, true),
         (FindingKind::BlobMissing, false),
         (FindingKind::PointUnknown, true),
-        (FindingKind::BlobUnknown, true),
+        (FindingKind::OriginalUnknown, false),
     ];
     let told = findings(&library, false).await;
     assert_eq!(told, expected.map(|(kind, _)| (kind, false)));
@@ -68,51 +66,15 @@ async fn a_check_tells_what_is_out_of_order_and_a_repair_mends_it() {
     library.stop(workers).await;
     assert_eq!(
         findings(&library, false).await,
-        [(FindingKind::BlobMissing, false)]
+        [
+            (FindingKind::BlobMissing, false),
+            (FindingKind::OriginalUnknown, false)
+        ]
     );
 }
 
-/// A ledger that is not the one of the blobs would make all of them unknown.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_repair_with_the_wrong_ledger_deletes_no_photo() {
-    let library = Library::new();
-    for number in 0..150_u32 {
-        library
-            .upload(&library.alice, &jpeg(50 + number, 50, RED))
-            .await
-            .unwrap();
-    }
-    let wrong = library.with_an_empty_ledger();
-    let options = CheckOptions {
-        repair: true,
-        ..CHECK
-    };
-    let report = wrong.photos.check(&options, &mut |_| ()).await.unwrap();
-    assert_eq!(
-        (report.kept_blobs, report.unrepaired, report.blobs),
-        (150, 150, 150)
-    );
-    let report = library.photos.check(&CHECK, &mut |_| ()).await.unwrap();
-    assert_eq!((report.photos, report.blobs), (150, 150));
-    assert!(!report.findings.contains_key(&FindingKind::BlobMissing));
-    // The reconciler of a running server keeps them, too.
-    let workers = wrong.start();
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    wrong.stop(workers).await;
-    let report = library.photos.check(&CHECK, &mut |_| ()).await.unwrap();
-    assert_eq!(report.blobs, 150);
-    let force = CheckOptions {
-        force: true,
-        ..options
-    };
-    let report = wrong.photos.check(&force, &mut |_| ()).await.unwrap();
-    assert_eq!((report.kept_blobs, report.unrepaired), (0, 0));
-    let report = library.photos.check(&CHECK, &mut |_| ()).await.unwrap();
-    assert_eq!(report.findings.get(&FindingKind::BlobMissing), Some(&150));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_check_that_broke_off_goes_on_where_it_was() {
+async fn a_check_that_was_interrupted_goes_on_where_it_was() {
     let library = Library::new();
     let workers = library.start();
     let mut ids = Vec::new();

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -18,8 +18,9 @@ use lucida_core::pipeline::{
     Workers,
 };
 use lucida_core::{
-    Backoff, Blob, BlobKey, BlobStat, ByteStream, DeadLetter, Delivery, Embedder, Error, Job, JobQueue,
-    Photo, PhotoId, Plugin, QueueCounts, Result, SearchInput, SearchQuery, Storage, UserId,
+    Backoff, Blob, BlobKey, BlobStat, ByteStream, CollectionName, DeadLetter, Delivery, Embedder, Error,
+    IndexFilter, Job, JobQueue, Photo, PhotoId, Plugin, Point, QueueCounts, Result, ScoredId, SearchInput,
+    SearchQuery, Storage, UserId, VectorIndex,
 };
 use lucida_models::Model;
 use lucida_testkit::{Controls, HashModel};
@@ -30,6 +31,8 @@ pub struct Switchable<T> {
     pub inner: T,
     away: AtomicBool,
     list_away: AtomicBool,
+    /// How many calls succeed before it is away.
+    calls_left: AtomicUsize,
 }
 
 impl<T> Switchable<T> {
@@ -38,6 +41,7 @@ impl<T> Switchable<T> {
             inner,
             away: AtomicBool::new(false),
             list_away: AtomicBool::new(false),
+            calls_left: AtomicUsize::new(usize::MAX),
         }
     }
 
@@ -48,10 +52,23 @@ impl<T> Switchable<T> {
     pub fn switch_on(&self) {
         self.away.store(false, Ordering::SeqCst);
         self.list_away.store(false, Ordering::SeqCst);
+        self.calls_left.store(usize::MAX, Ordering::SeqCst);
+    }
+
+    /// Switches it off after so many calls.
+    pub fn fail_after(&self, calls: usize) {
+        self.calls_left.store(calls, Ordering::SeqCst);
     }
 
     fn there(&self) -> Result<&T> {
-        if self.away.load(Ordering::SeqCst) {
+        let count = |left: usize| match left {
+            usize::MAX => Some(left),
+            _ => left.checked_sub(1),
+        };
+        let counted = self
+            .calls_left
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, count);
+        if self.away.load(Ordering::SeqCst) || counted.is_err() {
             Err(Error::unavailable("switched off"))
         } else {
             Ok(&self.inner)
@@ -60,7 +77,7 @@ impl<T> Switchable<T> {
 }
 
 impl Switchable<MemoryStorage> {
-    /// Lets only the listing fail.
+    /// Lets only the listing of originals fail.
     pub fn switch_off_list(&self) {
         self.list_away.store(true, Ordering::SeqCst);
     }
@@ -81,7 +98,7 @@ impl Storage for Switchable<MemoryStorage> {
         self.there()?.delete(key).await
     }
     fn list(&self, prefix: &str) -> BoxStream<'static, Result<BlobStat>> {
-        if self.list_away.load(Ordering::SeqCst) {
+        if prefix.starts_with(BlobKey::ORIGINALS) && self.list_away.load(Ordering::SeqCst) {
             let away = Err(Error::unavailable("switched off"));
             return futures::stream::iter([away]).boxed();
         }
@@ -123,10 +140,71 @@ impl JobQueue for Switchable<MemoryQueue> {
     }
 }
 
+/// An index that answers every write with an error.
+struct FailingUpserts {
+    inner: Arc<dyn VectorIndex>,
+    error: Box<dyn Fn() -> Error + Send + Sync>,
+}
+
+#[async_trait]
+impl VectorIndex for FailingUpserts {
+    async fn ensure(&self, collection: &CollectionName, dimensions: usize) -> Result<()> {
+        self.inner.ensure(collection, dimensions).await
+    }
+    async fn upsert(&self, _: &CollectionName, _: &[Point]) -> Result<()> {
+        Err((self.error)())
+    }
+    async fn search(
+        &self,
+        collection: &CollectionName,
+        vector: &[f32],
+        filter: &IndexFilter,
+        limit: usize,
+    ) -> Result<Vec<ScoredId>> {
+        self.inner.search(collection, vector, filter, limit).await
+    }
+    async fn vector(&self, collection: &CollectionName, id: &PhotoId) -> Result<Option<Vec<f32>>> {
+        self.inner.vector(collection, id).await
+    }
+    async fn delete(&self, collection: &CollectionName, ids: &[PhotoId]) -> Result<()> {
+        self.inner.delete(collection, ids).await
+    }
+    async fn count(&self, collection: &CollectionName) -> Result<u64> {
+        self.inner.count(collection).await
+    }
+    async fn ids(
+        &self,
+        collection: &CollectionName,
+        after: Option<&PhotoId>,
+        limit: usize,
+    ) -> Result<Vec<PhotoId>> {
+        self.inner.ids(collection, after, limit).await
+    }
+    async fn collections(&self) -> Result<Vec<CollectionName>> {
+        self.inner.collections().await
+    }
+    async fn alias(&self) -> Result<Option<CollectionName>> {
+        self.inner.alias().await
+    }
+    async fn set_alias(&self, collection: &CollectionName) -> Result<()> {
+        self.inner.set_alias(collection).await
+    }
+    fn alias_name(&self) -> &str {
+        self.inner.alias_name()
+    }
+    async fn drop_collection(&self, collection: &CollectionName) -> Result<()> {
+        self.inner.drop_collection(collection).await
+    }
+    async fn ping(&self) -> Result<()> {
+        self.inner.ping().await
+    }
+}
+
 /// A check that mends nothing and looks at everything.
 pub const CHECK: CheckOptions = CheckOptions {
     repair: false,
-    force: false,
+    forget_unknown: None,
+    verify: None,
     resume: false,
     grace: Duration::ZERO,
 };
@@ -176,17 +254,41 @@ impl Library {
         }
     }
 
-    /// The same stores, where an unknown blob need not be old to be removed.
+    /// The same stores, where a leftover blob need not be old to be removed.
     pub fn without_grace(&self) -> Self {
-        let options = IngestOptions {
-            orphan_grace: Duration::ZERO,
-            ..self.photos.options().clone()
-        };
-        self.again(HashModel::new(), options)
+        self.with_options(|options| options.orphan_grace = Duration::ZERO)
     }
 
-    /// The same blobs, none of which the ledger knows, and none too young to be removed.
-    pub fn with_an_empty_ledger(&self) -> Self {
+    /// The same stores in another process.
+    pub fn again(&self) -> Self {
+        self.with_options(|_| {})
+    }
+
+    /// The same stores in another process with other options.
+    pub fn with_options(&self, change: impl FnOnce(&mut IngestOptions)) -> Self {
+        let mut options = self.photos.options().clone();
+        change(&mut options);
+        self.opened(HashModel::new(), options)
+    }
+
+    /// The same stores in another process, to which the index's writes fail.
+    pub fn with_failing_upserts(&self, error: impl Fn() -> Error + Send + Sync + 'static) -> Self {
+        let mut library = self.again();
+        let parts = library.photos.parts().clone();
+        let index = FailingUpserts {
+            inner: Arc::clone(&parts.index),
+            error: Box::new(error),
+        };
+        let parts = Parts {
+            index: Arc::new(index),
+            ..parts
+        };
+        library.photos = Photos::new(parts, library.photos.options().clone()).unwrap();
+        library
+    }
+
+    /// The same blobs, none of which the metadata store knows, and none too young to be removed.
+    pub fn with_empty_metadata(&self) -> Self {
         let mut library = self.without_grace();
         let parts = Parts {
             metadata: Arc::new(MemoryMetadata::new()),
@@ -200,10 +302,10 @@ impl Library {
 
     /// The same stores under another model.
     pub fn with_model(&self, model: HashModel) -> Self {
-        self.again(model, self.photos.options().clone())
+        self.opened(model, self.photos.options().clone())
     }
 
-    fn again(&self, model: HashModel, options: IngestOptions) -> Self {
+    fn opened(&self, model: HashModel, options: IngestOptions) -> Self {
         let controls = model.controls();
         let parts = Parts {
             model_source: Some(source(&model)),
@@ -305,6 +407,7 @@ fn options(spool: &tempfile::TempDir) -> IngestOptions {
         deep_reconcile_interval: Duration::from_secs(3600),
         orphan_grace: Duration::from_secs(3600),
         model_change_photos_per_sec: 0,
+        scrub_bytes_per_sec: 0,
     }
 }
 

@@ -42,13 +42,19 @@ pub struct IngestSettings {
     /// How often the reconciler compares all stores with each other, in seconds.
     #[schemars(example = 86_400)]
     pub deep_reconcile_interval_secs: u64,
-    /// How old an unknown blob or spool file must be before the reconciler removes it, in seconds.
+    /// How old a leftover blob or spool file must be before the reconciler removes it, in seconds. An original that no
+    /// record names is never removed.
     #[schemars(example = 3600)]
     pub orphan_grace_secs: u64,
     /// How many photos a second are embedded afresh at most while the model is being changed; 0 is as many as the
     /// workers can.
     #[schemars(example = 20)]
     pub model_change_photos_per_sec: u32,
+    /// How many MiB of originals a second are read again in the background and compared with their hashes, so that damage
+    /// is found while a backup still has the file; a round starts every 30 days at most. 0 is never: an object store
+    /// verifies by itself, and reading from it costs money.
+    #[schemars(example = 2)]
+    pub scrub_mib_per_sec: u32,
 }
 
 impl IngestSettings {
@@ -69,6 +75,7 @@ impl IngestSettings {
             deep_reconcile_interval: Duration::from_secs(self.deep_reconcile_interval_secs),
             orphan_grace: Duration::from_secs(self.orphan_grace_secs),
             model_change_photos_per_sec: self.model_change_photos_per_sec,
+            scrub_bytes_per_sec: u64::from(self.scrub_mib_per_sec) << 20,
         }
     }
 }

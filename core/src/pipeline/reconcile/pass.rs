@@ -12,12 +12,15 @@ use crate::metadata::{Order, PhotoFilter, PhotoQuery};
 use crate::photo::{Photo, PhotoState};
 use crate::queue::Job;
 
-pub(super) const PAGE: usize = 500;
+/// How many photos or blobs are read at once.
+pub(in super::super) const PAGE: usize = 500;
 
 /// One run over the stores.
 pub(super) struct Pass<'a> {
     pub(super) photos: &'a Photos,
     pub(super) repair: bool,
+    /// How many originals that no record names are to be deleted, if there are exactly so many.
+    pub(super) forget_unknown: Option<u64>,
     /// What changed this recently may still be in somebody's hands.
     pub(super) settled_before: Timestamp,
     pub(super) report: CheckReport,
@@ -35,6 +38,7 @@ impl<'a> Pass<'a> {
         Ok(Self {
             photos,
             repair,
+            forget_unknown: None,
             settled_before,
             report: CheckReport::default(),
             tell,
@@ -51,7 +55,7 @@ impl<'a> Pass<'a> {
         }));
     }
 
-    /// Tells how far it has come.
+    /// Reports how far it has come.
     pub(super) fn progress(&mut self) {
         (self.tell)(CheckNews::Progress(&self.report));
     }
