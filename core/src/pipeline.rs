@@ -5,6 +5,7 @@
 
 mod adopt;
 mod delete;
+mod embed;
 mod hooks;
 mod ingest;
 mod lease;
@@ -26,6 +27,7 @@ use tokio::sync::{Notify, OnceCell};
 use tokio_util::task::TaskTracker;
 
 pub use adopt::{AdoptNews, AdoptReport, Originals};
+pub use embed::EmbedRequest;
 use models::ViewCache;
 pub use models::{
     KnownModel, ModelChange, ModelCommand, ModelControl, ModelRecipe, ModelRole, ModelSource, ModelStatus,
@@ -39,6 +41,7 @@ pub use upload::{UploadDetails, Uploaded};
 pub use workers::Workers;
 
 use crate::backoff::Backoff;
+use crate::deadline::Deadline;
 use crate::embedder::{Embedder, Lane};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{PhotoId, UserId};
@@ -180,6 +183,12 @@ impl Photos {
     #[must_use]
     pub fn collection(&self) -> &CollectionName {
         &self.inner.collection
+    }
+
+    /// Begins a request for embeddings of the configured model.
+    #[must_use]
+    pub fn embed_request(&self, deadline: Deadline) -> EmbedRequest {
+        EmbedRequest::new(Arc::clone(&self.parts().embedder), deadline)
     }
 
     /// Makes sure that the library knows the configured model, once; a failure is tried again at the next call.
