@@ -158,6 +158,7 @@ impl Config {
         let server = &self.server;
         HttpOptions {
             max_upload_bytes: server.max_upload_bytes,
+            max_json_bytes: server.max_json_bytes,
             request_timeout: Duration::from_secs(server.request_timeout_secs),
             wait_timeout: Duration::from_secs(server.wait_timeout_secs),
             max_concurrent_requests: server.max_concurrent_requests,

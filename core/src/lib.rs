@@ -5,6 +5,7 @@
 
 mod backoff;
 pub mod config;
+mod deadline;
 pub mod decorate;
 pub mod durable;
 mod embedder;
@@ -24,9 +25,11 @@ pub mod pipeline;
 mod plugin;
 mod queue;
 mod storage;
+mod tags;
 
 pub use backoff::Backoff;
 pub use config::{BuildContext, Factory, Secret, Settings};
+pub use deadline::Deadline;
 pub use embedder::{Embedder, EmbedderInfo, Embedding, Lane, Modalities, TowerKind, embed_image, embed_text};
 pub use error::{Error, ErrorKind, Result, ResultExt};
 pub use foreign::{ForeignCollection, ForeignPage, ForeignPoint};
@@ -45,3 +48,4 @@ pub use plugin::{
 };
 pub use queue::{DeadLetter, Delivery, Job, JobQueue, QueueCounts};
 pub use storage::{Blob, BlobKey, BlobStat, ByteStream, Storage, stream_of};
+pub use tags::{MAX_TAG_BYTES, MAX_TAGS, clean_tag, clean_tags};

@@ -7,6 +7,7 @@ mod adopt;
 mod damage;
 mod delete;
 mod edit;
+mod embed;
 mod hooks;
 mod ingest;
 mod lease;
@@ -33,6 +34,7 @@ use tokio_util::task::TaskTracker;
 pub use adopt::{AdoptNews, AdoptReport, Originals};
 pub use damage::{Damage, StorageReport};
 pub use edit::{PhotoEdit, TagEdit, TakenAtEdit};
+pub use embed::EmbedRequest;
 use models::ViewCache;
 pub use models::{
     KnownModel, ModelChange, ModelCommand, ModelControl, ModelRecipe, ModelRole, ModelSource, ModelStatus,
@@ -47,6 +49,7 @@ pub use upload::{UploadDetails, Uploaded};
 pub use workers::Workers;
 
 use crate::backoff::Backoff;
+use crate::deadline::Deadline;
 use crate::embedder::{Embedder, Lane};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{PhotoId, UserId};
@@ -201,6 +204,12 @@ impl Photos {
     #[must_use]
     pub fn collection(&self) -> &CollectionName {
         &self.inner.collection
+    }
+
+    /// Begins a request for embeddings of the configured model.
+    #[must_use]
+    pub fn embed_request(&self, deadline: Deadline) -> EmbedRequest {
+        EmbedRequest::new(Arc::clone(&self.parts().embedder), deadline)
     }
 
     /// Makes sure that the library knows the configured model, once; a failure is tried again at the next call.

@@ -1,6 +1,5 @@
 //! `lucida import`: takes in every photo of a folder, in this process, without a server.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -8,7 +7,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use futures::StreamExt as _;
 use lucida_core::pipeline::{Photos, UploadDetails, Uploaded};
-use lucida_core::{Error, PhotoId, PhotoState, Result, ResultExt as _, UserId};
+use lucida_core::{Error, PhotoId, PhotoState, Result, ResultExt as _, UserId, clean_tags};
 use tokio_util::sync::CancellationToken;
 
 use super::{ConfigArgs, Failure, Outcome, print};
@@ -77,7 +76,7 @@ pub(super) async fn run(registry: &Registry, args: ImportArgs) -> Outcome {
     let running = photos.start_workers(&shutdown);
 
     let details = UploadDetails {
-        tags: args.tag.into_iter().collect::<BTreeSet<_>>(),
+        tags: clean_tags("--tag", &args.tag)?,
         ..UploadDetails::default()
     };
     let counts = take_all(&photos, &user, &details, &files, &shutdown).await;

@@ -95,6 +95,11 @@ impl Keys {
         bool::from(any).then(|| self.keys.get(position)).flatten()
     }
 
+    /// Reports whether a valid key comes with a request.
+    pub(super) fn is_shown(&self, headers: &HeaderMap) -> bool {
+        presented(headers).is_some_and(|presented| self.find(presented).is_some())
+    }
+
     /// Finds out who calls, and checks that they may.
     pub(super) fn authorize(&self, headers: &HeaderMap, scope: Option<Scope>) -> Result<Caller> {
         if self.keys.is_empty() {

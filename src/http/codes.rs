@@ -3,7 +3,8 @@
 use axum::http::StatusCode;
 
 /// Codes whose status is another than their kind's, or that no [`Error`] carries.
-pub(super) const STATUS_BY_CODE: [(&str, StatusCode); 10] = [
+pub(super) const STATUS_BY_CODE: [(&str, StatusCode); 11] = [
+    ("bad_host", StatusCode::BAD_REQUEST),
     ("malformed_json", StatusCode::BAD_REQUEST),
     ("malformed_form", StatusCode::BAD_REQUEST),
     ("malformed_query", StatusCode::BAD_REQUEST),
@@ -17,7 +18,11 @@ pub(super) const STATUS_BY_CODE: [(&str, StatusCode); 10] = [
 ];
 
 /// Every code that the server itself gives, with what it means; plugins may add their own.
-pub(super) const CODES: [(&str, &str); 44] = [
+pub(super) const CODES: [(&str, &str); 45] = [
+    (
+        "bad_host",
+        "the request has no `Host` header, several, or one that is not a host",
+    ),
     ("bad_vector", "the model gave no usable vector for the input"),
     (
         "blob_damaged",

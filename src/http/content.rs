@@ -30,8 +30,11 @@ const SANDBOX: HeaderValue =
 /// The plugin that makes previews, whose blobs are named by their size in pixels.
 const PREVIEWS: &str = "thumbnail/";
 
-const DEFAULT_PREVIEW_PIXELS: usize = 320;
-const MAX_PREVIEW_PIXELS: usize = 8192;
+/// The size that a caller gets who names none, in pixels of the longer side.
+pub(super) const DEFAULT_PREVIEW_PIXELS: usize = 320;
+
+/// The largest size that can be asked for.
+pub(super) const MAX_PREVIEW_PIXELS: usize = 8192;
 
 /// Returns a photo's original bytes.
 #[utoipa::path(
@@ -98,7 +101,7 @@ pub(super) async fn original(
     tag = "photos",
     params(
         ("id" = String, Path, description = "The photo's id."),
-        ("size" = Option<usize>, Query, description = "The wanted length of the longer side in pixels, 320 by default."),
+        ("size" = Option<usize>, Query, description = "The wanted length of the longer side in pixels."),
     ),
     responses(
         (status = 200, description = "The preview.", content_type = "image/*", body = [u8]),

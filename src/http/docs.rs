@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::sync::{Arc, LazyLock};
 
 use axum::Router;
+use axum::body::Bytes;
 use axum::extract::Path;
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::http::{HeaderValue, StatusCode};
@@ -16,6 +17,7 @@ use utoipa::{IntoResponses, Modify, OpenApi};
 use utoipa_swagger_ui::Config;
 
 use super::auth::KEY_HEADER;
+use super::bounds;
 use super::codes::CODES;
 use super::problem::{CONTENT_TYPE_PROBLEM, ProblemBody};
 use super::state::HttpState;
@@ -119,11 +121,6 @@ impl IntoResponses for Refusals {
     }
 }
 
-static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
-    let document = Document::openapi();
-    serde_json::to_string(&document).expect("the document has only strings as keys")
-});
-
 static PAGE: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| {
     let config = Config::new(["../openapi.json"]);
     // The page asks nobody else: the validator is a service on the internet.
@@ -142,9 +139,13 @@ const POLICY: HeaderValue = HeaderValue::from_static(
 );
 
 /// Returns the routes of the document and its page, which need no key.
-pub(super) fn routes() -> Router<HttpState> {
+pub(super) fn routes(state: &HttpState) -> Router<HttpState> {
+    let document: Bytes = document(state).into();
     Router::new()
-        .route("/openapi.json", get(document))
+        .route(
+            "/openapi.json",
+            get(async move || ([(CONTENT_TYPE, "application/json")], document.clone())),
+        )
         // Relative, so that a path prefix of a proxy is kept.
         .route("/docs", get(|| async { Redirect::permanent("docs/") }))
         .route("/docs/", get(|| async { page("index.html") }))
@@ -154,8 +155,13 @@ pub(super) fn routes() -> Router<HttpState> {
         )
 }
 
-async fn document() -> Response {
-    ([(CONTENT_TYPE, "application/json")], DOCUMENT.as_str()).into_response()
+/// Writes the document of a server, with the bounds that it is configured with.
+fn document(state: &HttpState) -> String {
+    let mut document =
+        serde_json::to_value(Document::openapi()).expect("the document has only strings as keys");
+    let max_text_bytes = state.photos().parts().embedder.describe().max_text_bytes;
+    bounds::state(&mut document, state.options(), max_text_bytes);
+    document.to_string()
 }
 
 fn page(file: &str) -> Response {

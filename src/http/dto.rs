@@ -4,17 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use lucida_core::pipeline::{PhotoEdit, TagEdit, TakenAtEdit};
-use lucida_core::{Error, IndexFilter, Photo, PhotoError, Result};
+use lucida_core::{Error, IndexFilter, Photo, PhotoError, Result, clean_tags};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::json::or_default;
 use super::query::invalid;
-
-/// How many tags a photo may be given, and a filter may ask for.
-const MAX_TAGS: usize = 64;
-/// How long a tag may be, in bytes.
-const MAX_TAG_BYTES: usize = 200;
 
 /// A photo.
 #[derive(Debug, Serialize, ToSchema)]
@@ -121,8 +117,8 @@ impl From<Photo> for PhotoBody {
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({ "tags": ["holiday"], "taken_at": "2024-08-17T18:04:05+02:00" }))]
 pub(super) struct UploadMetadata {
-    /// Tags: at most 64, each of 1 to 200 bytes.
-    #[serde(default)]
+    /// Tags, stored as Unicode NFC without white space around them.
+    #[serde(default, deserialize_with = "or_default")]
     pub(super) tags: Vec<String>,
     /// When it was taken; goes before what the file says.
     #[serde(default)]
@@ -160,12 +156,12 @@ impl PhotoChanges {
             invalid(field, format!("`{field}` and `{other}` can't be given together"))
         };
         let tags = match (self.tags, self.add_tags, self.remove_tags) {
-            (Some(tags), None, None) => TagEdit::Replace(checked_tags("tags", tags)?),
+            (Some(tags), None, None) => TagEdit::Replace(clean_tags("tags", tags)?),
             (Some(_), Some(_), _) => return Err(together("add_tags", "tags")),
             (Some(_), None, Some(_)) => return Err(together("remove_tags", "tags")),
             (None, add, remove) => TagEdit::Change {
-                add: checked_tags("add_tags", add.unwrap_or_default())?,
-                remove: checked_tags("remove_tags", remove.unwrap_or_default())?,
+                add: clean_tags("add_tags", add.unwrap_or_default())?,
+                remove: clean_tags("remove_tags", remove.unwrap_or_default())?,
             },
         };
         let taken_at = match (self.taken_at, self.clear_taken_at.unwrap_or(false)) {
@@ -191,7 +187,7 @@ pub(super) struct SearchFilter {
     #[schema(value_type = Option<String>, format = DateTime)]
     pub(super) taken_to: Option<Timestamp>,
     /// Only photos with all of these tags.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub(super) tags: Vec<String>,
 }
 
@@ -203,7 +199,7 @@ impl SearchFilter {
             user_id: None,
             taken_from: self.taken_from,
             taken_to: self.taken_to,
-            tags: checked_tags("filter.tags", self.tags)?.into_iter().collect(),
+            tags: clean_tags("filter.tags", self.tags)?.into_iter().collect(),
             exclude: Vec::new(),
         })
     }
@@ -218,24 +214,4 @@ pub(super) fn check_times(prefix: &str, from: Option<Timestamp>, to: Option<Time
         }
         (None | Some(_), None | Some(_)) => Ok(()),
     }
-}
-
-/// Checks tags, and takes each once.
-pub(super) fn checked_tags(field: &str, tags: Vec<String>) -> Result<BTreeSet<String>> {
-    let refuse = |what: String| -> Result<BTreeSet<String>, Error> { Err(invalid(field, what)) };
-    let tags: BTreeSet<String> = tags.into_iter().map(|tag| tag.trim().to_owned()).collect();
-    if tags.len() > MAX_TAGS {
-        return refuse(format!(
-            "`{field}` has {} tags; at most {MAX_TAGS} are taken",
-            tags.len()
-        ));
-    }
-    for tag in &tags {
-        if tag.is_empty() || tag.len() > MAX_TAG_BYTES || tag.chars().any(char::is_control) {
-            return refuse(format!(
-                "`{field}`: a tag must have 1 to {MAX_TAG_BYTES} bytes and no control characters"
-            ));
-        }
-    }
-    Ok(tags)
 }

@@ -1,16 +1,18 @@
 //! Vectors for whoever only wants those: pictures and texts, one or many, with a result for each.
 
-use axum::extract::{Request, State};
+use std::sync::Arc;
+
+use axum::extract::{Extension, Request, State};
 use axum::response::Json;
 use futures::StreamExt;
 use futures::stream::FuturesOrdered;
-use lucida_core::{Embedding, Error, Lane, Result, embed_image};
+use lucida_core::{Deadline, Embedding, Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
+use tokio_util::task::AbortOnDropHandle;
 use utoipa::ToSchema;
 
 use super::docs::Refusals;
 use super::json::JsonBody;
-use super::limits::within;
 use super::multipart::{Form, missing_file};
 use super::problem::{Answer, ItemProblem, Problem};
 use super::query::{Query, invalid};
@@ -91,6 +93,7 @@ pub(super) enum ItemBody {
 )]
 pub(super) async fn text(
     State(state): State<HttpState>,
+    Extension(deadline): Extension<Deadline>,
     query: Query,
     JsonBody(asked): JsonBody<TextRequest>,
 ) -> Answer<Json<Embedded>> {
@@ -107,7 +110,7 @@ pub(super) async fn text(
     if !is_one {
         check_count("texts", texts.len(), &state)?;
     }
-    let results = embed_texts(texts, &state).await?;
+    let results = state.photos().embed_request(deadline).texts(texts).await?;
     answer(results, is_one, &state).map(Json)
 }
 
@@ -121,6 +124,7 @@ pub(super) async fn text(
 )]
 pub(super) async fn image(
     State(state): State<HttpState>,
+    Extension(deadline): Extension<Deadline>,
     query: Query,
     request: Request,
 ) -> Answer<Json<Embedded>> {
@@ -128,26 +132,32 @@ pub(super) async fn image(
     let mut form = Form::open(request, &state).await?;
     let mut working = FuturesOrdered::new();
     let mut results = Vec::new();
-    let mut count = 0;
+    let (mut count, mut late) = (0, 0);
+    let embedding = Arc::new(state.photos().embed_request(deadline.clone()));
     while let Some(part) = form.next().await? {
         if part.name != "file" {
             return Err(part.unknown("`file`").into());
         }
         count += 1;
-        check_count("file", count, &state)?;
-        let (spool, _) = part.spool(state.photos()).await?;
-        if working.len() == PICTURES_AT_ONCE {
-            results.extend(working.next().await);
+        check_file_count(count, &state)?;
+        if working.len() == PICTURES_AT_ONCE
+            && let Some(result) = working.next().await
+        {
+            keep(result, &mut results)?;
         }
-        let state = state.clone();
-        // A task of its own goes on while the next part is read.
-        let one = tokio::spawn(async move {
-            let work = async {
-                let picture = state.photos().decode_upload(spool).await?;
-                embed_image(&*state.photos().parts().embedder, picture, Lane::Interactive).await
-            };
-            within(state.options().request_timeout, work).await
-        });
+        if deadline.has_passed() {
+            // The rest is only counted: each input has a result.
+            part.skip().await?;
+            late += 1;
+            continue;
+        }
+        let (spool, _) = part.spool(state.photos()).await?;
+        let (state, deadline, embedding) = (state.clone(), deadline.clone(), Arc::clone(&embedding));
+        // A task of its own goes on while the next part is read, and ends with the request.
+        let one = AbortOnDropHandle::new(tokio::spawn(async move {
+            let picture = deadline.bound(state.photos().decode_upload(spool)).await?;
+            embedding.picture(picture).await
+        }));
         working.push_back(async move {
             one.await
                 .unwrap_or_else(|error| Err(Error::internal("embedding a picture failed").with_source(error)))
@@ -157,44 +167,58 @@ pub(super) async fn image(
         return Err(missing_file().into());
     }
     while let Some(result) = working.next().await {
-        results.push(result);
+        keep(result, &mut results)?;
     }
+    results.extend((0..late).map(|_| Err(deadline.error())));
     answer(results, count == 1, &state).map(Json)
 }
 
-/// Embeds texts for somebody who waits.
-pub(super) async fn embed_texts(texts: Vec<String>, state: &HttpState) -> Result<Vec<Result<Embedding>>> {
-    let embedder = &state.photos().parts().embedder;
-    let work = async { Ok(embedder.embed_texts(texts, Lane::Interactive).await) };
-    within(state.options().request_timeout, work).await
+/// Keeps an input's result; overload is the answer to the whole request.
+fn keep(result: Result<Embedding>, results: &mut Vec<Result<Embedding>>) -> Result<()> {
+    match result {
+        Err(error) if error.kind() == ErrorKind::Overloaded => Err(error),
+        Ok(_) | Err(_) => {
+            results.push(result);
+            Ok(())
+        }
+    }
 }
 
-/// Checks how many inputs a call has.
+/// Checks how many inputs a list has.
+///
+/// # Errors
+/// `InvalidInput`, naming the setting.
 pub(super) fn check_count(field: &str, count: usize, state: &HttpState) -> Result<()> {
     let most = state.options().max_embed_items;
     if (1..=most).contains(&count) {
         return Ok(());
     }
-    let given = if count > most {
-        format!("more than {most}")
-    } else {
-        "none".to_owned()
-    };
-    Err(invalid(
-        field,
-        format!("`{field}` must have 1 to {most} inputs, not {given}"),
-    ))
+    let message = format!("`{field}` has {count} inputs; 1 to {most} are allowed (server.max_embed_items)");
+    Err(invalid(field, message))
+}
+
+/// Checks how many files of a form there are so far.
+fn check_file_count(count: usize, state: &HttpState) -> Result<()> {
+    let most = state.options().max_embed_items;
+    if count <= most {
+        return Ok(());
+    }
+    let message = format!("the form has more than {most} files, the most allowed (server.max_embed_items)");
+    Err(invalid("file", message))
 }
 
 /// Checks a text the way the model will, but under the name that the caller knows.
 pub(super) fn check_text(field: &str, text: &str, state: &HttpState) -> Result<()> {
     let most = state.photos().parts().embedder.describe().max_text_bytes;
     if text.trim().is_empty() {
-        let message = format!("`{field}` is empty: give 1 to {most} bytes");
+        let message = format!("`{field}` is empty; it must have 1 to {most} bytes");
         return Err(Error::invalid(message).with_code("empty_text").with_field(field));
     }
     if text.len() > most {
-        let message = format!("`{field}` has {} bytes; 1 to {most} are taken", text.len());
+        let message = format!(
+            "`{field}` has {} bytes; it must have 1 to {most}, the model's limit",
+            text.len()
+        );
         return Err(Error::invalid(message)
             .with_code("text_too_long")
             .with_field(field));

@@ -6,14 +6,13 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Json, Response};
-use lucida_core::Result;
 use lucida_core::pipeline::{PartHealth, Readiness};
+use lucida_core::{Deadline, Result};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::auth::Scope;
 use super::docs::Refusals;
-use super::limits::within;
 use super::problem::{Answer, Problem, ProblemBody};
 use super::query::{Query, invalid};
 use super::state::HttpState;
@@ -106,11 +105,16 @@ impl From<PartHealth> for PartBody {
         (status = 503, description = "A part that decides is not well; `parts` names it and its error.", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
-pub(super) async fn ready(State(state): State<HttpState>, mut query: Query) -> Answer<Json<Ready>> {
+pub(super) async fn ready(
+    State(state): State<HttpState>,
+    headers: HeaderMap,
+    mut query: Query,
+) -> Answer<Json<Ready>> {
     let wanted = query.one("parts")?;
     query.finish("`parts`")?;
-    let mut readiness: Readiness =
-        within(PROBE_TIMEOUT, async { Ok(state.photos().readiness().await) }).await?;
+    let mut readiness: Readiness = Deadline::after(PROBE_TIMEOUT)
+        .bound(async { Ok(state.photos().readiness().await) })
+        .await?;
     let mut deciding = deciding(wanted.as_deref(), &readiness.parts)?;
     if state.shutdown().is_cancelled() {
         deciding.push(PROCESS);
@@ -120,7 +124,12 @@ pub(super) async fn ready(State(state): State<HttpState>, mut query: Query) -> A
             note: None,
         });
     }
-    let parts: Vec<_> = readiness.parts.into_iter().map(PartBody::from).collect();
+    let mut parts: Vec<_> = readiness.parts.into_iter().map(PartBody::from).collect();
+    if !state.keys().is_shown(&headers) {
+        for part in &mut parts {
+            part.error = part.error.as_deref().map(without_paths);
+        }
+    }
     let failed: Vec<_> = parts
         .iter()
         .filter(|part| part.error.is_some() && deciding.contains(&part.part))
@@ -137,6 +146,63 @@ pub(super) async fn ready(State(state): State<HttpState>, mut query: Query) -> A
         detail,
         serde_json::to_value(parts).unwrap_or_default(),
     ))
+}
+
+/// Shortens absolute paths to their last component: how the server's disk is laid out is nobody else's business, and its
+/// log has them whole.
+fn without_paths(text: &str) -> String {
+    let mut short = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = path_start(rest) {
+        let (before, path) = rest.split_at(start);
+        short.push_str(before);
+        let end = path_end(path, before.chars().next_back());
+        let name = path[..end].trim_end_matches(['/', '\\']);
+        short.push('…');
+        short.push_str(name.rfind(['/', '\\']).map_or(name, |slash| &name[slash..]));
+        rest = &path[end..];
+    }
+    short.push_str(rest);
+    short
+}
+
+/// Finds where an absolute path begins: `/` or `C:\` at the start of a word; the slashes of a URL are inside of one.
+fn path_start(text: &str) -> Option<usize> {
+    let mut before = None;
+    for (place, character) in text.char_indices() {
+        let is_at_start =
+            before.is_none_or(|before: char| !before.is_alphanumeric() && !"/:.-_~%\\".contains(before));
+        let rest = &text.as_bytes()[place..];
+        let is_drive = matches!(rest, [drive, b':', b'\\' | b'/', ..] if drive.is_ascii_alphabetic());
+        let is_root = matches!(rest, [b'/' | b'\\', next, ..] if !next.is_ascii_whitespace());
+        let after_colon = before == Some(':') && is_root && !rest.starts_with(b"//");
+        if (is_at_start && (is_drive || is_root)) || after_colon {
+            return Some(place);
+        }
+        before = Some(character);
+    }
+    None
+}
+
+/// Finds where a path ends: at the quote that it stands in, else behind its last word. A word of which more of a path
+/// follows is inside of a path with blanks.
+fn path_end(path: &str, before: Option<char>) -> usize {
+    if let Some(quote @ ('`' | '"' | '\'')) = before
+        && let Some(end) = path.find(quote)
+    {
+        return end;
+    }
+    let mut end = 0;
+    for word in path.split_inclusive(char::is_whitespace) {
+        let is_more = end == 0 || word.contains(['/', '\\']) && !word.contains("://");
+        if !is_more {
+            break;
+        }
+        end += word.len();
+    }
+    path[..end]
+        .trim_end_matches(|end: char| end.is_whitespace() || ":,;.)".contains(end))
+        .len()
 }
 
 /// Reads which parts decide, with commas between them; all of them where nothing is said.
@@ -170,4 +236,38 @@ pub(super) async fn metrics(State(state): State<HttpState>, headers: HeaderMap) 
     let _ = tokio::time::timeout(GAUGES_TIMEOUT, state.photos().report_gauges()).await;
     let text = state.metrics().render();
     Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn absolute_paths_are_shortened_to_their_last_component() {
+        for (given, shown) in [
+            (
+                "opening `/srv/my photos/lucida/metadata.db`: not a database",
+                "opening `…/metadata.db`: not a database",
+            ),
+            (
+                "folder /srv/lucida/data is not writable: set storage.disk.root",
+                "folder …/data is not writable: set storage.disk.root",
+            ),
+            (
+                "can't open /srv/my photos/x.db: locked",
+                "can't open …/x.db: locked",
+            ),
+            ("(/var/lib/lucida/)", "(…/lucida)"),
+            ("path:/var/lib/lucida", "path:…/lucida"),
+            (r"C:\Users\me\photos is full", r"…\photos is full"),
+            (
+                "http://minio:9000/bucket answers 503 and/or is slow",
+                "http://minio:9000/bucket answers 503 and/or is slow",
+            ),
+            ("data/spool is full", "data/spool is full"),
+            ("5 / 3 is not whole", "5 / 3 is not whole"),
+        ] {
+            assert_eq!(without_paths(given), shown);
+        }
+    }
 }

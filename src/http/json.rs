@@ -1,17 +1,25 @@
 //! JSON in: bodies and parts of forms, with every failure naming its field.
+//!
+//! A field that is null counts as absent: optional fields are `Option`s, or read with [`or_default`].
+
+use std::fmt;
+use std::marker::PhantomData;
 
 use axum::body::to_bytes;
 use axum::extract::{FromRequest, Request};
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
-use lucida_core::{Error, ErrorKind, Result};
-use serde::de::{DeserializeOwned, IgnoredAny};
-use serde_json::error::Category;
-use serde_json::{Map, Value};
+use lucida_core::{Deadline, Error, ErrorKind, Result};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeOwned, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
-use super::options::{MAX_JSON_BYTES, STALL_TIMEOUT};
+use super::limits::{announced_length, refuse_encoded, request_deadline, stalled, too_large};
+use super::options::STALL_TIMEOUT;
 use super::problem::Problem;
 use super::state::HttpState;
+
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// A JSON body.
 pub(super) struct JsonBody<T>(pub(super) T);
@@ -19,13 +27,16 @@ pub(super) struct JsonBody<T>(pub(super) T);
 impl<T: DeserializeOwned> FromRequest<HttpState> for JsonBody<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, _state: &HttpState) -> std::result::Result<Self, Problem> {
-        Ok(Self(read(request).await?))
+    async fn from_request(request: Request, state: &HttpState) -> std::result::Result<Self, Problem> {
+        let deadline = request_deadline(request.extensions(), state);
+        Ok(Self(
+            read(request, state.options().max_json_bytes, &deadline).await?,
+        ))
     }
 }
 
-/// Tells whether a request says that its body is JSON.
-pub(super) fn is_json(headers: &HeaderMap) -> bool {
+/// Reports whether a request says that its body is JSON.
+fn is_json(headers: &HeaderMap) -> bool {
     let kind = headers
         .get(CONTENT_TYPE)
         .and_then(|kind| kind.to_str().ok())
@@ -39,16 +50,23 @@ pub(super) fn is_json(headers: &HeaderMap) -> bool {
     essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
 }
 
-/// Reads a JSON body.
-pub(super) async fn read<T: DeserializeOwned>(request: Request) -> Result<T> {
+/// Reads a JSON body; one that announces more than `max_bytes` is refused before any of it is read.
+async fn read<T: DeserializeOwned>(request: Request, max_bytes: u64, deadline: &Deadline) -> Result<T> {
     if !is_json(request.headers()) {
         let message = "the body must be JSON: send the header `content-type: application/json`";
         return Err(Error::new(ErrorKind::Unsupported, message).with_code("unsupported_media_type"));
     }
-    let body = tokio::time::timeout(STALL_TIMEOUT, to_bytes(request.into_body(), MAX_JSON_BYTES)).await;
+    refuse_encoded(request.headers())?;
+    let refusal = || too_large(max_bytes, "server.max_json_bytes");
+    if announced_length(request.headers()).is_some_and(|length| length > max_bytes) {
+        return Err(refusal());
+    }
+    let most = usize::try_from(max_bytes).unwrap_or(usize::MAX);
+    let body = tokio::time::timeout(STALL_TIMEOUT, to_bytes(request.into_body(), most));
+    let body = deadline.paused(body).await;
     let body = body.map_err(|_| stalled())?.map_err(|error| {
         if is_length_limit(&error) {
-            too_large(MAX_JSON_BYTES as u64)
+            refusal()
         } else {
             Error::invalid("the body ended too early")
                 .with_code("malformed_json")
@@ -56,18 +74,6 @@ pub(super) async fn read<T: DeserializeOwned>(request: Request) -> Result<T> {
         }
     })?;
     parse_object(&body, "")
-}
-
-pub(super) fn stalled() -> Error {
-    Error::invalid("the body did not come in time: send it faster, or in one piece")
-        .with_code("upload_stalled")
-}
-
-pub(super) fn too_large(max_bytes: u64) -> Error {
-    Error::invalid(format!(
-        "the body is larger than {max_bytes} bytes, the most that is taken"
-    ))
-    .with_code("payload_too_large")
 }
 
 fn is_length_limit(error: &axum::Error) -> bool {
@@ -81,61 +87,105 @@ fn is_length_limit(error: &axum::Error) -> bool {
     false
 }
 
-/// Reads a JSON object; `prefix` is the name of the field that holds it, empty for a whole body.
+/// Reads a field that may be absent or null, which are the same.
 ///
-/// A list is refused, which serde would take for the fields in their order.
-pub(super) fn parse_object<T: DeserializeOwned>(bytes: &[u8], prefix: &str) -> Result<T> {
-    if bytes.trim_ascii_start().starts_with(b"{") {
-        return parse(bytes, prefix);
-    }
-    parse::<IgnoredAny>(bytes, prefix)?;
-    let what = if prefix.is_empty() { "the body" } else { prefix };
-    let refused = Error::invalid(format!("{what} must be a JSON object")).with_code("invalid_field");
-    Err(if prefix.is_empty() {
-        refused
-    } else {
-        refused.with_field(prefix)
-    })
+/// # Errors
+/// Those of the field's type.
+pub(super) fn or_default<'de, T, D>(deserializer: D) -> std::result::Result<T, D::Error>
+where
+    T: Deserialize<'de> + Default,
+    D: Deserializer<'de>,
+{
+    Ok(Option::<T>::deserialize(deserializer)?.unwrap_or_default())
 }
 
-/// Reads an object that was read as such before.
-pub(super) fn from_object<T: DeserializeOwned>(object: Map<String, Value>, prefix: &str) -> Result<T> {
-    let read = serde_path_to_error::deserialize(Value::Object(object));
-    read.map_err(|error| wrong(prefix, &error.path().to_string(), error.inner()))
+/// A JSON object inside of another one. serde alone would also take a list, for the fields in their order.
+#[derive(Debug, Default)]
+pub(super) struct Object<T>(pub(super) T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        struct Members<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Members<T> {
+            type Value = Object<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, members: A) -> std::result::Result<Object<T>, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(members)).map(Object)
+            }
+        }
+
+        deserializer.deserialize_map(Members(PhantomData))
+    }
+}
+
+/// Reads a JSON object; `prefix` is the name of the field that holds it, empty for a whole body.
+///
+/// # Errors
+/// `InvalidInput`: `malformed_json`, or the field's code with its path.
+pub(super) fn parse_object<T: DeserializeOwned>(bytes: &[u8], prefix: &str) -> Result<T> {
+    parse::<Object<T>>(bytes, prefix).map(|object| object.0)
+}
+
+/// Reads a JSON object as [`parse_object`] does; null counts as absent.
+///
+/// # Errors
+/// Those of [`parse_object`].
+pub(super) fn parse_optional_object<T: DeserializeOwned>(bytes: &[u8], prefix: &str) -> Result<Option<T>> {
+    Ok(parse::<Option<Object<T>>>(bytes, prefix)?.map(|object| object.0))
 }
 
 /// Reads JSON; `prefix` is the name of the field that holds it, empty for a whole body.
+///
+/// # Errors
+/// `InvalidInput`: `malformed_json`, or the field's code with its path.
 pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8], prefix: &str) -> Result<T> {
+    // Some clients on Windows begin with it, and it says nothing.
+    let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let read = serde_path_to_error::deserialize(&mut reader);
     let read = read.map_err(|error| {
         let path = error.path().to_string();
         (path, error.into_inner())
     });
-    let value = read.map_err(|(path, error)| wrong(prefix, &path, &error))?;
-    reader.end().map_err(|error| wrong(prefix, ".", &error))?;
+    let value = match read {
+        Ok(value) => value,
+        // serde_json's own categories don't do: it calls a number in the place of a name bad syntax, and stops at the
+        // first wrong type before bad syntax.
+        Err((path, error)) => {
+            return Err(match serde_json::from_slice::<IgnoredAny>(bytes) {
+                Ok(_) => wrong_value(prefix, &path, &error),
+                Err(error) => malformed(prefix, bytes, &error),
+            });
+        }
+    };
+    reader.end().map_err(|error| malformed(prefix, bytes, &error))?;
     Ok(value)
 }
 
-fn wrong(prefix: &str, path: &str, error: &serde_json::Error) -> Error {
-    let message = error.to_string();
-    if matches!(error.classify(), Category::Syntax | Category::Eof | Category::Io) {
-        let what = if prefix.is_empty() {
-            "the body".to_owned()
-        } else {
-            format!("`{prefix}`")
-        };
-        let refused = Error::invalid(format!("{what} is not JSON: {message}")).with_code("malformed_json");
-        return if prefix.is_empty() {
-            refused
-        } else {
-            refused.with_field(prefix)
-        };
-    }
+fn malformed(prefix: &str, bytes: &[u8], error: &serde_json::Error) -> Error {
+    let what = named(prefix, "the body");
+    let message = match bytes {
+        [] => format!("{what} is empty; expected JSON"),
+        [0xFE, 0xFF, ..] | [0xFF, 0xFE, ..] | [0, _, ..] | [_, 0, ..] => {
+            format!("{what} is UTF-16 or UTF-32; JSON must be sent as UTF-8")
+        }
+        _ => format!("{what} is not valid JSON: {error}"),
+    };
+    with_field(Error::invalid(message).with_code("malformed_json"), prefix)
+}
+
+fn wrong_value(prefix: &str, path: &str, error: &serde_json::Error) -> Error {
+    let message = without_position(error);
     let path = if path == "." { "" } else { path };
     for (start, code) in [
         ("unknown field `", "unknown_field"),
         ("missing field `", "missing_field"),
+        ("duplicate field `", "invalid_field"),
     ] {
         let Some(name) = message
             .strip_prefix(start)
@@ -153,16 +203,36 @@ fn wrong(prefix: &str, path: &str, error: &serde_json::Error) -> Error {
             .with_field(join(prefix, &inner));
     }
     let field = join(prefix, path);
-    let message = if field.is_empty() {
-        message
-    } else {
-        format!("`{field}`: {message}")
+    let message = message.replacen("invalid type: ", "wrong type: ", 1);
+    let message = match message.as_str() {
+        // serde_json's words for a value that can't be a variant's name.
+        "expected value" => "wrong type: expected a string".to_owned(),
+        _ => message,
     };
-    let refused = Error::invalid(message).with_code("invalid_field");
+    let message = format!("{}: {message}", named(&field, "the body"));
+    with_field(Error::invalid(message).with_code("invalid_field"), &field)
+}
+
+/// Returns serde_json's message without the place in the text, which helps nobody whose client wrote the JSON.
+fn without_position(error: &serde_json::Error) -> String {
+    let message = error.to_string();
+    let position = format!(" at line {} column {}", error.line(), error.column());
+    message.strip_suffix(&position).unwrap_or(&message).to_owned()
+}
+
+fn named(field: &str, whole: &str) -> String {
     if field.is_empty() {
-        refused
+        whole.to_owned()
     } else {
-        refused.with_field(field)
+        format!("`{field}`")
+    }
+}
+
+fn with_field(error: Error, field: &str) -> Error {
+    if field.is_empty() {
+        error
+    } else {
+        error.with_field(field)
     }
 }
 
@@ -182,11 +252,20 @@ mod tests {
 
     #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields)]
-    #[expect(dead_code, reason = "only its reading is looked at")]
     struct Outer {
         number: u32,
         #[serde(default)]
-        inner: Option<Inner>,
+        inner: Option<Object<Inner>>,
+        #[serde(default, deserialize_with = "or_default")]
+        kind: Kind,
+    }
+
+    #[derive(Debug, Default, PartialEq, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    enum Kind {
+        #[default]
+        Plain,
+        Fancy,
     }
 
     #[derive(Debug, Deserialize)]
@@ -221,6 +300,22 @@ mod tests {
             ("{", "malformed_json", None),
             ("", "malformed_json", None),
             (r#"{"number":1} x"#, "malformed_json", None),
+            (r#"{"number":1,"kind":5}"#, "invalid_field", Some("kind")),
+            (r#"{"number":1,"kind":["fancy"]}"#, "invalid_field", Some("kind")),
+            (r#"{"number":1,"kind":"odd"}"#, "invalid_field", Some("kind")),
+            (r#"{"number":1,"inner":[["a"]]}"#, "invalid_field", Some("inner")),
+            (r#"{"number":1e999}"#, "invalid_field", Some("number")),
+            (
+                r#"{"number":99999999999999999999}"#,
+                "invalid_field",
+                Some("number"),
+            ),
+            (r#"{"number":1,"number":2}"#, "invalid_field", Some("number")),
+            (
+                r#"{"number":1,"inner":{"tags":["a"],"tags":["b"]}}"#,
+                "invalid_field",
+                Some("inner.tags"),
+            ),
         ] {
             assert_eq!(refusal(text, ""), (code, field.map(str::to_owned)), "{text}");
         }
@@ -238,6 +333,60 @@ mod tests {
         }
         let code = |text: &str| parse_object::<Outer>(text.as_bytes(), "").unwrap_err().code();
         assert_eq!((code("[1"), code("x")), ("malformed_json", "malformed_json"));
+    }
+
+    #[test]
+    fn null_is_the_same_as_absent() {
+        let read = |text: &str| parse_object::<Outer>(text.as_bytes(), "").unwrap();
+        let nulls = read(r#"{"number":1,"inner":null,"kind":null}"#);
+        assert!(nulls.inner.is_none());
+        assert_eq!(nulls.kind, read(r#"{"number":1}"#).kind);
+        assert_eq!(read(r#"{"number":1,"kind":"fancy"}"#).kind, Kind::Fancy);
+    }
+
+    #[test]
+    fn other_encodings_are_named_and_a_byte_order_mark_is_skipped() {
+        let text = r#"{"number":1}"#;
+        let mut marked = BYTE_ORDER_MARK.to_vec();
+        marked.extend_from_slice(text.as_bytes());
+        assert_eq!(parse_object::<Outer>(&marked, "").unwrap().number, 1);
+        let little: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let big: Vec<u8> = text.encode_utf16().flat_map(u16::to_be_bytes).collect();
+        let marked = [&b"\xFF\xFE"[..], &little].concat();
+        for bytes in [little, big, marked] {
+            let error = parse_object::<Outer>(&bytes, "").unwrap_err();
+            assert_eq!(error.code(), "malformed_json");
+            assert!(error.message().contains("UTF-8"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_type_is_called_a_wrong_type() {
+        for (text, message) in [
+            (
+                r#"{"number":"one"}"#,
+                "`number`: wrong type: string \"one\", expected u32",
+            ),
+            (
+                r#"{"number":1,"inner":[]}"#,
+                "`inner`: wrong type: sequence, expected an object",
+            ),
+            (
+                r#"{"number":1,"kind":5}"#,
+                "`kind`: wrong type: expected a string",
+            ),
+            ("[1]", "the body: wrong type: sequence, expected an object"),
+        ] {
+            let error = parse_object::<Outer>(text.as_bytes(), "").unwrap_err();
+            assert_eq!(error.message(), message);
+        }
+    }
+
+    #[test]
+    fn deep_nesting_is_an_answer() {
+        let deep = format!("{{\"number\":{}1{}}}", "[".repeat(100_000), "]".repeat(100_000));
+        let error = parse_object::<Outer>(deep.as_bytes(), "").unwrap_err();
+        assert_eq!((error.code(), error.field()), ("invalid_field", Some("number")));
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! the requests worked on (`limits`) and its time.
 
 mod auth;
+mod bounds;
 mod codes;
 mod conditional;
 mod content;
@@ -16,6 +17,7 @@ mod dto;
 mod embed;
 mod gallery;
 mod health;
+mod host;
 mod info;
 mod json;
 mod limits;
@@ -51,7 +53,7 @@ pub fn router(state: HttpState) -> Router {
     let routes = Router::new()
         .merge(api(&state))
         .merge(watched())
-        .merge(docs::routes())
+        .merge(docs::routes(&state))
         .merge(gallery::routes());
     answered(routes, state)
 }
@@ -81,7 +83,6 @@ fn answered(routes: Router<HttpState>, state: HttpState) -> Router {
 /// The calls that need a key, when there are keys.
 fn api(state: &HttpState) -> Router<HttpState> {
     let timed = Router::new()
-        .route("/embed/text", post(embed::text))
         .route("/v1/embeddings", post(openai::embeddings))
         .route("/v1/models", get(info::models))
         .route(
@@ -94,9 +95,10 @@ fn api(state: &HttpState) -> Router<HttpState> {
         .route("/v1/stats", get(info::stats))
         .merge(plugins::routes(state))
         .route_layer(from_fn_with_state(state.clone(), limits::in_time));
-    // These read forms, for as long as their senders take, and time the work behind that themselves.
+    // These answer at the deadline themselves: for each input, or with what is stored by then.
     let forms = Router::new()
         .route("/embed/image", post(embed::image))
+        .route("/embed/text", post(embed::text))
         .route("/v1/photos", get(photos::list).post(upload::upload))
         .route("/v1/search", post(search::search));
     timed

@@ -14,6 +14,7 @@ use futures::FutureExt;
 use lucida_core::{Error, metrics};
 use tracing::{Instrument, debug, field, info_span};
 
+use super::host;
 use super::problem::Problem;
 use super::request_id::{self, RequestId};
 use super::state::HttpState;
@@ -40,9 +41,12 @@ pub(super) async fn observe(State(state): State<HttpState>, mut request: Request
     let in_flight = state.count_in();
 
     let answer = async {
-        let response = match AssertUnwindSafe(next.run(request)).catch_unwind().await {
-            Ok(response) => response,
-            Err(panic) => Problem::of_panic(panic_message(&*panic)).into_response(),
+        let response = match host::check(&request) {
+            Ok(()) => match AssertUnwindSafe(next.run(request)).catch_unwind().await {
+                Ok(response) => response,
+                Err(panic) => Problem::of_panic(panic_message(&*panic)).into_response(),
+            },
+            Err(error) => Problem::from(error).into_response(),
         };
         let mut response = with_problem_body(response, &path, &id).await;
         let headers = response.headers_mut();

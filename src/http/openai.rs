@@ -1,16 +1,16 @@
 //! The embeddings call of OpenAI's API, for clients that have it already.
 
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::response::Json;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use lucida_core::{Embedding, Error};
+use lucida_core::{Deadline, Embedding, Error};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::docs::Refusals;
-use super::embed::{check_count, check_text, embed_texts};
-use super::json::JsonBody;
+use super::embed::{check_count, check_text};
+use super::json::{JsonBody, or_default};
 use super::problem::Answer;
 use super::query::{Query, invalid};
 use super::state::HttpState;
@@ -24,13 +24,15 @@ const BYTES_PER_TOKEN: usize = 4;
 #[schema(example = json!({ "input": ["dog on the beach", "a red car"], "encoding_format": "float" }))]
 pub(super) struct EmbeddingsRequest {
     /// A text, or several.
-    #[schema(value_type = OneOrMany)]
+    #[serde(default)]
+    #[schema(value_type = OneOrMany, required)]
     input: serde_json::Value,
     /// The model; if given, it must be the one that the server runs.
     #[serde(default)]
     model: Option<String>,
     /// How vectors are written, numbers by default.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
+    #[schema(value_type = Option<EncodingFormat>)]
     encoding_format: EncodingFormat,
     /// The length of the vectors; if given, it must be the model's.
     #[serde(default)]
@@ -118,6 +120,7 @@ pub(super) struct Usage {
 )]
 pub(super) async fn embeddings(
     State(state): State<HttpState>,
+    Extension(deadline): Extension<Deadline>,
     query: Query,
     JsonBody(asked): JsonBody<EmbeddingsRequest>,
 ) -> Answer<Json<EmbeddingsAnswer>> {
@@ -152,7 +155,8 @@ pub(super) async fn embeddings(
         .map(|text| text.len().div_ceil(BYTES_PER_TOKEN))
         .sum();
     let mut data = Vec::with_capacity(texts.len());
-    for (index, result) in embed_texts(texts, &state).await?.into_iter().enumerate() {
+    let results = state.photos().embed_request(deadline).texts(texts).await?;
+    for (index, result) in results.into_iter().enumerate() {
         let embedding = result.map_err(|error| error.with_field(format!("input[{index}]")))?;
         data.push(EmbeddingObject {
             object: "embedding",
@@ -177,7 +181,7 @@ fn texts_of(input: serde_json::Value) -> Result<Vec<String>, Error> {
     let refuse = || {
         invalid(
             "input",
-            "`input` must be a text or a list of texts; lists of tokens are not taken",
+            "`input` must be a text or a list of texts; token ids are not supported",
         )
     };
     match input {
@@ -191,7 +195,10 @@ fn texts_of(input: serde_json::Value) -> Result<Vec<String>, Error> {
                 }
             })
             .collect(),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => Err(refuse()),
+        Value::Null => Err(Error::invalid("missing field `input`")
+            .with_code("missing_field")
+            .with_field("input")),
+        Value::Bool(_) | Value::Number(_) | Value::Object(_) => Err(refuse()),
     }
 }
 

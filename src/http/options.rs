@@ -8,9 +8,6 @@ pub(super) const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// The slowest upload that is waited for, beyond the first [`STALL_TIMEOUT`].
 pub(super) const MIN_UPLOAD_BYTES_PER_SEC: u64 = 1024;
 
-/// The largest JSON body; far above what the longest texts in the largest batch need.
-pub(super) const MAX_JSON_BYTES: usize = 2 << 20;
-
 /// The largest part of a form that is not a file.
 pub(super) const MAX_FORM_VALUE_BYTES: usize = 64 << 10;
 
@@ -19,7 +16,9 @@ pub(super) const MAX_FORM_VALUE_BYTES: usize = 64 << 10;
 pub struct HttpOptions {
     /// The largest request body in bytes: a photo with its form around it.
     pub max_upload_bytes: u64,
-    /// How long a request may take before it is answered with 503, the reading of an upload apart.
+    /// The largest JSON body in bytes.
+    pub max_json_bytes: u64,
+    /// How long the server may work on a request before it answers 503; waiting for the client's bytes doesn't count.
     pub request_timeout: Duration,
     /// How long `?wait=true` waits for a photo at most.
     pub wait_timeout: Duration,

@@ -4,20 +4,23 @@ use axum::extract::{Extension, FromRequestParts, Path, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::Json;
-use lucida_core::{Caller, Error, Order, PhotoFilter, PhotoId, PhotoQuery, PhotoState, Result};
+use lucida_core::{Caller, Error, Order, PhotoFilter, PhotoId, PhotoQuery, PhotoState, Result, clean_tags};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::cursor;
 use super::docs::Refusals;
-use super::dto::{PhotoBody, PhotoChanges, check_times, checked_tags};
+use super::dto::{PhotoBody, PhotoChanges, check_times};
 use super::json::JsonBody;
 use super::problem::{Answer, Problem};
 use super::query::{Query, invalid};
 use super::state::HttpState;
 
-const DEFAULT_LIMIT: usize = 50;
-const MAX_LIMIT: usize = 200;
+/// How many photos a page has when the caller doesn't say.
+pub(super) const DEFAULT_LIMIT: usize = 50;
+
+/// How many photos a page may have.
+pub(super) const MAX_LIMIT: usize = 200;
 
 /// The photo's id in a path; whatever is no id is not found.
 pub(super) struct PhotoPath(pub(super) PhotoId);
@@ -57,7 +60,7 @@ pub(super) struct PhotoList {
     path = "/v1/photos",
     tag = "photos",
     params(
-        ("limit" = Option<usize>, Query, description = "How many photos: 1 to 200, 50 by default."),
+        ("limit" = Option<usize>, Query, description = "How many photos."),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before, of the same list."),
         ("state" = Option<Vec<String>>, Query, description = "Only `pending`, `ready` or `failed` photos; may be repeated."),
         ("taken_from" = Option<String>, Query, description = "Only photos taken at or after this time.", example = "2024-06-01T00:00:00Z"),
@@ -92,7 +95,7 @@ fn read_query(mut query: Query, caller: &Caller) -> Result<PhotoQuery> {
     states.dedup();
     let (taken_from, taken_to) = (query.time("taken_from")?, query.time("taken_to")?);
     check_times("", taken_from, taken_to)?;
-    let tags = checked_tags("tag", query.all("tag"))?;
+    let tags = clean_tags("tag", query.all("tag"))?;
     query.finish("`limit`, `cursor`, `state`, `taken_from`, `taken_to` or `tag`")?;
     let filter = PhotoFilter {
         user_id: Some(caller.user_id.clone()),

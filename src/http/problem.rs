@@ -86,6 +86,9 @@ pub(super) struct ItemProblem {
     code: String,
     /// What is wrong, and what to do about it.
     detail: String,
+    /// After how many seconds the input may be sent again, where that helps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after_secs: Option<u64>,
 }
 
 impl Problem {
@@ -162,12 +165,17 @@ impl Problem {
 
     pub(super) fn for_item(&self) -> ItemProblem {
         let Inner {
-            status, code, detail, ..
+            status,
+            code,
+            detail,
+            retry_after,
+            ..
         } = &*self.inner;
         ItemProblem {
             status: status.as_u16(),
             code: code.to_string(),
             detail: detail.clone(),
+            retry_after_secs: retry_after.map(whole_seconds),
         }
     }
 
@@ -274,9 +282,7 @@ impl IntoResponse for Problem {
         let mut response = self.inner.status.into_response();
         let headers = response.headers_mut();
         if let Some(wait) = self.inner.retry_after {
-            let seconds = wait.as_secs_f64().ceil().clamp(1.0, 3600.0);
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped")]
-            headers.insert(RETRY_AFTER, HeaderValue::from(seconds as u64));
+            headers.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(wait)));
         }
         if self.inner.status == StatusCode::UNAUTHORIZED {
             headers.insert(
@@ -339,6 +345,12 @@ const fn default_wait(kind: ErrorKind) -> Duration {
         | ErrorKind::Conflict
         | ErrorKind::Internal => Duration::ZERO,
     }
+}
+
+/// Rounds a wait up to what `Retry-After` can say.
+fn whole_seconds(wait: Duration) -> u64 {
+    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    seconds.clamp(1, 3600)
 }
 
 fn title(code: &str) -> String {

@@ -53,8 +53,10 @@ impl Query {
         let Some(text) = self.one(name)? else {
             return Ok(None);
         };
-        let number = text.parse().map_err(|_| out_of_bounds(name, &text, &bounds))?;
-        check_bounds(name, number, &bounds).map(Some)
+        match text.parse() {
+            Ok(number) if bounds.contains(&number) => Ok(Some(number)),
+            Ok(_) | Err(_) => Err(out_of_bounds(name, &text, &bounds, "")),
+        }
     }
 
     /// Takes a time.
@@ -98,24 +100,26 @@ impl Query {
     }
 }
 
-/// Refuses a number outside its bounds, naming both.
+/// Refuses a number outside its bounds, naming both and the setting that holds the upper one.
 pub(super) fn check_bounds(
     name: &str,
     number: usize,
     bounds: &std::ops::RangeInclusive<usize>,
+    setting: &str,
 ) -> Result<usize> {
     if bounds.contains(&number) {
         Ok(number)
     } else {
-        Err(out_of_bounds(name, &number.to_string(), bounds))
+        let setting = format!(" ({setting})");
+        Err(out_of_bounds(name, &number.to_string(), bounds, &setting))
     }
 }
 
-fn out_of_bounds(name: &str, given: &str, bounds: &std::ops::RangeInclusive<usize>) -> Error {
+fn out_of_bounds(name: &str, given: &str, bounds: &std::ops::RangeInclusive<usize>, setting: &str) -> Error {
     let (from, to) = (bounds.start(), bounds.end());
     invalid(
         name,
-        format!("`{name}` must be a whole number from {from} to {to}, not `{given}`"),
+        format!("`{name}` must be a whole number from {from} to {to}{setting}, not `{given}`"),
     )
 }
 

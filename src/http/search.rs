@@ -3,16 +3,14 @@
 use axum::extract::{Extension, FromRequest, Request, State};
 use axum::response::Json;
 use lucida_core::pipeline::SearchResult;
-use lucida_core::{Caller, Error, PhotoId, Result, SearchInput, SearchQuery};
+use lucida_core::{Caller, Deadline, Error, PhotoId, Result, SearchInput, SearchQuery};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::docs::Refusals;
 use super::dto::{PhotoBody, SearchFilter};
 use super::embed::check_text;
-use super::json::{self, JsonBody};
-use super::limits::within;
+use super::json::{self, JsonBody, Object};
 use super::multipart::{Form, duplicate, is_form, missing_file};
 use super::problem::Answer;
 use super::query::{Query, check_bounds, invalid};
@@ -35,7 +33,7 @@ pub(super) struct SearchRequest {
     /// Among which photos.
     #[serde(default)]
     #[schema(value_type = Option<SearchFilter>)]
-    filter: Option<Map<String, Value>>,
+    filter: Option<Object<SearchFilter>>,
 }
 
 /// The form of a search by a picture that is not in the library, and is not kept.
@@ -99,23 +97,24 @@ impl From<SearchResult> for SearchAnswer {
 pub(super) async fn search(
     State(state): State<HttpState>,
     Extension(caller): Extension<Caller>,
+    Extension(deadline): Extension<Deadline>,
     query: Query,
     request: Request,
 ) -> Answer<Json<SearchAnswer>> {
     query.finish("none")?;
     let (input, limit, filter) = if is_form(request.headers()) {
-        read_form(request, &state).await?
+        read_form(request, &state, &deadline).await?
     } else {
         let JsonBody(asked) = JsonBody::<SearchRequest>::from_request(request, &state).await?;
-        let filter = asked.filter.map(|filter| json::from_object(filter, "filter"));
         let input = input_of(asked.text, asked.photo_id, &state)?;
-        (input, asked.limit, filter.transpose()?)
+        (input, asked.limit, asked.filter.map(|filter| filter.0))
     };
     let options = state.options();
     let limit = check_bounds(
         "limit",
         limit.unwrap_or(options.default_search_limit),
         &(1..=options.max_search_limit),
+        "search.max_limit",
     )?;
     let filter = filter.unwrap_or_default().into_index_filter()?;
     let query = SearchQuery {
@@ -124,7 +123,7 @@ pub(super) async fn search(
         filter,
         limit,
     };
-    let found = within(options.request_timeout, state.photos().search(query)).await?;
+    let found = deadline.bound(state.photos().search(query)).await?;
     Ok(Json(found.into()))
 }
 
@@ -155,6 +154,7 @@ fn input_of(text: Option<String>, photo_id: Option<String>, state: &HttpState) -
 async fn read_form(
     request: Request,
     state: &HttpState,
+    deadline: &Deadline,
 ) -> Result<(SearchInput, Option<usize>, Option<SearchFilter>)> {
     let mut form = Form::open(request, state).await?;
     let (mut picture, mut limit, mut filter) = (None, None, None);
@@ -167,14 +167,13 @@ async fn read_form(
             "filter" if filter.is_some() => return Err(duplicate("filter", "")),
             "file" => {
                 let (spool, _) = part.spool(state.photos()).await?;
-                let decode = state.photos().decode_upload(spool);
-                picture = Some(within(state.options().request_timeout, decode).await?);
+                picture = Some(deadline.bound(state.photos().decode_upload(spool)).await?);
             }
-            "limit" => limit = Some(json::parse(&part.value().await?, "limit")?),
-            "filter" => filter = Some(json::parse_object(&part.value().await?, "filter")?),
+            "limit" => limit = Some(json::parse::<Option<usize>>(&part.value().await?, "limit")?),
+            "filter" => filter = Some(json::parse_optional_object(&part.value().await?, "filter")?),
             _ => return Err(part.unknown("`file`, `limit` or `filter`")),
         }
     }
     let picture = picture.ok_or_else(missing_file)?;
-    Ok((SearchInput::Picture(picture), limit, filter))
+    Ok((SearchInput::Picture(picture), limit.flatten(), filter.flatten()))
 }

@@ -5,13 +5,12 @@ use axum::http::header::LOCATION;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Json, Response};
 use lucida_core::pipeline::{SpoolWriter, UploadDetails, Uploaded};
-use lucida_core::{Caller, Photo, PhotoState, Result};
+use lucida_core::{Caller, Deadline, Photo, PhotoState, Result, clean_tags};
 use utoipa::ToSchema;
 
 use super::docs::Refusals;
-use super::dto::{PhotoBody, UploadMetadata, checked_tags};
+use super::dto::{PhotoBody, UploadMetadata};
 use super::json;
-use super::limits::within;
 use super::multipart::{Form, duplicate, missing_file};
 use super::problem::{Answer, Problem};
 use super::query::Query;
@@ -51,6 +50,7 @@ pub(super) struct UploadForm {
 pub(super) async fn upload(
     State(state): State<HttpState>,
     Extension(caller): Extension<Caller>,
+    Extension(deadline): Extension<Deadline>,
     mut query: Query,
     request: Request,
 ) -> Answer<Response> {
@@ -60,7 +60,7 @@ pub(super) async fn upload(
     let (spool, details) = read_form(&mut form, &state).await?;
     let photos = state.photos().clone();
     let keep = state.to_the_end(async move { photos.upload(&caller.user_id, spool, details).await });
-    let uploaded = within(state.options().request_timeout, keep).await?;
+    let uploaded = deadline.bound(keep).await?;
     let (photo, is_new) = match uploaded {
         Uploaded::New(photo) => (photo, true),
         Uploaded::Existing(photo) => (photo, false),
@@ -68,7 +68,7 @@ pub(super) async fn upload(
     let photo = if wait && photo.state == PhotoState::Pending {
         state
             .photos()
-            .wait_until_settled(&photo.id, state.options().wait_timeout)
+            .wait_until_settled(&photo.id, state.options().wait_timeout.min(deadline.left()))
             .await?
     } else {
         photo
@@ -78,7 +78,7 @@ pub(super) async fn upload(
 
 async fn read_form(form: &mut Form, state: &HttpState) -> Result<(SpoolWriter, UploadDetails)> {
     let mut file = None;
-    let mut metadata: Option<UploadMetadata> = None;
+    let mut metadata: Option<Option<UploadMetadata>> = None;
     while let Some(part) = form.next().await? {
         match part.name.as_str() {
             "file" if file.is_some() => {
@@ -86,13 +86,13 @@ async fn read_form(form: &mut Form, state: &HttpState) -> Result<(SpoolWriter, U
             }
             "metadata" if metadata.is_some() => return Err(duplicate("metadata", "")),
             "file" => file = Some(part.spool(state.photos()).await?),
-            "metadata" => metadata = Some(json::parse_object(&part.value().await?, "metadata")?),
+            "metadata" => metadata = Some(json::parse_optional_object(&part.value().await?, "metadata")?),
             _ => return Err(part.unknown("`file` or `metadata`")),
         }
     }
     let (spool, filename) = file.ok_or_else(missing_file)?;
-    let UploadMetadata { tags, taken_at } = metadata.unwrap_or_default();
-    let tags = checked_tags("metadata.tags", tags)?;
+    let UploadMetadata { tags, taken_at } = metadata.flatten().unwrap_or_default();
+    let tags = clean_tags("metadata.tags", tags)?;
     Ok((
         spool,
         UploadDetails {

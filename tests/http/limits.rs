@@ -72,57 +72,6 @@ async fn a_request_that_takes_too_long_is_answered_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_queue_of_the_model_is_an_answer() {
-    let mut setup = Setup::new();
-    setup.options.max_concurrent_requests = 100_000;
-    setup.options.max_embed_items = 100_000;
-    let server = setup.start().await;
-    server.model.hold();
-    // More texts than any queue has room for: some wait, and the rest are told that there is no room.
-    let most = lucida_testkit::HashModel::options().queue_items;
-    let texts: Vec<_> = (0..most * 2).map(|number| format!("text {number}")).collect();
-    let many = tokio::spawn(send(server.post("/embed/text").json(&json!({"texts": texts}))));
-    eventually("the queue is full", async || {
-        let mut request = server.post("/embed/text").json(&json!({"text": "one more"}));
-        request = request.timeout(Duration::from_millis(300));
-        // Either it is refused, or it waits in the queue and is given up.
-        request
-            .send()
-            .await
-            .is_ok_and(|response| response.status() == 429)
-    })
-    .await;
-    server
-        .post_json("/embed/text", json!({"text": "one more"}))
-        .await
-        .problem(429, "overloaded");
-    server
-        .post_json("/embed/text", json!({"texts": ["one", "two"]}))
-        .await
-        .problem(429, "overloaded");
-    server.model.release();
-    let answer = many.await.unwrap().json();
-    let refused = answer["embeddings"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .filter(|item| item.is_object())
-        .count();
-    assert!(
-        refused > 0 && refused < most * 2,
-        "{refused} of {} were refused",
-        most * 2
-    );
-    assert_eq!(
-        server
-            .post_json("/embed/text", json!({"text": "one more"}))
-            .await
-            .status,
-        200
-    );
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_head_without_an_end_or_sense_is_not_the_servers_end() {
     let server = Setup::new().start().await;
     let mut socket = TcpStream::connect(&server.address).await.unwrap();

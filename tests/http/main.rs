@@ -5,7 +5,10 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod auth;
+mod bounds;
+mod clients;
 mod content;
+mod deadline;
 mod embed;
 mod library;
 mod limits;

@@ -181,7 +181,7 @@ async fn a_wrong_search_is_refused_by_field_and_bound() {
             422,
             "invalid_field",
             "filter",
-            "map",
+            "object",
         ),
         (
             json!({"text": "x", "filter": {"tags": [""]}}),

@@ -32,6 +32,9 @@ static METRICS: LazyLock<PrometheusHandle> =
 /// The largest body that the tests' servers take, in bytes.
 pub(crate) const MAX_UPLOAD_BYTES: u64 = 300_000;
 
+/// The largest JSON body that the tests' servers take, in bytes.
+pub(crate) const MAX_JSON_BYTES: u64 = 1_000_000;
+
 /// The most pixels that the tests' servers take.
 pub(crate) const MAX_PIXELS: u64 = 1_000_000;
 
@@ -96,6 +99,7 @@ impl Setup {
         Self {
             options: HttpOptions {
                 max_upload_bytes: MAX_UPLOAD_BYTES,
+                max_json_bytes: MAX_JSON_BYTES,
                 request_timeout: Duration::from_secs(60),
                 wait_timeout: Duration::from_secs(30),
                 max_concurrent_requests: 64,

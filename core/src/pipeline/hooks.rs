@@ -13,6 +13,7 @@ use crate::metrics;
 use crate::photo::{DerivedBlob, Photo};
 use crate::plugin::{EnrichInput, Enrichment, Event, Hit, Hook, OnFailure, Plugin, SearchQuery, Upload};
 use crate::storage::{BlobKey, stream_of};
+use crate::tags::clean_tag;
 
 /// Calls one hook; a panic of the plugin is its failure, not the server's.
 async fn call<T: Send + 'static>(
@@ -131,7 +132,12 @@ impl Photos {
             Some(attributes) => photo.attributes.insert(plugin.to_owned(), attributes),
             None => photo.attributes.remove(plugin),
         };
-        photo.tags.extend(enrichment.tags);
+        for tag in enrichment.tags {
+            match clean_tag(&tag) {
+                Ok(tag) => _ = photo.tags.insert(tag),
+                Err(error) => warn!(%error, plugin, "leaving out a plugin's tag"),
+            }
+        }
         photo.taken_at = photo.taken_at.or(enrichment.taken_at);
         Ok(Ok(()))
     }

@@ -21,7 +21,7 @@ pub struct IngestSettings {
     #[schemars(example = &"data/spool")]
     pub spool_dir: PathBuf,
     /// The largest picture that is decoded, in pixels (width times height).
-    #[schemars(example = 100_000_000)]
+    #[schemars(example = 250_000_000)]
     pub max_pixels: u64,
     /// Whether a photo whose file ends too early is taken as far as it can be decoded.
     #[schemars(example = false)]

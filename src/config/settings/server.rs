@@ -18,9 +18,13 @@ pub struct ServerSettings {
     #[schemars(example = &"0.0.0.0:8080")]
     pub listen: Listen,
     /// The largest request body, in bytes: a photo with its form around it.
-    #[schemars(example = 33_554_432)]
+    #[schemars(example = 134_217_728)]
     pub max_upload_bytes: u64,
-    /// How long a request may take before it is answered with 503, in seconds.
+    /// The largest JSON body, in bytes; the longest texts in the largest batch must fit.
+    #[schemars(example = 8_388_608)]
+    pub max_json_bytes: u64,
+    /// How long the server may work on a request before it answers 503, in seconds; waiting for the client's bytes
+    /// doesn't count.
     #[schemars(example = 60)]
     pub request_timeout_secs: u64,
     /// How long `?wait=true` waits for a photo at most, in seconds; then the photo comes back as it is.
@@ -48,6 +52,7 @@ impl ServerSettings {
 impl Settings for ServerSettings {
     fn validate(&self) -> Result<()> {
         at_least_one("max_upload_bytes", self.max_upload_bytes)?;
+        at_least_one("max_json_bytes", self.max_json_bytes)?;
         at_least_one("request_timeout_secs", self.request_timeout_secs)?;
         at_least_one("max_concurrent_requests", self.max_concurrent_requests as u64)?;
         at_least_one("max_embed_items", self.max_embed_items as u64)?;

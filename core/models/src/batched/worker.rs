@@ -129,7 +129,7 @@ impl<T: Tower> Worker<T> {
         metrics::EMBEDDER_OVERLOADED.increment(&[]);
         let seconds = (count(ahead) * queues.seconds_per_item).clamp(1.0, 60.0).ceil();
         let message = format!(
-            "{waiting} inputs are waiting for the {} tower",
+            "{waiting} inputs are waiting for the {} tower (the embedder's queue_items): try again later",
             self.shared.tower.as_str()
         );
         Err(Error::overloaded(message, Duration::from_secs_f64(seconds)))
