@@ -178,7 +178,7 @@ fn the_defaults_alone_are_a_whole_configuration() {
     let config = Given::default().config();
     assert_eq!(config.server.listen.to_string(), "127.0.0.1:8080");
     assert_eq!(config.server.max_upload_bytes, 33_554_432);
-    assert_eq!(config.ingest.max_pixels, 100_000_000);
+    assert_eq!(config.ingest.max_pixels, 250_000_000);
     assert_eq!(
         (config.storage.type_name(), config.storage.path()),
         ("disk", "storage.disk")

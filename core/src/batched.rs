@@ -86,7 +86,7 @@ impl<M: Model> Batched<M> {
         } else {
             None
         };
-        let preparation = Room::new(options.preparation_threads);
+        let preparation = Room::new(options.preparation_threads, u64::MAX);
         Ok(Self {
             model,
             info,
@@ -116,7 +116,7 @@ impl<M: Model> Batched<M> {
         I: Send + 'static,
         O: Send + 'static,
     {
-        let place = self.preparation.enter(lane).await?;
+        let place = self.preparation.enter(lane, 0).await?;
         let model = Arc::clone(&self.model);
         let work = move || {
             let started = Instant::now();

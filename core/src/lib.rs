@@ -19,6 +19,7 @@ mod memory_release;
 mod metadata;
 pub mod metrics;
 mod model;
+pub mod panics;
 mod photo;
 pub mod picture;
 pub mod pipeline;

@@ -1,6 +1,6 @@
 //! Upload: look at what came, keep it, record it, and put its job into the queue, in this order.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -58,7 +58,7 @@ impl Photos {
     /// Takes a photo in: once this returns, the photo survives anything but the loss of its store.
     ///
     /// # Errors
-    /// Those of [`picture::probe`], `truncated_image`, `too_many_pixels`, `type_mismatch`, a plugin's refusal,
+    /// Those of [`picture::probe`], `truncated_image`, `type_mismatch` where names are strict, a plugin's refusal,
     /// and those of the stores. Nothing is kept then, or the reconciler removes it.
     pub async fn upload(
         &self,
@@ -104,6 +104,7 @@ impl Photos {
         };
         self.inspect_by_plugins(&upload).await?;
 
+        let attributes = super::names::note(details.filename.as_deref(), header.format);
         let now = Timestamp::now();
         let photo = Photo {
             id,
@@ -119,7 +120,7 @@ impl Photos {
             updated_at: now,
             taken_at: details.taken_at,
             tags: details.tags,
-            attributes: BTreeMap::new(),
+            attributes,
             fingerprint: None,
             attempts: 0,
             error: None,
@@ -145,18 +146,20 @@ impl Photos {
 
     async fn look_at(&self, spooled: &Spooled, filename: Option<&str>) -> Result<ImageHeader> {
         let path = spooled.path.to_path_buf();
-        let header = tokio::task::spawn_blocking(move || picture::probe(&path))
+        let max_pixels = self.options().max_pixels;
+        // The file is held in memory while it is looked at.
+        let place = self.inner.decoding.enter(Lane::Interactive, spooled.size_bytes).await?;
+        let look = move || {
+            let header = picture::probe(&path, max_pixels);
+            drop(place);
+            header
+        };
+        let header = tokio::task::spawn_blocking(look)
             .await
-            .map_err(|error| {
-                Error::invalid("the picture's header can't be read: the decoder failed on it")
-                    .with_code("corrupt_image")
-                    .with_field("file")
-                    .with_source(error)
-            })??;
-        if let Some(filename) = filename {
+            .map_err(|error| Error::internal("looking at an upload failed").with_source(error))??;
+        if let Some(filename) = filename.filter(|_| self.options().strict_names) {
             header.format.check_name(filename)?;
         }
-        header.check_pixels(self.options().max_pixels)?;
         if header.complete || self.options().accept_truncated {
             Ok(header)
         } else {
