@@ -40,6 +40,7 @@ pub use upload::{UploadDetails, Uploaded};
 pub use workers::Workers;
 
 use crate::backoff::Backoff;
+use crate::decode_budget::DecodeBudget;
 use crate::embedder::{Embedder, Lane};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{PhotoId, UserId};
@@ -50,7 +51,6 @@ use crate::photo::{DerivedBlob, Photo, PhotoState, StateCounts};
 use crate::picture::{self, DecodeOptions, Picture};
 use crate::plugin::Plugin;
 use crate::queue::{JobQueue, QueueCounts};
-use crate::room::Room;
 use crate::storage::{Blob, Storage};
 
 /// What a server is made of.
@@ -114,7 +114,7 @@ struct Inner {
     collection: CollectionName,
     registered: OnceCell<()>,
     view: ViewCache,
-    decoding: Room,
+    decoding: DecodeBudget,
     settled: Mutex<HashMap<PhotoId, Arc<Notify>>>,
     model_health: tokio::sync::Mutex<Option<(Instant, Option<String>)>>,
     /// Plugins that are being told of something.
@@ -162,7 +162,7 @@ impl Photos {
                 collection,
                 registered: OnceCell::new(),
                 view: ViewCache::default(),
-                decoding: Room::new(cores, memory_bytes),
+                decoding: DecodeBudget::new(cores, memory_bytes),
                 settled: Mutex::new(HashMap::new()),
                 model_health: tokio::sync::Mutex::new(None),
                 events: TaskTracker::new(),
@@ -353,7 +353,7 @@ impl Photos {
         }
     }
 
-    /// Decodes on a blocking thread, once there is room; `None` for the short side asks for full size.
+    /// Decodes on a blocking thread once a permit is free; `None` for the short side asks for full size.
     async fn decode<B>(
         &self,
         lane: Lane,
