@@ -7,6 +7,7 @@ mod backoff;
 pub mod config;
 mod decode_budget;
 pub mod decorate;
+pub mod durable;
 mod embedder;
 mod error;
 mod foreign;
