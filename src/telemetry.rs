@@ -36,7 +36,12 @@ pub fn start_logs(settings: &LogSettings) -> Result<()> {
             .boxed(),
     };
     // A second server in one process, as tests have, logs where the first one does.
-    if tracing_subscriber::registry().with(filter).with(layer).try_init().is_ok() {
+    if tracing_subscriber::registry()
+        .with(filter)
+        .with(layer)
+        .try_init()
+        .is_ok()
+    {
         panics::install_hook();
     }
     Ok(())

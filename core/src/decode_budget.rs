@@ -77,7 +77,9 @@ impl DecodePermit {
 
 /// Returns how many pieces cover so many bytes, at least one.
 fn pieces(bytes: u64) -> u32 {
-    u32::try_from(bytes.div_ceil(PIECE_BYTES)).unwrap_or(u32::MAX).max(1)
+    u32::try_from(bytes.div_ceil(PIECE_BYTES))
+        .unwrap_or(u32::MAX)
+        .max(1)
 }
 
 #[cfg(test)]
@@ -98,6 +100,9 @@ mod tests {
         let kept = large.shrink_to(5 * MIB);
         assert!(enter(65 * MIB).is_some(), "what is decoded takes less");
         drop((small, kept));
-        assert!(enter(5_000 * MIB).unwrap().is_ok(), "what needs more than all is alone");
+        assert!(
+            enter(5_000 * MIB).unwrap().is_ok(),
+            "what needs more than all is alone"
+        );
     }
 }

@@ -65,6 +65,35 @@ fn describe(panic: &PanicHookInfo<'_>) -> String {
 mod tests {
     use super::*;
 
+    /// Set in a child that has its process to itself, since the hook is the process's.
+    const ALONE: &str = "LUCIDA_TEST_ALONE";
+
+    #[test]
+    fn a_caught_panic_leaves_nothing_on_the_standard_error() {
+        if std::env::var_os(ALONE).is_some() {
+            install_hook();
+            let said = catch(|| -> u8 { panic!("a quiet {}", "one") }).unwrap_err();
+            assert!(
+                said.starts_with("a quiet one (") && said.contains("panics.rs:"),
+                "{said}"
+            );
+            return;
+        }
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+        child.args([
+            "--exact",
+            "--nocapture",
+            "panics::tests::a_caught_panic_leaves_nothing_on_the_standard_error",
+        ]);
+        let ended = child.env(ALONE, "1").env("RUST_BACKTRACE", "1").output().unwrap();
+        let (out, err) = (
+            String::from_utf8_lossy(&ended.stdout),
+            String::from_utf8_lossy(&ended.stderr),
+        );
+        assert!(ended.status.success() && out.contains("1 passed"), "{out}{err}");
+        assert!(!err.contains("a quiet") && !err.contains("panicked"), "{err}");
+    }
+
     #[test]
     fn a_caught_panic_is_what_it_said() {
         assert_eq!(catch(|| 5), Ok(5));

@@ -22,8 +22,8 @@ mod resize;
 mod tiff;
 
 pub use crop::{CropRecipe, CropSize, ResizeTo};
-pub use decode::{DecodeOptions, decode, memory_bytes};
 pub(crate) use decode::truncated;
+pub use decode::{DecodeOptions, decode, memory_bytes};
 pub use format::ImageFormat;
 use format::recognise;
 pub use header::{ImageHeader, probe};

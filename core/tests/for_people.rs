@@ -28,17 +28,32 @@ fn swapped() -> Vec<u8> {
 
 #[track_caller]
 fn is_close(found: [u8; 3], expected: [u8; 3], what: &str) {
-    let worst = found.iter().zip(expected).map(|(found, expected)| found.abs_diff(expected)).max();
-    assert!(worst.unwrap() <= TOLERANCE, "{what}: {found:?} and not {expected:?}");
+    let worst = found
+        .iter()
+        .zip(expected)
+        .map(|(found, expected)| found.abs_diff(expected))
+        .max();
+    assert!(
+        worst.unwrap() <= TOLERANCE,
+        "{what}: {found:?} and not {expected:?}"
+    );
 }
 
 #[track_caller]
 fn shows_swapped(file: &[u8], what: &str) {
     let picture = decode(file, &OPTIONS).unwrap();
-    is_close(picture.pixels().get_pixel(3, 3).0, [220, 10, 10], &format!("{what}, to models"));
+    is_close(
+        picture.pixels().get_pixel(3, 3).0,
+        [220, 10, 10],
+        &format!("{what}, to models"),
+    );
     for (width, height) in [(16, 16), (8, 8)] {
         let shown = picture.for_people(width, height).unwrap();
-        is_close(shown.pixels().get_pixel(3, 3).0, [10, 220, 10], &format!("{what}, to people"));
+        is_close(
+            shown.pixels().get_pixel(3, 3).0,
+            [10, 220, 10],
+            &format!("{what}, to people"),
+        );
     }
 }
 
@@ -48,17 +63,23 @@ fn a_picture_with_a_profile_is_shown_in_srgb() {
     let mut png = Vec::new();
     let mut encoder = PngEncoder::new(&mut png);
     encoder.set_icc_profile(swapped()).unwrap();
-    encoder.write_image(&red, 16, 16, ExtendedColorType::Rgb8).unwrap();
+    encoder
+        .write_image(&red, 16, 16, ExtendedColorType::Rgb8)
+        .unwrap();
     shows_swapped(&png, "PNG");
     let mut jpeg = Vec::new();
     let mut encoder = JpegEncoder::new_with_quality(&mut jpeg, 100);
     encoder.set_icc_profile(swapped()).unwrap();
-    encoder.write_image(&red, 16, 16, ExtendedColorType::Rgb8).unwrap();
+    encoder
+        .write_image(&red, 16, 16, ExtendedColorType::Rgb8)
+        .unwrap();
     shows_swapped(&jpeg, "JPEG");
     let mut webp = Vec::new();
     let mut encoder = WebPEncoder::new_lossless(&mut webp);
     encoder.set_icc_profile(swapped()).unwrap();
-    encoder.write_image(&red, 16, 16, ExtendedColorType::Rgb8).unwrap();
+    encoder
+        .write_image(&red, 16, 16, ExtendedColorType::Rgb8)
+        .unwrap();
     shows_swapped(&webp, "WebP");
 }
 
@@ -73,7 +94,9 @@ fn a_profile_of_srgb_changes_next_to_nothing_and_a_broken_one_nothing() {
         let mut png = Vec::new();
         let mut encoder = PngEncoder::new(&mut png);
         encoder.set_icc_profile(profile).unwrap();
-        encoder.write_image(picture.pixels(), 32, 32, ExtendedColorType::Rgb8).unwrap();
+        encoder
+            .write_image(picture.pixels(), 32, 32, ExtendedColorType::Rgb8)
+            .unwrap();
         let decoded = decode(&png, &OPTIONS).unwrap();
         let shown = decoded.for_people(32, 32).unwrap();
         let pairs = shown.pixels().iter().zip(picture.pixels().iter());
@@ -90,7 +113,10 @@ fn black_letters_on_nothing_are_shown_on_white() {
         .write_image(&letters, 16, 16, ExtendedColorType::Rgba8)
         .unwrap();
     let picture = decode(&png, &OPTIONS).unwrap();
-    assert!(picture.pixels().pixels().all(|pixel| pixel.0 == [0; 3]), "models see black");
+    assert!(
+        picture.pixels().pixels().all(|pixel| pixel.0 == [0; 3]),
+        "models see black"
+    );
     let shown = picture.for_people(16, 16).unwrap();
     assert_eq!(shown.pixels().get_pixel(2, 8).0, [0; 3]);
     assert_eq!(shown.pixels().get_pixel(13, 8).0, [255; 3]);

@@ -80,6 +80,40 @@ fn the_header_tells_the_size_as_seen() {
 }
 
 #[test]
+fn a_profile_counts_for_people_and_not_for_models() {
+    let picture = decode(&file("heic_wide.heic"), &OPTIONS).unwrap();
+    let [red, green, _] = picture.pixels().get_pixel(30, 30).0;
+    assert!(red > 210 && green < 20, "as stored: {red}, {green}");
+    let shown = picture.for_people(32, 32).unwrap();
+    let [red, green, _] = shown.pixels().get_pixel(15, 15).0;
+    assert!(
+        red < 20 && green > 210,
+        "the profile swaps red and green: {red}, {green}"
+    );
+}
+
+#[test]
+fn opacity_is_kept_for_people() {
+    let picture = decode(&file("heic_alpha.heic"), &OPTIONS).unwrap();
+    let (width, height) = (picture.width(), picture.height());
+    let shown = picture.for_people(width, height).unwrap();
+    // The first pixels are all but transparent, the last ones opaque.
+    assert!(shown.pixels().get_pixel(2, 0).0.iter().all(|value| *value > 245));
+    let (x, y) = (width - 1, height - 1);
+    let pairs = shown
+        .pixels()
+        .get_pixel(x, y)
+        .0
+        .into_iter()
+        .zip(picture.pixels().get_pixel(x, y).0);
+    assert!(
+        pairs
+            .into_iter()
+            .all(|(shown, stored)| shown.abs_diff(stored) <= 8)
+    );
+}
+
+#[test]
 fn pixels_that_are_stored_but_not_seen_count() {
     // The encoder fills 17 x 3 pixels up to its smallest picture.
     let (seen, stored) = (17 * 3, 64 * 64);

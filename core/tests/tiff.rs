@@ -27,7 +27,9 @@ fn pixels(file: &[u8]) -> Vec<[u8; 3]> {
 }
 
 fn expected() -> Vec<[u8; 3]> {
-    (0..HEIGHT).flat_map(|y| (0..WIDTH).map(move |x| colour(x, y))).collect()
+    (0..HEIGHT)
+        .flat_map(|y| (0..WIDTH).map(move |x| colour(x, y)))
+        .collect()
 }
 
 fn greys(values: impl IntoIterator<Item = u8>) -> Vec<[u8; 3]> {
@@ -53,7 +55,8 @@ fn rgb_is_the_same_however_it_is_stored() {
                         .map(|value| u64::from(*value) * if depth == 16 { 257 } else { 1 })
                         .collect();
                     let file = tiff.write(&samples);
-                    let what = format!("{form:?}, compression {compression}, {depth} bits, predictor {predictor}");
+                    let what =
+                        format!("{form:?}, compression {compression}, {depth} bits, predictor {predictor}");
                     assert_eq!(pixels(&file), expected(), "{what}");
                 }
             }
@@ -65,14 +68,24 @@ fn rgb_is_the_same_however_it_is_stored() {
 fn grey_of_few_bits_is_spread_over_the_range() {
     for depth in [1, 2, 4, 8] {
         let largest = (1_u64 << depth) - 1;
-        let samples: Vec<u64> = (0..WIDTH * HEIGHT).map(|at| at as u64 * 3 % (largest + 1)).collect();
+        let samples: Vec<u64> = (0..WIDTH * HEIGHT)
+            .map(|at| at as u64 * 3 % (largest + 1))
+            .collect();
         let scaled = |value: &u64| u8::try_from(value * 255 / largest).unwrap();
         for form in Form::all() {
             let black = Tiff::new(form, 1, depth, 1).write(&samples);
-            assert_eq!(pixels(&black), greys(samples.iter().map(scaled)), "{form:?}, {depth} bits");
+            assert_eq!(
+                pixels(&black),
+                greys(samples.iter().map(scaled)),
+                "{form:?}, {depth} bits"
+            );
             let white = Tiff::new(form, 0, depth, 1).write(&samples);
             let inverted = samples.iter().map(|value| 255 - scaled(value));
-            assert_eq!(pixels(&white), greys(inverted), "white is 0, {form:?}, {depth} bits");
+            assert_eq!(
+                pixels(&white),
+                greys(inverted),
+                "white is 0, {form:?}, {depth} bits"
+            );
         }
     }
 }
@@ -83,7 +96,10 @@ fn bits_in_reversed_order_are_put_right() {
     let mut tiff = Tiff::new(Form::default(), 1, 1, 1);
     tiff.is_bit_reversed = true;
     let file = tiff.write(&samples);
-    assert_eq!(pixels(&file), greys(samples.iter().map(|value| u8::try_from(value * 255).unwrap())));
+    assert_eq!(
+        pixels(&file),
+        greys(samples.iter().map(|value| u8::try_from(value * 255).unwrap()))
+    );
 }
 
 #[test]
@@ -92,7 +108,10 @@ fn a_palette_of_any_depth_gives_its_colours() {
         let count = 1_usize << depth;
         let palette: Vec<[u8; 3]> = (0..count).map(|at| colour(at % WIDTH, at % HEIGHT)).collect();
         let samples: Vec<u64> = (0..WIDTH * HEIGHT).map(|at| (at * 7 % count) as u64).collect();
-        let looked_up: Vec<_> = samples.iter().map(|index| palette[usize::try_from(*index).unwrap()]).collect();
+        let looked_up: Vec<_> = samples
+            .iter()
+            .map(|index| palette[usize::try_from(*index).unwrap()])
+            .collect();
         let mut tiff = Tiff::new(Form::default(), 3, depth, 1);
         tiff.palette = palette;
         assert_eq!(pixels(&tiff.write(&samples)), looked_up, "{depth} bits");
@@ -104,22 +123,33 @@ fn deep_grey_is_scaled_and_small_values_are_kept_as_pillow_keeps_them() {
     let count = WIDTH * HEIGHT;
     let deep: Vec<u64> = (0..count).map(|at| (at * 65_535 / (count - 1)) as u64).collect();
     let file = Tiff::new(Form::default(), 1, 16, 1).write(&deep);
-    let scaled = deep.iter().map(|value| u8::try_from((value + 128) / 257).unwrap());
+    let scaled = deep
+        .iter()
+        .map(|value| u8::try_from((value + 128) / 257).unwrap());
     assert_eq!(pixels(&file), greys(scaled));
 
     let twelve: Vec<u64> = (0..count).map(|at| (at * 4_095 / (count - 1)) as u64).collect();
     let file = Tiff::new(Form::default(), 1, 12, 1).write(&twelve);
-    let scaled = twelve.iter().map(|value| u8::try_from((value * 510 + 4_095) / 8_190).unwrap());
+    let scaled = twelve
+        .iter()
+        .map(|value| u8::try_from((value * 510 + 4_095) / 8_190).unwrap());
     assert_eq!(pixels(&file), greys(scaled));
 
     let small: Vec<u64> = (0..count).map(|at| at as u64 * 10).collect();
     let file = Tiff::new(Form::default(), 1, 16, 1).write(&small);
-    assert_eq!(pixels(&file), greys(small.iter().map(|value| u8::try_from(*value).unwrap())));
+    assert_eq!(
+        pixels(&file),
+        greys(small.iter().map(|value| u8::try_from(*value).unwrap()))
+    );
 
     let mut signed = Tiff::new(Form::default(), 1, 16, 1);
     signed.format = 2;
     let file = signed.write(&[5, 0xFFFF, 300, 255].repeat(count / 4));
-    assert_eq!(pixels(&file), greys([5, 0, 255, 255].repeat(count / 4)), "-1 and 300 are cut off");
+    assert_eq!(
+        pixels(&file),
+        greys([5, 0, 255, 255].repeat(count / 4)),
+        "-1 and 300 are cut off"
+    );
 
     for depth in [32, 64] {
         let mut float = Tiff::new(Form::default(), 1, depth, 1);
@@ -129,7 +159,11 @@ fn deep_grey_is_scaled_and_small_values_are_kept_as_pillow_keeps_them() {
             _ => f64::from(value).to_bits(),
         });
         let file = float.write(&values.repeat(count / 4));
-        assert_eq!(pixels(&file), greys([0, 12, 255, 255].repeat(count / 4)), "{depth} bits");
+        assert_eq!(
+            pixels(&file),
+            greys([0, 12, 255, 255].repeat(count / 4)),
+            "{depth} bits"
+        );
     }
 }
 
@@ -138,7 +172,10 @@ fn a_picture_with_small_values_is_not_black_to_people() {
     let values: Vec<u64> = (0..WIDTH * HEIGHT).map(|at| at as u64 * 100).collect();
     let file = Tiff::new(Form::default(), 1, 16, 1).write(&values);
     let picture = decode(&file, &OPTIONS).unwrap();
-    assert!(picture.pixels().pixels().all(|pixel| pixel[0] <= 8), "as models see it");
+    assert!(
+        picture.pixels().pixels().all(|pixel| pixel[0] <= 8),
+        "as models see it"
+    );
     let shown = picture.for_people(picture.width(), picture.height()).unwrap();
     let shown: Vec<u8> = shown.pixels().pixels().map(|pixel| pixel[0]).collect();
     let brightest = values.last().unwrap();
@@ -162,7 +199,11 @@ fn inks_lab_and_luma_become_colours() {
     let file = Tiff::new(Form::default(), 8, 8, 3).write(&labs.as_flattened().repeat(count / 4));
     let colours = [[255, 255, 255], [0, 0, 0], [255, 0, 0], [0, 255, 0]];
     for (found, expected) in pixels(&file).iter().zip(colours.repeat(count / 4)) {
-        let worst = found.iter().zip(expected).map(|(found, expected)| found.abs_diff(expected)).max();
+        let worst = found
+            .iter()
+            .zip(expected)
+            .map(|(found, expected)| found.abs_diff(expected))
+            .max();
         // L, a and b have 8 bits, which at the ends of the range are several steps of a colour.
         assert!(worst.unwrap() <= 8 * ROUNDING, "{found:?} for {expected:?}");
     }
@@ -173,7 +214,11 @@ fn inks_lab_and_luma_become_colours() {
     let file = luma.write(&ycbcr.as_flattened().repeat(count / 4));
     let colours = [[255, 255, 255], [255, 0, 0], [0, 255, 0], [0, 0, 255]];
     for (found, expected) in pixels(&file).iter().zip(colours.repeat(count / 4)) {
-        let worst = found.iter().zip(expected).map(|(found, expected)| found.abs_diff(expected)).max();
+        let worst = found
+            .iter()
+            .zip(expected)
+            .map(|(found, expected)| found.abs_diff(expected))
+            .max();
         assert!(worst.unwrap() <= ROUNDING, "{found:?} for {expected:?}");
     }
 }
@@ -204,7 +249,11 @@ fn opacity_is_kept_for_people_and_dropped_for_models() {
     let count = WIDTH * HEIGHT;
     let mut tiff = Tiff::new(Form::default(), 2, 8, 4);
     tiff.extra = Some(2);
-    let file = tiff.write(&[[200, 0, 0, 0], [0, 200, 0, 255]].as_flattened().repeat(count / 2));
+    let file = tiff.write(
+        &[[200, 0, 0, 0], [0, 200, 0, 255]]
+            .as_flattened()
+            .repeat(count / 2),
+    );
     assert_eq!(pixels(&file), [[200, 0, 0], [0, 200, 0]].repeat(count / 2));
     let picture = decode(&file, &OPTIONS).unwrap();
     let shown = picture.for_people(picture.width(), picture.height()).unwrap();
@@ -214,7 +263,11 @@ fn opacity_is_kept_for_people_and_dropped_for_models() {
     let mut associated = Tiff::new(Form::default(), 2, 8, 4);
     associated.extra = Some(1);
     let file = associated.write(&[50, 0, 100, 128].repeat(count));
-    assert_eq!(pixels(&file), [[99, 0, 199]].repeat(count), "colours are divided by their opacity");
+    assert_eq!(
+        pixels(&file),
+        [[99, 0, 199]].repeat(count),
+        "colours are divided by their opacity"
+    );
 }
 
 #[test]
@@ -236,15 +289,24 @@ fn faxes_are_read_row_by_row() {
     let (first, second, third) = ("1011 011", "00110101 000101", "10011");
     let end = "000000000001";
     let by_bytes = [first, second, third].map(bits).concat();
-    assert_eq!(pixels(&file(2, 0, by_bytes)), expected, "each row from a byte of its own");
+    assert_eq!(
+        pixels(&file(2, 0, by_bytes)),
+        expected,
+        "each row from a byte of its own"
+    );
     let plain = bits(&[first, second, third].concat());
     assert_eq!(pixels(&file(3, 0, plain)), expected, "without ends of lines");
     let with_ends = bits(&[end, first, end, second, end, third, &end.repeat(6)].concat());
     assert_eq!(pixels(&file(3, 0, with_ends)), expected, "with ends of lines");
     // The second row relative to the first: horizontal, white 0 and black 8. The third: its changes lie at the row's start.
     let two_dimensional = [end, "1", first, end, "0", "001", second, end, "1", third].concat();
-    assert_eq!(pixels(&file(3, 1, bits(&two_dimensional))), expected, "two-dimensional");
-    let relative = ["001", first, "001", second, "001", third, "00110101", end, end].concat();
+    assert_eq!(
+        pixels(&file(3, 1, bits(&two_dimensional))),
+        expected,
+        "two-dimensional"
+    );
+    // The third row ends with black 0.
+    let relative = ["001", first, "001", second, "001", third, "0000110111", end, end].concat();
     assert_eq!(pixels(&file(4, 0, bits(&relative))), expected, "T.6");
 }
 
@@ -254,7 +316,9 @@ fn jpegs_in_strips_share_their_tables() {
     let mut encoder = jpeg_encoder::Encoder::new(&mut whole, 95);
     encoder.set_sampling_factor(jpeg_encoder::SamplingFactor::R_4_2_0);
     let picture = Picture::gradient(32, 16);
-    encoder.encode(picture.pixels(), 32, 16, jpeg_encoder::ColorType::Rgb).unwrap();
+    encoder
+        .encode(picture.pixels(), 32, 16, jpeg_encoder::ColorType::Rgb)
+        .unwrap();
     let (tables, strip) = tiff_files::without_tables(&whole);
     let mut tiff = Tiff::new(Form::default(), 6, 8, 3);
     tiff.size = (32, 16);
@@ -262,14 +326,21 @@ fn jpegs_in_strips_share_their_tables() {
     tiff.subsampling = Some([2, 2]);
     tiff.tables = Some(tables);
     let file = tiff.write_stored(&[strip]);
-    assert_eq!(decode(&file, &OPTIONS).unwrap(), decode(&whole, &OPTIONS).unwrap());
+    assert_eq!(
+        decode(&file, &OPTIONS).unwrap(),
+        decode(&whole, &OPTIONS).unwrap()
+    );
 
     let mut old = Tiff::new(Form::default(), 6, 8, 3);
     old.size = (32, 16);
     old.compression = 6;
     old.interchange = true;
     let file = old.write_stored(&[whole.clone()]);
-    assert_eq!(decode(&file, &OPTIONS).unwrap(), decode(&whole, &OPTIONS).unwrap(), "old style");
+    assert_eq!(
+        decode(&file, &OPTIONS).unwrap(),
+        decode(&whole, &OPTIONS).unwrap(),
+        "old style"
+    );
 }
 
 #[test]
@@ -295,7 +366,11 @@ fn a_strip_that_ends_early_is_refused_unless_that_is_asked_for() {
         let last = pieces.last_mut().unwrap();
         last.truncate(last.len() / 3);
         let file = tiff.write_stored(&pieces);
-        assert_eq!(decode(&file, &OPTIONS).unwrap_err().code(), "truncated_image", "{compression}");
+        assert_eq!(
+            decode(&file, &OPTIONS).unwrap_err().code(),
+            "truncated_image",
+            "{compression}"
+        );
         let options = DecodeOptions {
             accept_truncated: true,
             ..OPTIONS
@@ -315,11 +390,18 @@ fn counts_that_promise_more_than_there_is_do_no_harm() {
 
 #[test]
 fn the_raw_files_of_cameras_are_refused_by_name() {
-    for (make, name) in [("NIKON CORPORATION", "Nikon"), ("SONY", "Sony"), ("PENTAX", "Pentax")] {
+    for (make, name) in [
+        ("NIKON CORPORATION", "Nikon"),
+        ("SONY", "Sony"),
+        ("PENTAX", "Pentax"),
+    ] {
         let mut tiff = Tiff::new(Form::default(), 2, 8, 3);
         tiff.raw_of = Some(make);
         let error = decode(&tiff.write(&vec![0; WIDTH * HEIGHT * 3]), &OPTIONS).unwrap_err();
-        assert_eq!((error.kind(), error.code()), (ErrorKind::Unsupported, "unsupported_image_type"));
+        assert_eq!(
+            (error.kind(), error.code()),
+            (ErrorKind::Unsupported, "unsupported_image_type")
+        );
         let message = format!("{name} raw is not read: export the photo as JPEG");
         assert!(error.message().starts_with(&message), "{error}");
     }

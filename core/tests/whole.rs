@@ -34,7 +34,11 @@ fn written(format: image::ImageFormat) -> Vec<u8> {
 fn is_taken(whole: &[u8], cut: &[u8], what: &str) {
     let header = ImageHeader::read(cut, OPTIONS.max_pixels).unwrap();
     assert!(header.complete, "{what}");
-    assert_eq!(decode(cut, &OPTIONS).unwrap(), decode(whole, &OPTIONS).unwrap(), "{what}");
+    assert_eq!(
+        decode(cut, &OPTIONS).unwrap(),
+        decode(whole, &OPTIONS).unwrap(),
+        "{what}"
+    );
 }
 
 #[track_caller]
@@ -42,7 +46,11 @@ fn is_refused(cut: &[u8], what: &str) {
     if let Ok(header) = ImageHeader::read(cut, OPTIONS.max_pixels) {
         assert!(!header.complete, "{what}");
     }
-    assert_eq!(decode(cut, &OPTIONS).unwrap_err().code(), "truncated_image", "{what}");
+    assert_eq!(
+        decode(cut, &OPTIONS).unwrap_err().code(),
+        "truncated_image",
+        "{what}"
+    );
 }
 
 #[test]
@@ -67,10 +75,17 @@ fn a_png_without_its_last_chunk_is_taken() {
     let file = written(image::ImageFormat::Png);
     // `IEND` has 12 bytes, and the checksum before it 4.
     for missing in [1, 4, 8, 12, 14, 16] {
-        is_taken(&file, &file[..file.len() - missing], &format!("{missing} bytes are missing"));
+        is_taken(
+            &file,
+            &file[..file.len() - missing],
+            &format!("{missing} bytes are missing"),
+        );
     }
     for missing in [60, file.len() / 2] {
-        is_refused(&file[..file.len() - missing], &format!("{missing} bytes are missing"));
+        is_refused(
+            &file[..file.len() - missing],
+            &format!("{missing} bytes are missing"),
+        );
     }
 }
 
@@ -93,7 +108,11 @@ fn a_gif_without_its_trailer_is_taken() {
     let file = gif(1);
     // The trailer, and the end of the data before it.
     for missing in [1, 2] {
-        is_taken(&file, &file[..file.len() - missing], &format!("{missing} bytes are missing"));
+        is_taken(
+            &file,
+            &file[..file.len() - missing],
+            &format!("{missing} bytes are missing"),
+        );
     }
     is_refused(&file[..file.len() * 2 / 3], "a third is missing");
     let film = gif(3);
@@ -136,7 +155,9 @@ fn a_heic_with_a_cut_box_behind_its_pixels_is_taken() {
 #[test]
 fn a_jpeg_with_an_odd_segment_of_adobes_is_decoded_as_libjpeg_does() {
     let mut file = Vec::new();
-    Encoder::new(&mut file, 90).encode(&scene(), 96, 64, ColorType::Rgb).unwrap();
+    Encoder::new(&mut file, 90)
+        .encode(&scene(), 96, 64, ColorType::Rgb)
+        .unwrap();
     let plain = decode(&file, &OPTIONS).unwrap();
     // Behind `JFIF`, or in its place.
     let jfif = 4 + usize::from(u16::from_be_bytes([file[4], file[5]]));
@@ -151,12 +172,23 @@ fn a_jpeg_with_an_odd_segment_of_adobes_is_decoded_as_libjpeg_does() {
         ("transform 2 of three colours", adobe(2)),
         ("length 12", b"\xFF\xEE\0\x0CAdobe\0\x64\0\0\0".to_vec()),
         ("length 2", b"\xFF\xEE\0\x02".to_vec()),
-        ("another program's", b"\xFF\xEE\0\x10Ducky\0\x01\0\x04\0\0\0\x3C\0".to_vec()),
+        (
+            "another program's",
+            b"\xFF\xEE\0\x10Ducky\0\x01\0\x04\0\0\0\x3C\0".to_vec(),
+        ),
     ] {
         assert_eq!(decode(&with(&bare, &segment), &OPTIONS).unwrap(), plain, "{name}");
-        assert_eq!(decode(&with(&file, &segment), &OPTIONS).unwrap(), plain, "{name}, with JFIF");
+        assert_eq!(
+            decode(&with(&file, &segment), &OPTIONS).unwrap(),
+            plain,
+            "{name}, with JFIF"
+        );
     }
-    assert_eq!(decode(&with(&file, &adobe(0)), &OPTIONS).unwrap(), plain, "JFIF goes before Adobe");
+    assert_eq!(
+        decode(&with(&file, &adobe(0)), &OPTIONS).unwrap(),
+        plain,
+        "JFIF goes before Adobe"
+    );
     let untransformed = decode(&with(&bare, &adobe(0)), &OPTIONS).unwrap();
     assert_ne!(untransformed, plain, "transform 0 is RGB as stored");
 }
@@ -164,7 +196,9 @@ fn a_jpeg_with_an_odd_segment_of_adobes_is_decoded_as_libjpeg_does() {
 #[test]
 fn a_jpeg_with_bytes_between_its_segments_or_before_them_is_decoded() {
     let mut file = Vec::new();
-    Encoder::new(&mut file, 90).encode(&scene(), 96, 64, ColorType::Rgb).unwrap();
+    Encoder::new(&mut file, 90)
+        .encode(&scene(), 96, 64, ColorType::Rgb)
+        .unwrap();
     let plain = decode(&file, &OPTIONS).unwrap();
     let behind_jfif = 4 + usize::from(u16::from_be_bytes([file[4], file[5]]));
     let junk = [&file[..behind_jfif], b"\0\0\0junk\0", &file[behind_jfif..]].concat();
@@ -177,7 +211,9 @@ fn a_jpeg_with_bytes_between_its_segments_or_before_them_is_decoded() {
 #[test]
 fn kinds_of_jpeg_that_are_not_read_are_named() {
     let mut file = Vec::new();
-    Encoder::new(&mut file, 90).encode(&scene(), 96, 64, ColorType::Rgb).unwrap();
+    Encoder::new(&mut file, 90)
+        .encode(&scene(), 96, 64, ColorType::Rgb)
+        .unwrap();
     let frame = file.windows(2).position(|bytes| bytes == [0xFF, 0xC0]).unwrap();
     for (marker, depth, name) in [
         (0xC9, 8, "arithmetic-coded JPEG"),
@@ -188,7 +224,10 @@ fn kinds_of_jpeg_that_are_not_read_are_named() {
         (other[frame + 1], other[frame + 4]) = (marker, depth);
         let error = decode(&other, &OPTIONS).unwrap_err();
         assert_eq!(error.code(), "unsupported_image_type", "{name}");
-        assert!(error.message().starts_with(&format!("{name} is not read")), "{error}");
+        assert!(
+            error.message().starts_with(&format!("{name} is not read")),
+            "{error}"
+        );
     }
     let apple = b"\x89PNG\r\n\x1a\n\0\0\0\x04CgBI\x50\0\x20\x02\x2b\xd5\xb3\x7f";
     let error = decode(apple, &OPTIONS).unwrap_err();
@@ -198,9 +237,13 @@ fn kinds_of_jpeg_that_are_not_read_are_named() {
 #[test]
 fn a_large_png_is_reduced_while_it_is_read() {
     // 70 megapixels, of one colour on the left and one on the right.
-    let picture = image::GrayImage::from_fn(10_000, 7_000, |x, _| image::Luma([if x < 5_000 { 40 } else { 200 }]));
+    let picture = image::GrayImage::from_fn(10_000, 7_000, |x, _| {
+        image::Luma([if x < 5_000 { 40 } else { 200 }])
+    });
     let mut file = Vec::new();
-    picture.write_to(&mut Cursor::new(&mut file), image::ImageFormat::Png).unwrap();
+    picture
+        .write_to(&mut Cursor::new(&mut file), image::ImageFormat::Png)
+        .unwrap();
     drop(picture);
     let options = DecodeOptions {
         max_pixels: 250_000_000,

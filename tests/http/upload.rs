@@ -228,7 +228,9 @@ async fn a_jpeg_named_heic_is_taken_by_its_bytes_and_says_so() {
         send(server.delete(&format!("/v1/photos/{}", photo["id"].as_str().unwrap()))).await;
     }
     let form = file_form(&jpeg(200, 150, RED), "a.jpg");
-    let photo = send(server.post("/v1/photos?wait=true").multipart(form)).await.json();
+    let photo = send(server.post("/v1/photos?wait=true").multipart(form))
+        .await
+        .json();
     assert_eq!(photo["attributes"].get("file"), None);
 }
 

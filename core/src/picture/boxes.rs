@@ -67,7 +67,9 @@ impl<'a> Boxes<'a> {
         let mut ids: Vec<u32> = self
             .items
             .iter()
-            .filter(|item| item.kind == *kind && content_type.is_none_or(|wanted| item.content_type == wanted))
+            .filter(|item| {
+                item.kind == *kind && content_type.is_none_or(|wanted| item.content_type == wanted)
+            })
             .map(|item| item.id)
             .collect();
         let describes = |id: u32| {
@@ -77,11 +79,6 @@ impl<'a> Boxes<'a> {
         };
         ids.sort_by_key(|id| !describes(*id));
         ids
-    }
-
-    /// Returns an item's kind, such as `hvc1`, `av01` or `grid`.
-    pub(super) fn kind(&self, id: u32) -> Option<[u8; 4]> {
-        self.item(id).map(|item| item.kind)
     }
 
     /// Returns the items that a reference of `kind` leads to from `id`.

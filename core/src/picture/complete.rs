@@ -1,7 +1,7 @@
 //! Whether all pixels of a picture are in its file.
 //!
 //! A decoder fills what is missing with grey and says nothing; a photo cut short by a broken transfer should be
-//! noticed at upload. A file that reaches the end mark of its format is whole, which its structure tells without
+//! noticed at upload. A file that reaches the end mark of its format is whole, which is known from its structure without
 //! decoding. One that doesn't may still hold every pixel: then it is decoded to find out, and mended for decoders that
 //! insist on the mark.
 
@@ -39,7 +39,7 @@ pub(super) fn inspect(format: ImageFormat, bytes: &[u8]) -> Completeness {
         ImageFormat::Webp => webp(bytes),
         ImageFormat::Bmp => bmp(bytes),
         ImageFormat::Tiff => {
-            // Counts that are too large are common; then the pieces themselves tell.
+            // Counts that are too large are common; then the pieces themselves decide.
             if tiff::has_all_pieces(bytes) || tiff::decode(bytes, false, Some(1)).is_ok() {
                 Completeness::Whole
             } else {
@@ -116,7 +116,13 @@ fn push_chunk(file: &mut Vec<u8>, kind: [u8; 4], body: &[u8]) {
 /// GIF89a: blocks up to the trailer.
 fn gif(bytes: &[u8]) -> Completeness {
     const TRAILER: u8 = 0x3B;
-    let table = |flags: u8| if flags & 0x80 == 0 { 0 } else { 3 << ((flags & 7) + 1) };
+    let table = |flags: u8| {
+        if flags & 0x80 == 0 {
+            0
+        } else {
+            3 << ((flags & 7) + 1)
+        }
+    };
     let cut = || Completeness::Cut(bytes.to_vec());
     let Some(screen) = bytes.first_chunk::<13>() else {
         return cut();
@@ -133,13 +139,19 @@ fn gif(bytes: &[u8]) -> Completeness {
             Some(0x21) => (at + 2, None),
             Some(0x2C) => {
                 let Some(descriptor) = bytes.get(at + 1..).and_then(|rest| rest.first_chunk::<9>()) else {
-                    return if has_picture { Completeness::Mended(mended(block)) } else { cut() };
+                    return if has_picture {
+                        Completeness::Mended(mended(block))
+                    } else {
+                        cut()
+                    };
                 };
-                let side = |low: usize| usize::from(u16::from_le_bytes([descriptor[low], descriptor[low + 1]]));
+                let side =
+                    |low: usize| usize::from(u16::from_le_bytes([descriptor[low], descriptor[low + 1]]));
                 (at + 10 + table(descriptor[8]) + 1, Some(side(4) * side(6)))
             }
-            Some(_) if has_picture => return Completeness::Whole,
-            Some(_) | None => return cut(),
+            // A block of no kind: the decoder decides.
+            Some(_) => return Completeness::Whole,
+            None => return cut(),
         };
         let (data_bytes, end) = sub_blocks(bytes, data);
         match (end, pixels) {
@@ -194,14 +206,15 @@ fn gif_pixels(depth: u8, data: &[u8], at_most: usize) -> usize {
         let result = decoder.decode_bytes(input, &mut buffer);
         input = &input[result.consumed_in..];
         pixels += result.consumed_out;
-        if !matches!(result.status, Ok(weezl::LzwStatus::Ok)) || result.consumed_in + result.consumed_out == 0 {
+        if !matches!(result.status, Ok(weezl::LzwStatus::Ok)) || result.consumed_in + result.consumed_out == 0
+        {
             break;
         }
     }
     pixels
 }
 
-/// WebP: the RIFF header tells the size of all that follows it.
+/// WebP: the RIFF header holds the size of all that follows it.
 fn webp(bytes: &[u8]) -> Completeness {
     let cut = || Completeness::Cut(bytes.to_vec());
     let Some(&[_, _, _, _, a, b, c, d, ..]) = bytes.first_chunk::<12>() else {
@@ -269,16 +282,31 @@ fn riff(chunks: &[u8], kind: [u8; 4], body: &[u8]) -> Vec<u8> {
 
 /// BMP: pixels of a known size at a known place; the file's own size in its header is often wrong.
 fn bmp(bytes: &[u8]) -> Completeness {
-    let u32_at = |at: usize| bytes.get(at..)?.first_chunk().map(|number| u32::from_le_bytes(*number));
-    let u16_at = |at: usize| bytes.get(at..)?.first_chunk().map(|number| u16::from_le_bytes(*number));
+    let u32_at = |at: usize| {
+        bytes
+            .get(at..)?
+            .first_chunk()
+            .map(|number| u32::from_le_bytes(*number))
+    };
+    let u16_at = |at: usize| {
+        bytes
+            .get(at..)?
+            .first_chunk()
+            .map(|number| u16::from_le_bytes(*number))
+    };
     let needed = || -> Option<u64> {
         let offset = u64::from(u32_at(10)?);
         let (width, height, bits, compression) = match u32_at(14)? {
             12 => (u16_at(18)?.into(), u16_at(20)?.into(), u16_at(24)?, 0),
-            _ => (u32_at(18)?, u32_at(22)?.cast_signed().unsigned_abs(), u16_at(28)?, u32_at(30)?),
+            _ => (
+                u32_at(18)?,
+                u32_at(22)?.cast_signed().unsigned_abs(),
+                u16_at(28)?,
+                u32_at(30)?,
+            ),
         };
         let row = (u64::from(width) * u64::from(bits)).div_ceil(32) * 4;
-        // Run-lengths have no size that could be told.
+        // The size of run-lengths is not known in advance.
         matches!(compression, 0 | 3 | 6).then(|| row.saturating_mul(height.into()).saturating_add(offset))
     };
     let size = bytes.len() as u64;
@@ -290,10 +318,14 @@ fn bmp(bytes: &[u8]) -> Completeness {
             .decode()
             .is_ok(),
     };
-    if is_whole { Completeness::Whole } else { Completeness::Cut(bytes.to_vec()) }
+    if is_whole {
+        Completeness::Whole
+    } else {
+        Completeness::Cut(bytes.to_vec())
+    }
 }
 
-/// HEIC and AVIF, ISO 14496-12 section 4.2: boxes that tell their sizes, side by side to the end.
+/// HEIC, ISO 14496-12 section 4.2: boxes with their sizes, side by side to the end.
 fn heif(bytes: &[u8]) -> Completeness {
     let mut at = 0_usize;
     let cut_box = loop {
@@ -317,7 +349,10 @@ fn heif(bytes: &[u8]) -> Completeness {
         if length < 8 {
             return Completeness::Whole;
         }
-        match usize::try_from(length).ok().and_then(|length| at.checked_add(length)) {
+        match usize::try_from(length)
+            .ok()
+            .and_then(|length| at.checked_add(length))
+        {
             Some(next) if next <= bytes.len() => at = next,
             _ => break at,
         }

@@ -64,7 +64,10 @@ impl ImageFormat {
             Ok(image::ImageFormat::Tiff) => return Ok(Self::Tiff),
             Ok(other) => {
                 let name = format!("{other:?}").to_uppercase();
-                return Err(not_read(&format!("{name} is not read: send {}", heic::READ_FORMATS)));
+                return Err(not_read(&format!(
+                    "{name} is not read: send {}",
+                    heic::READ_FORMATS
+                )));
             }
             Err(_) => {}
         }
@@ -197,11 +200,15 @@ impl fmt::Display for ImageFormat {
 pub(super) fn recognise(bytes: &[u8]) -> Result<(&[u8], ImageFormat)> {
     let start = &bytes[..bytes.len().min(SNIFFED_BYTES)];
     let format = ImageFormat::sniff(start)?;
-    let skipped = if format == ImageFormat::Jpeg { jpeg_start(start).unwrap_or(0) } else { 0 };
+    let skipped = if format == ImageFormat::Jpeg {
+        jpeg_start(start).unwrap_or(0)
+    } else {
+        0
+    };
     Ok((&bytes[skipped..], format))
 }
 
-/// How many bytes tell a format.
+/// How many bytes are enough to recognise a format.
 pub(super) const SNIFFED_BYTES: usize = 32;
 
 /// Finds the start of a JPEG; a few bytes of something else before it do no harm to libjpeg's users.
@@ -213,8 +220,16 @@ fn is_heic(start: &[u8]) -> bool {
     matches!(
         start.get(4..12),
         Some(
-            b"ftypheic" | b"ftypheix" | b"ftypheim" | b"ftypheis" | b"ftyphevc" | b"ftyphevx" | b"ftyphevm"
-                | b"ftyphevs" | b"ftypmif1" | b"ftypmsf1"
+            b"ftypheic"
+                | b"ftypheix"
+                | b"ftypheim"
+                | b"ftypheis"
+                | b"ftyphevc"
+                | b"ftyphevx"
+                | b"ftyphevm"
+                | b"ftyphevs"
+                | b"ftypmif1"
+                | b"ftypmsf1"
         )
     )
 }
@@ -241,7 +256,7 @@ fn unread(start: &[u8]) -> Option<(&'static str, &'static str)> {
         (b"8BPS", "Photoshop's PSD", PICTURE),
         (b"gimp xcf", "GIMP's XCF", PICTURE),
         (b"\0\0\x01\0", "ICO", PICTURE),
-        (b"\0\0\x02\0", "CUR", PICTURE),
+        (b"\0\0\x02\0\0\0\0\0", "TGA", PICTURE),
         (b"icns", "ICNS", PICTURE),
         (b"BPG\xFB", "BPG", PICTURE),
         (b"\x0A\x05\x01", "PCX", PICTURE),
@@ -280,14 +295,14 @@ fn unread(start: &[u8]) -> Option<(&'static str, &'static str)> {
     let brands = start.get(8..).unwrap_or_default().as_chunks::<4>().0;
     let has = |brand: &[u8; 4]| brands.contains(brand);
     match brands.first()? {
-        // The brands behind the first tell what a file is that names only the container there.
+        // Where the first brand names only the container, those behind it say what the file is.
         b"mif1" | b"msf1" | b"miaf" if has(b"avif") || has(b"avis") => Some(("AVIF", PICTURE)),
         b"avif" | b"avis" => Some(("AVIF", PICTURE)),
         b"crx " => Some(("Canon raw", RAW)),
         b"qt  " => Some(("QuickTime video", VIDEO)),
         b"jp2 " | b"jpx " => Some(("JPEG 2000", PICTURE)),
-        b"isom" | b"iso2" | b"iso4" | b"iso5" | b"iso6" | b"mp41" | b"mp42" | b"avc1" | b"M4V " | b"3gp4" | b"3gp5"
-        | b"3gp6" | b"3g2a" | b"MSNV" | b"dash" => Some(("MP4 video", VIDEO)),
+        b"isom" | b"iso2" | b"iso4" | b"iso5" | b"iso6" | b"mp41" | b"mp42" | b"avc1" | b"M4V " | b"3gp4"
+        | b"3gp5" | b"3gp6" | b"3g2a" | b"MSNV" | b"dash" => Some(("MP4 video", VIDEO)),
         _ => None,
     }
 }
@@ -342,12 +357,15 @@ mod tests {
             let error = ImageFormat::sniff(start).unwrap_err();
             assert_eq!(error.code(), "unsupported_image_type", "{name}");
             let message = error.message();
-            assert!(message.contains(name) && message.contains("is not read"), "{message}");
+            assert!(
+                message.contains(name) && message.contains("is not read"),
+                "{message}"
+            );
         }
     }
 
     #[test]
-    fn what_is_not_an_image_is_told_apart() {
+    fn what_is_not_an_image_is_refused_as_that() {
         let code = |bytes: &[u8]| ImageFormat::sniff(bytes).unwrap_err().code();
         assert_eq!(code(b""), "empty_file");
         assert_eq!(code(b"hello, world, this is text"), "not_an_image");

@@ -160,7 +160,8 @@ pub(super) fn size(format: ImageFormat, bytes: &[u8]) -> Result<Size> {
         ImageFormat::Tiff => (tiff::size(bytes)?, true),
         ImageFormat::Jpeg => {
             let prepared = jpeg::prepared(bytes)?;
-            let is_sequential = jpeg::header_segments(&prepared).any(|segment| matches!(segment.marker, 0xC0 | 0xC1));
+            let is_sequential =
+                jpeg::header_segments(&prepared).any(|segment| matches!(segment.marker, 0xC0 | 0xC1));
             (by_library(format, &prepared)?, is_sequential)
         }
         ImageFormat::Png => {

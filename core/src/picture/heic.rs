@@ -37,7 +37,10 @@ pub(super) fn decode(bytes: &[u8], max_pixels: u64) -> Result<Decoded> {
     let pixels = decoded.to_rgb8().map_err(refused)?;
     let alpha = decoded.alpha.as_ref().and_then(|alpha| {
         let depth = alpha.bit_depth.clamp(8, 16);
-        let values = alpha.samples.iter().map(|&value| (value >> (depth - 8)).clamp(0, 255) as u8);
+        let values = alpha
+            .samples
+            .iter()
+            .map(|&value| (value >> (depth - 8)).clamp(0, 255) as u8);
         GrayImage::from_raw(width, height, values.collect())
     });
     Ok(Decoded {
@@ -77,9 +80,9 @@ fn refused(error: HeifError) -> Error {
     match error {
         HeifError::Truncated { .. } => truncated(),
         HeifError::LimitExceeded(_) => too_many_pixels(),
-        HeifError::Unsupported(what) => {
-            not_read(&format!("this kind of HEIC is not read ({what}): export the photo as JPEG"))
-        }
+        HeifError::Unsupported(what) => not_read(&format!(
+            "this kind of HEIC is not read ({what}): export the photo as JPEG"
+        )),
         HeifError::NotHeif(_)
         | HeifError::MalformedBox(_)
         | HeifError::MalformedHevc(_)

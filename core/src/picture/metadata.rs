@@ -96,7 +96,9 @@ fn tiff_part(block: &[u8]) -> Option<&[u8]> {
         return Some(block);
     }
     // In HEIC an offset says where the header is.
-    let offset = block.first_chunk().map(|offset| u32::from_be_bytes(*offset) as usize);
+    let offset = block
+        .first_chunk()
+        .map(|offset| u32::from_be_bytes(*offset) as usize);
     let pointed = offset.and_then(|offset| block.get(offset.checked_add(4)?..));
     if let Some(pointed) = pointed.filter(|pointed| is_start(pointed)) {
         return Some(pointed);
@@ -162,7 +164,11 @@ fn heif(bytes: &[u8]) -> Blocks<'_> {
     let Some(boxes) = Boxes::read(bytes) else {
         return Blocks::default();
     };
-    let data = |ids: Vec<u32>| ids.into_iter().filter_map(|id| boxes.data(id)).collect::<Vec<_>>();
+    let data = |ids: Vec<u32>| {
+        ids.into_iter()
+            .filter_map(|id| boxes.data(id))
+            .collect::<Vec<_>>()
+    };
     let xmp = data(boxes.items_of(b"mime", Some(b"application/rdf+xml")));
     let mut profile = None;
     // A grid may leave its colours to its tiles.
@@ -198,7 +204,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn xmp_tells_the_orientation_as_attribute_and_as_element() {
+    fn xmp_has_the_orientation_as_attribute_or_as_element() {
         for (xmp, expected) in [
             ("<rdf:Description tiff:Orientation=\"6\"/>", Some(6)),
             ("<rdf:Description tiff:Orientation = '3'/>", Some(3)),

@@ -5,8 +5,8 @@ use std::io::{BufRead, Cursor, Seek};
 use png::{ColorType, Decoder, Limits, Reader, Transformations};
 
 use super::canvas::{Canvas, Decoded, divisor_for};
-use super::metadata::png_chunks;
 use super::decode::not_read;
+use super::metadata::png_chunks;
 use crate::error::Result;
 
 /// What the decoder may take beside its rows, in bytes.
@@ -69,7 +69,7 @@ pub(super) fn decode_reduced(bytes: &[u8], short_side_pixels: u32) -> Option<Dec
             ColorType::Rgba => 4,
         },
     );
-    // Deep grey is scaled by its brightest value, which only the whole picture tells.
+    // Deep grey is scaled by its brightest value, which is known once the whole picture is read.
     if size == 2 && channels <= 2 {
         return None;
     }
@@ -91,7 +91,11 @@ pub(super) fn decode_reduced(bytes: &[u8], short_side_pixels: u32) -> Option<Dec
                 1 | 2 => rgb.extend([value(0); 3]),
                 _ => rgb.extend([value(0), value(1), value(2)]),
             }
-            alpha.push(if channels % 2 == 0 { value(channels - 1) } else { 255 });
+            alpha.push(if channels % 2 == 0 {
+                value(channels - 1)
+            } else {
+                255
+            });
         }
         canvas.paint(0, y, &rgb, Some(&alpha));
     }

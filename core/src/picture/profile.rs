@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use image::RgbImage;
 use moxcms::{
-    CicpColorPrimaries, CicpProfile, ColorProfile, DataColorSpace, Layout, MatrixCoefficients, RenderingIntent,
-    TransferCharacteristics, TransformOptions,
+    CicpColorPrimaries, CicpProfile, ColorProfile, DataColorSpace, Layout, MatrixCoefficients,
+    RenderingIntent, TransferCharacteristics, TransformOptions,
 };
 use tracing::debug;
 

@@ -20,8 +20,8 @@ use super::canvas::{Canvas, Decoded, DeepGrey, divisor_for};
 use super::decode::{corrupt, not_read, truncated};
 use crate::error::{Error, Result};
 
-/// What a piece may have when expanded, for each byte of the picture: a tile may be larger than a small picture.
-const MAX_PIECE_BYTES: usize = 1 << 30;
+/// The most bytes that a piece may have when expanded.
+const MAX_PIECE_BYTES: usize = 2 << 30;
 
 /// Returns width and height in pixels as stored.
 ///
@@ -111,8 +111,16 @@ fn raw_name(directory: &Directory<'_>) -> Option<&'static str> {
         (b"kodak", "Kodak"),
         (b"eastman kodak", "Kodak"),
     ];
-    let make = directory.bytes(tag::MAKE).unwrap_or_default().to_ascii_lowercase();
-    let maker = || MAKERS.iter().find(|(start, _)| make.starts_with(start)).map(|(_, name)| *name);
+    let make = directory
+        .bytes(tag::MAKE)
+        .unwrap_or_default()
+        .to_ascii_lowercase();
+    let maker = || {
+        MAKERS
+            .iter()
+            .find(|(start, _)| make.starts_with(start))
+            .map(|(_, name)| *name)
+    };
     if directory.has(tag::DNG_VERSION) {
         return Some("DNG");
     }
@@ -218,7 +226,9 @@ impl Decoding<'_> {
             (2, 8 | 16 | 32 | 64) => {
                 for row in samples.bytes.chunks_mut(row_bytes) {
                     for at in step..row.len() / size {
-                        let sum = self.sample(row, at, size).wrapping_add(self.sample(row, at - step, size));
+                        let sum = self
+                            .sample(row, at, size)
+                            .wrapping_add(self.sample(row, at - step, size));
                         self.set_sample(row, at, size, sum);
                     }
                 }
@@ -233,7 +243,11 @@ impl Decoding<'_> {
                     for at in 0..count {
                         for byte in 0..size {
                             // The most significant bytes of all samples come first.
-                            let place = if self.file.is_little_endian { size - 1 - byte } else { byte };
+                            let place = if self.file.is_little_endian {
+                                size - 1 - byte
+                            } else {
+                                byte
+                            };
                             row[at * size + place] = mixed[byte * count + at];
                         }
                     }
@@ -288,17 +302,14 @@ impl Decoding<'_> {
                     break;
                 };
                 painter.row(&samples, &mut rgb, &mut alpha);
-                canvas.paint(
-                    place.x,
-                    place.y + row,
-                    &rgb,
-                    has_alpha.then_some(&alpha[..]),
-                );
+                canvas.paint(place.x, place.y + row, &rgb, has_alpha.then_some(&alpha[..]));
             }
         }
         let mut decoded = canvas.finish();
         // Writers that don't mean it leave the fourth sample 0 everywhere.
-        decoded.alpha = decoded.alpha.filter(|alpha| alpha.iter().any(|&value| value != 0));
+        decoded.alpha = decoded
+            .alpha
+            .filter(|alpha| alpha.iter().any(|&value| value != 0));
         Ok(decoded)
     }
 
@@ -310,7 +321,9 @@ impl Decoding<'_> {
             is_little_endian: self.file.is_little_endian,
         };
         let of_plane = |samples: &piece::Samples| {
-            let row = samples.bytes.get(row * bands.row_bytes..(row + 1) * bands.row_bytes)?;
+            let row = samples
+                .bytes
+                .get(row * bands.row_bytes..(row + 1) * bands.row_bytes)?;
             let count = width * layout.piece_samples();
             let is_bytes = samples.bits == 8 && layout.format != Format::Float;
             Some(if is_bytes {
@@ -383,7 +396,10 @@ impl Decoding<'_> {
                 let Some(samples) = line(0) else { break };
                 let start = (place.y as usize + row) * width + x;
                 let numbers = reader.numbers(samples, count * step);
-                for (target, number) in values[start..][..seen].iter_mut().zip(numbers.iter().step_by(step)) {
+                for (target, number) in values[start..][..seen]
+                    .iter_mut()
+                    .zip(numbers.iter().step_by(step))
+                {
                     *target = if is_inverted { largest - number } else { *number };
                 }
                 if let Some(alpha) = &mut alpha {
@@ -410,7 +426,8 @@ impl Decoding<'_> {
 
 /// Decodes the JPEG that a file of before 1995 keeps whole.
 fn old_jpeg(file: File<'_>, directory: &Directory<'_>, layout: &Layout) -> Result<Decoded> {
-    let unread = || not_read("a TIFF with old-style JPEG in pieces is not read: export the photo as JPEG or PNG");
+    let unread =
+        || not_read("a TIFF with old-style JPEG in pieces is not read: export the photo as JPEG or PNG");
     let rest_at = |offset: u64| file.bytes.get(usize::try_from(offset).ok()?..);
     let stream = directory
         .number(tag::JPEG_INTERCHANGE)
@@ -418,7 +435,11 @@ fn old_jpeg(file: File<'_>, directory: &Directory<'_>, layout: &Layout) -> Resul
             let rest = rest_at(offset)?;
             let length = directory.number(tag::JPEG_INTERCHANGE_LENGTH).unwrap_or(0);
             let length = usize::try_from(length).unwrap_or(0);
-            Some(if length > 0 && length <= rest.len() { &rest[..length] } else { rest })
+            Some(if length > 0 && length <= rest.len() {
+                &rest[..length]
+            } else {
+                rest
+            })
         })
         .filter(|stream| stream.starts_with(&[0xFF, 0xD8]));
     let strip = layout.offsets.first().and_then(|&offset| rest_at(offset));
@@ -434,9 +455,14 @@ fn old_jpeg(file: File<'_>, directory: &Directory<'_>, layout: &Layout) -> Resul
     if let Some(strip) = strip.filter(|strip| strip.starts_with(&[0xFF, 0xD8])) {
         candidates.push(strip.to_vec());
     }
-    let space = if layout.samples == 1 { ColorSpace::Luma } else { ColorSpace::RGB };
+    let space = if layout.samples == 1 {
+        ColorSpace::Luma
+    } else {
+        ColorSpace::RGB
+    };
     for candidate in candidates {
-        let Some((pixels, width, height)) = piece::decode_jpeg(&candidate, space) else {
+        let at_most = (layout.width, layout.height);
+        let Some((pixels, width, height)) = piece::decode_jpeg(&candidate, space, at_most) else {
             continue;
         };
         if (width, height) != (layout.width as usize, layout.height as usize) {

@@ -16,7 +16,10 @@ pub(super) fn note(filename: Option<&str>, format: ImageFormat) -> BTreeMap<Stri
         .filter(|promised| *promised != format);
     let note = promised.map(|promised| {
         let note = format!("named like {promised}, but its bytes are {format}");
-        (KEY.to_owned(), json!({ "named_as": promised, "format": format, "note": note }))
+        (
+            KEY.to_owned(),
+            json!({ "named_as": promised, "format": format, "note": note }),
+        )
     });
     note.into_iter().collect()
 }

@@ -1,6 +1,6 @@
 //! Upload: look at what came, keep it, record it, and put its job into the queue, in this order.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -148,7 +148,11 @@ impl Photos {
         let path = spooled.path.to_path_buf();
         let max_pixels = self.options().max_pixels;
         // The file is held in memory while it is looked at.
-        let place = self.inner.decoding.enter(Lane::Interactive, spooled.size_bytes).await?;
+        let place = self
+            .inner
+            .decoding
+            .enter(Lane::Interactive, spooled.size_bytes)
+            .await?;
         let look = move || {
             let header = picture::probe(&path, max_pixels);
             drop(place);

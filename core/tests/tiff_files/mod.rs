@@ -1,6 +1,9 @@
 //! Writes TIFF files of every form, with pixels that are known.
 
-#![expect(clippy::unwrap_used, reason = "a file that can't be made fails its test by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a file that can't be made fails its test by panicking"
+)]
 #![expect(unreachable_pub, reason = "the module is private to its test")]
 
 use std::io::Write;
@@ -105,11 +108,19 @@ impl Tiff {
         } else {
             vec![(0..self.samples).collect()]
         };
-        let (piece_width, rows) = if self.form.is_tiled { (TILE, TILE) } else { (width, ROWS) };
+        let (piece_width, rows) = if self.form.is_tiled {
+            (TILE, TILE)
+        } else {
+            (width, ROWS)
+        };
         let mut pieces = Vec::new();
         for plane in &planes {
             for top in (0..height).step_by(rows) {
-                let seen = if self.form.is_tiled { rows } else { rows.min(height - top) };
+                let seen = if self.form.is_tiled {
+                    rows
+                } else {
+                    rows.min(height - top)
+                };
                 let mut bytes = Vec::new();
                 for y in top..top + seen {
                     let row: Vec<u64> = (0..piece_width)
@@ -138,7 +149,13 @@ impl Tiff {
             return row.to_vec();
         }
         let mask = u64::MAX >> (64 - self.depth);
-        let differ = |at: usize| if at < step { row[at] } else { row[at].wrapping_sub(row[at - step]) & mask };
+        let differ = |at: usize| {
+            if at < step {
+                row[at]
+            } else {
+                row[at].wrapping_sub(row[at - step]) & mask
+            }
+        };
         (0..row.len()).map(differ).collect()
     }
 
@@ -177,7 +194,11 @@ impl Tiff {
             tags.push((279, 4, counts));
         }
         if !self.palette.is_empty() {
-            let channel = |channel: usize| self.palette.iter().map(move |colour| u64::from(colour[channel]) * 257);
+            let channel = |channel: usize| {
+                self.palette
+                    .iter()
+                    .map(move |colour| u64::from(colour[channel]) * 257)
+            };
             tags.push((320, 3, (0..3).flat_map(channel).collect()));
         }
         if self.is_bit_reversed {
@@ -212,7 +233,10 @@ impl Tiff {
                 4 => 4,
                 _ => 1,
             };
-            let mut bytes: Vec<u8> = values.iter().flat_map(|value| self.number(*value, size)).collect();
+            let mut bytes: Vec<u8> = values
+                .iter()
+                .flat_map(|value| self.number(*value, size))
+                .collect();
             if bytes.len() > inline {
                 let offset = file.len() as u64;
                 file.extend(&bytes);
@@ -228,7 +252,11 @@ impl Tiff {
         file.extend(self.number(tags.len() as u64, if is_big { 8 } else { 2 }));
         file.extend(entries);
         file.extend(vec![0; inline]);
-        let mut header = if self.form.is_big_endian { b"MM".to_vec() } else { b"II".to_vec() };
+        let mut header = if self.form.is_big_endian {
+            b"MM".to_vec()
+        } else {
+            b"II".to_vec()
+        };
         if is_big {
             header.extend([43, 8, 0].iter().flat_map(|number| self.number(*number, 2)));
             header.extend(self.number(directory, 8));
@@ -271,16 +299,27 @@ pub fn packed(samples: &[u64], depth: u32, count: usize, is_little_endian: bool)
 
 /// Packs digits of 0 and 1; the last byte is filled with zeros.
 pub fn bits(text: &str) -> Vec<u8> {
-    let digits: Vec<u8> = text.bytes().filter(|byte| *byte != b' ').map(|byte| byte - b'0').collect();
+    let digits: Vec<u8> = text
+        .bytes()
+        .filter(|byte| *byte != b' ')
+        .map(|byte| byte - b'0')
+        .collect();
     digits
         .chunks(8)
-        .map(|chunk| chunk.iter().enumerate().fold(0, |byte, (at, bit)| byte | bit << (7 - at)))
+        .map(|chunk| {
+            chunk
+                .iter()
+                .enumerate()
+                .fold(0, |byte, (at, bit)| byte | bit << (7 - at))
+        })
         .collect()
 }
 
 fn compressed(bytes: &[u8], compression: u64) -> Vec<u8> {
     match compression {
-        5 => weezl::encode::Encoder::with_tiff_size_switch(weezl::BitOrder::Msb, 8).encode(bytes).unwrap(),
+        5 => weezl::encode::Encoder::with_tiff_size_switch(weezl::BitOrder::Msb, 8)
+            .encode(bytes)
+            .unwrap(),
         8 | 32946 => {
             let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
             encoder.write_all(bytes).unwrap();
@@ -291,7 +330,11 @@ fn compressed(bytes: &[u8], compression: u64) -> Vec<u8> {
             .flat_map(|chunk| {
                 let is_run = chunk.len() > 1 && chunk.iter().all(|byte| *byte == chunk[0]);
                 let count = u8::try_from(chunk.len() - 1).unwrap();
-                if is_run { vec![count.wrapping_neg(), chunk[0]] } else { [&[count], chunk].concat() }
+                if is_run {
+                    vec![count.wrapping_neg(), chunk[0]]
+                } else {
+                    [&[count], chunk].concat()
+                }
             })
             .collect(),
         50000 => ruzstd::encoding::compress_to_vec(bytes, ruzstd::encoding::CompressionLevel::Fastest),

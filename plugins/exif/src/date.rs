@@ -35,7 +35,11 @@ pub(crate) fn parse(text: &[u8]) -> Option<Written> {
     let (time, has_fraction, is_next_day) = reader.time()?;
     reader.skip(b" ");
     let offset = reader.offset()?;
-    let date = if is_next_day { date.checked_add(1.day()).ok()? } else { date };
+    let date = if is_next_day {
+        date.checked_add(1.day()).ok()?
+    } else {
+        date
+    };
     (date.year() >= FIRST_YEAR).then(|| Written {
         local: date.to_datetime(time),
         offset,
@@ -98,7 +102,12 @@ impl Reader<'_> {
     /// Takes a number of at most so many digits, after spaces; also returns how many it has.
     fn number(&mut self, at_most: usize) -> Option<(i32, usize)> {
         self.skip(b" ");
-        let count = self.0.iter().take(at_most).take_while(|byte| byte.is_ascii_digit()).count();
+        let count = self
+            .0
+            .iter()
+            .take(at_most)
+            .take_while(|byte| byte.is_ascii_digit())
+            .count();
         let (digits, rest) = self.0.split_at(count);
         let number = std::str::from_utf8(digits).ok()?.parse().ok()?;
         self.0 = rest;
@@ -155,9 +164,8 @@ impl Reader<'_> {
             }
         }
         self.skip(b" ");
-        let is_half = |letter: u8| {
-            matches!(self.0, [first, b'm' | b'M', ..] if first.eq_ignore_ascii_case(&letter))
-        };
+        let is_half =
+            |letter: u8| matches!(self.0, [first, b'm' | b'M', ..] if first.eq_ignore_ascii_case(&letter));
         if (1..=12).contains(&hour) && (is_half(b'a') || is_half(b'p')) {
             hour = hour % 12 + if is_half(b'p') { 12 } else { 0 };
             self.0 = &self.0[2..];
@@ -181,7 +189,9 @@ impl Reader<'_> {
             // Names of zones mean another offset in each country.
             name if name.bytes().all(|byte| byte.is_ascii_alphabetic()) && name.len() > 1 => Some(None),
             // An offset that is none leaves the time as it is.
-            written => written.starts_with(['+', '-', 'Z', 'z']).then(|| parse_offset(written)),
+            written => written
+                .starts_with(['+', '-', 'Z', 'z'])
+                .then(|| parse_offset(written)),
         }
     }
 }

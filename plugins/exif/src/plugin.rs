@@ -28,9 +28,12 @@ impl ExifPlugin {
     /// Reads a file's EXIF; computes, so not on an async thread. What can't be understood is left out.
     #[must_use]
     pub fn read(&self, file: &[u8]) -> Enrichment {
-        let mut found = block::find(file).map_or_else(ExifAttributes::default, |block| ExifAttributes::read(&block));
+        let mut found =
+            block::find(file).map_or_else(ExifAttributes::default, |block| ExifAttributes::read(&block));
         // XMP may say it where EXIF doesn't, and the picture was turned by that.
-        found.orientation = found.orientation.or_else(|| stored_orientation(file).map(u32::from));
+        found.orientation = found
+            .orientation
+            .or_else(|| stored_orientation(file).map(u32::from));
         if !self.config.gps {
             found.place = None;
         }

@@ -73,10 +73,9 @@ fn next_code(bytes: &[u8], mut position: usize) -> Option<usize> {
 /// `Unsupported` (`unsupported_image_type`) for a lossless, hierarchical, arithmetic-coded or 12-bit JPEG, by name.
 pub(in crate::picture) fn prepared(bytes: &[u8]) -> Result<Cow<'_, [u8]>> {
     let segments: Vec<Segment<'_>> = header_segments(bytes).collect();
-    let Some(frame) = segments
-        .iter()
-        .find(|segment| matches!(segment.marker, 0xC0..=0xCF | 0xF7) && !matches!(segment.marker, 0xC4 | 0xC8 | 0xCC))
-    else {
+    let Some(frame) = segments.iter().find(|segment| {
+        matches!(segment.marker, 0xC0..=0xCF | 0xF7) && !matches!(segment.marker, 0xC4 | 0xC8 | 0xCC)
+    }) else {
         return Ok(Cow::Borrowed(bytes));
     };
     refuse_kind(frame)?;
@@ -116,7 +115,11 @@ pub(in crate::picture) fn prepared(bytes: &[u8]) -> Result<Cow<'_, [u8]>> {
     for (at, value) in changes {
         changed[at] = value;
     }
-    Ok(Cow::Owned(if has_gaps { without_gaps(&changed, &segments) } else { changed }))
+    Ok(Cow::Owned(if has_gaps {
+        without_gaps(&changed, &segments)
+    } else {
+        changed
+    }))
 }
 
 fn refuse_kind(frame: &Segment<'_>) -> Result<()> {

@@ -73,7 +73,8 @@ fn text<'a>(chunk: &Chunk<'a>, blocks: &mut Blocks<'a>) {
         return;
     };
     let (name, rest) = (&chunk.body[..name_end], &chunk.body[name_end + 1..]);
-    let is_wanted = name == b"XML:com.adobe.xmp" || name.to_ascii_lowercase().starts_with(b"raw profile type ");
+    let is_wanted =
+        name == b"XML:com.adobe.xmp" || name.to_ascii_lowercase().starts_with(b"raw profile type ");
     if !is_wanted {
         return;
     }

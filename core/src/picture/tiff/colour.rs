@@ -110,7 +110,11 @@ fn lab(lightness: f64, a: f64, b: f64) -> [u8; 3] {
     let y = (lightness + 16.0) / 116.0;
     let inverse = |value: f64| {
         let cube = value * value * value;
-        if cube > 0.008_856 { cube } else { (116.0 * value - 16.0) / 903.3 }
+        if cube > 0.008_856 {
+            cube
+        } else {
+            (116.0 * value - 16.0) / 903.3
+        }
     };
     let xyz = [
         WHITE[0] * inverse(y + a / 500.0),
@@ -166,7 +170,11 @@ impl Reader<'_> {
                 .map(|at| (self.raw(row, at) as f32 * 255.0 / largest + 0.5) as u8)
                 .collect(),
             // There is no agreed range: 0 to 1 is what programs write that work with light.
-            Format::Float => self.numbers(row, count).iter().map(|value| (value * 255.0 + 0.5) as u8).collect(),
+            Format::Float => self
+                .numbers(row, count)
+                .iter()
+                .map(|value| (value * 255.0 + 0.5) as u8)
+                .collect(),
             Format::Signed => self
                 .numbers(row, count)
                 .iter()

@@ -75,7 +75,11 @@ type Bits<I> = ByteReader<I>;
 fn run<R: Iterator<Item = Result<u8, Infallible>>>(bits: &mut Bits<R>, is_black: bool) -> Option<u32> {
     let mut sum = 0_u32;
     loop {
-        let part = if is_black { black::decode(bits) } else { white::decode(bits) }?;
+        let part = if is_black {
+            black::decode(bits)
+        } else {
+            white::decode(bits)
+        }?;
         sum = sum.checked_add(u32::from(part))?;
         if part < 64 {
             return Some(sum);

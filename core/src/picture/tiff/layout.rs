@@ -133,15 +133,17 @@ impl Layout {
         };
         let samples = usize::try_from(samples).unwrap_or(1);
         if samples < colours {
-            return Err(Refusal::Damaged("a pixel has fewer samples than its colour needs"));
+            return Err(Refusal::Damaged(
+                "a pixel has fewer samples than its colour needs",
+            ));
         }
         depths.truncate(samples);
         if depths.iter().any(|depth| *depth != depths[0]) {
-            return Err(Refusal::Unread(
-                "a TIFF whose samples differ in depth".to_owned(),
-            ));
+            return Err(Refusal::Unread("a TIFF whose samples differ in depth".to_owned()));
         }
-        let bits = u32::try_from(depths[0]).ok().filter(|bits| (1..=64).contains(bits));
+        let bits = u32::try_from(depths[0])
+            .ok()
+            .filter(|bits| (1..=64).contains(bits));
         let bits = bits.ok_or(Refusal::Damaged("the depth of the samples is out of range"))?;
         let format = match directory.number(tag::SAMPLE_FORMAT).unwrap_or(1) {
             2 => Format::Signed,
@@ -149,7 +151,9 @@ impl Layout {
             _ => Format::Unsigned,
         };
         if format == Format::Float && !matches!(bits, 16 | 32 | 64) {
-            return Err(Refusal::Unread(format!("a TIFF with {bits}-bit floating point samples")));
+            return Err(Refusal::Unread(format!(
+                "a TIFF with {bits}-bit floating point samples"
+            )));
         }
         let subsampling = match directory.numbers(tag::YCBCR_SUBSAMPLING)[..] {
             [across @ (1 | 2 | 4), down @ (1 | 2 | 4)] => (across as u32, down as u32),
@@ -196,7 +200,11 @@ impl Layout {
             directory.number(tag::TILE_WIDTH),
             directory.number(tag::TILE_HEIGHT),
         ) {
-            let side = |side: u64| u32::try_from(side).ok().filter(|side| (1..=1 << 16).contains(side));
+            let side = |side: u64| {
+                u32::try_from(side)
+                    .ok()
+                    .filter(|side| (1..=1 << 16).contains(side))
+            };
             (self.piece_width, self.piece_height) = side(width)
                 .zip(side(height))
                 .ok_or(Refusal::Damaged("the size of the tiles is out of range"))?;
@@ -207,6 +215,13 @@ impl Layout {
             }
         } else if let Some(rows) = directory.number(tag::ROWS_PER_STRIP) {
             self.piece_height = u32::try_from(rows).unwrap_or(u32::MAX).clamp(1, self.height);
+        }
+        // A tile may be larger than a small picture, but a few bytes of a file must not become much more than that.
+        let area = |width: u32, height: u32| u64::from(width) * u64::from(height);
+        if area(self.piece_width, self.piece_height)
+            > area(self.width, self.height).saturating_mul(4) + (1 << 22)
+        {
+            return Err(Refusal::Damaged("the tiles are much larger than the picture"));
         }
         let planes = if self.is_planar { self.samples } else { 1 };
         let needed = self.pieces_across() as usize * self.pieces_down() as usize * planes;
@@ -254,7 +269,10 @@ impl Layout {
     }
 
     /// Returns the largest value of an unsigned sample.
-    #[expect(clippy::cast_precision_loss, reason = "exact up to 24 bits, and scaled further up")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "exact up to 24 bits, and scaled further up"
+    )]
     pub(super) const fn largest(&self) -> f32 {
         (u64::MAX >> (64 - self.bits)) as f32
     }
@@ -330,7 +348,11 @@ fn palette(directory: &Directory<'_>, bits: u32) -> Result<Vec<[u8; 3]>, Refusal
     if count == 0 {
         return Err(Refusal::Damaged("the palette is missing"));
     }
-    let shift = if map.iter().any(|value| *value > 255) { 8 } else { 0 };
+    let shift = if map.iter().any(|value| *value > 255) {
+        8
+    } else {
+        0
+    };
     let byte = |at: usize| u8::try_from(map[at] >> shift).unwrap_or(u8::MAX);
     Ok((0..count)
         .map(|at| [byte(at), byte(count + at), byte(2 * count + at)])

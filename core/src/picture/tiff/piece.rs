@@ -66,7 +66,9 @@ pub(super) fn expand(
         }
         Compression::Jpeg => jpeg(layout, tables, stored, rows)?,
         Compression::WebP => webp(layout, stored, rows)?,
-        Compression::OldJpeg => return Err(Refusal::Unread("a TIFF with old-style JPEG in pieces".to_owned())),
+        Compression::OldJpeg => {
+            return Err(Refusal::Unread("a TIFF with old-style JPEG in pieces".to_owned()));
+        }
     })
 }
 
@@ -82,7 +84,9 @@ pub(super) fn piece_bytes(layout: &Layout, rows: u32) -> Option<usize> {
 
 /// Returns how many bytes a row has.
 pub(super) fn row_bytes(width: u32, samples: usize, bits: u32) -> Option<usize> {
-    let bits = u64::from(width).checked_mul(samples as u64)?.checked_mul(u64::from(bits))?;
+    let bits = u64::from(width)
+        .checked_mul(samples as u64)?
+        .checked_mul(u64::from(bits))?;
     usize::try_from(bits.div_ceil(8)).ok()
 }
 
@@ -148,7 +152,9 @@ fn pack_bits(mut stored: &[u8], length: usize) -> Vec<u8> {
             }
             128 => rest,
             129..=255 => {
-                let Some((&value, rest)) = rest.split_first() else { break };
+                let Some((&value, rest)) = rest.split_first() else {
+                    break;
+                };
                 bytes.resize(bytes.len() + 257 - usize::from(header), value);
                 rest
             }
@@ -158,8 +164,8 @@ fn pack_bits(mut stored: &[u8], length: usize) -> Vec<u8> {
     bytes
 }
 
-/// Joins the tables that all pieces share and a piece, and tells the decoder what its components are: TIFF does so in a
-/// tag, JPEG in a segment of Adobe's.
+/// Joins the tables that all pieces share and a piece, and says what its components are: TIFF does so in a tag, JPEG in a
+/// segment of Adobe's.
 fn joined(layout: &Layout, tables: Option<&[u8]>, stored: &[u8]) -> Option<Vec<u8>> {
     let body = stored.strip_prefix(&[0xFF, 0xD8])?;
     let transform = u8::from(layout.colour == Colour::YCbCr);
@@ -215,22 +221,35 @@ fn jpeg(layout: &Layout, tables: Option<&[u8]>, stored: &[u8], rows: u32) -> Res
     if layout.bits != 8 {
         return Err(Refusal::Unread(format!("a TIFF of {}-bit JPEGs", layout.bits)));
     }
-    let (pixels, width, height) = decode_jpeg(&file, space).ok_or_else(damaged)?;
+    // Encoders fill the last units.
+    let filled = |side: u32| side.saturating_add(32);
+    let at_most = (filled(layout.piece_width), filled(layout.piece_height));
+    let (pixels, width, height) = decode_jpeg(&file, space, at_most).ok_or_else(damaged)?;
     Ok(Samples {
-        bytes: fit(&pixels, width * samples, height, layout.piece_width as usize * samples, rows),
+        bytes: fit(
+            &pixels,
+            width * samples,
+            height,
+            layout.piece_width as usize * samples,
+            rows,
+        ),
         bits: 8,
         colour,
         is_in_file_order: false,
     })
 }
 
-/// Decodes a JPEG into `space`; returns its bytes, width and height.
-pub(super) fn decode_jpeg(file: &[u8], space: ColorSpace) -> Option<(Vec<u8>, usize, usize)> {
+/// Decodes a JPEG that is no larger than `at_most` into `space`; returns its bytes, width and height.
+pub(super) fn decode_jpeg(
+    file: &[u8],
+    space: ColorSpace,
+    at_most: (u32, u32),
+) -> Option<(Vec<u8>, usize, usize)> {
     let options = DecoderOptions::default()
         .jpeg_set_out_colorspace(space)
         .set_strict_mode(false)
-        .set_max_width(usize::from(u16::MAX))
-        .set_max_height(usize::from(u16::MAX));
+        .set_max_width(at_most.0 as usize)
+        .set_max_height(at_most.1 as usize);
     let mut decoder = zune_jpeg::JpegDecoder::new_with_options(ZCursor::new(file), options);
     decoder.decode_headers().ok()?;
     let info = decoder.info()?;
@@ -241,8 +260,7 @@ pub(super) fn decode_jpeg(file: &[u8], space: ColorSpace) -> Option<(Vec<u8>, us
 
 fn webp(layout: &Layout, stored: &[u8], rows: u32) -> Result<Samples, Refusal> {
     let damaged = || Refusal::Damaged("a part of the picture is not WebP");
-    let mut decoder =
-        image_webp::WebPDecoder::new(std::io::Cursor::new(stored)).map_err(|_| damaged())?;
+    let mut decoder = image_webp::WebPDecoder::new(std::io::Cursor::new(stored)).map_err(|_| damaged())?;
     let (width, height) = decoder.dimensions();
     if width > layout.piece_width || height > layout.piece_height || layout.bits != 8 {
         return Err(damaged());
