@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use lucida_core::{Error, Result, metrics};
+use lucida_core::{Error, Result, metrics, panics};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -36,7 +36,14 @@ pub fn start_logs(settings: &LogSettings) -> Result<()> {
             .boxed(),
     };
     // A second server in one process, as tests have, logs where the first one does.
-    let _ = tracing_subscriber::registry().with(filter).with(layer).try_init();
+    if tracing_subscriber::registry()
+        .with(filter)
+        .with(layer)
+        .try_init()
+        .is_ok()
+    {
+        panics::install_hook();
+    }
     Ok(())
 }
 

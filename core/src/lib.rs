@@ -6,6 +6,7 @@
 mod backoff;
 pub mod config;
 mod deadline;
+mod decode_budget;
 pub mod decorate;
 pub mod durable;
 mod embedder;
@@ -19,6 +20,7 @@ pub mod memory;
 mod memory_release;
 mod metadata;
 pub mod metrics;
+pub mod panics;
 mod photo;
 pub mod picture;
 pub mod pipeline;

@@ -155,6 +155,8 @@ metrics_table! {
         "Tries to bring a photo to ready, by how they ended: ready, added to another model, retried, failed, dropped.");
     INGEST_DURATION = Histogram("lucida_ingest_duration_seconds", [],
         "Time from the upload of a photo until it was ready.");
+    PICTURE_PANICS = Counter("lucida_picture_panics_total", ["format"],
+        "Pictures that a decoder panicked on; each was refused.");
     RECONCILE_REPAIRS = Counter("lucida_reconcile_repairs_total", ["finding"],
         "What the reconciler found out of order, mended where it can be.");
     DAMAGED_ORIGINALS = Gauge("lucida_damaged_originals", ["damage"],

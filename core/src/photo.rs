@@ -5,6 +5,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::Offset;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -139,6 +141,22 @@ pub struct Photo {
     pub derived: BTreeMap<String, DerivedBlob>,
     /// Counts the changes; an update must name the version it read.
     pub version: u64,
+}
+
+/// No clock on Earth is further from UTC, in seconds.
+const MAX_OFFSET_SECS: u64 = 14 * 3600;
+
+impl Photo {
+    /// Returns what the camera's clock showed when the photo was taken, as `attributes.exif.taken_at_local` has it;
+    /// `None` where no plugin found it, or where `taken_at` is another time than the file's.
+    #[must_use]
+    pub fn taken_at_local(&self) -> Option<DateTime> {
+        let written = self.attributes.get("exif")?.get("taken_at_local")?.as_str()?;
+        let local: DateTime = written.parse().ok()?;
+        let as_utc = Offset::UTC.to_timestamp(local).ok()?;
+        let apart = as_utc.duration_since(self.taken_at?).as_secs().unsigned_abs();
+        (apart <= MAX_OFFSET_SECS).then_some(local)
+    }
 }
 
 /// A blob that a plugin made from a photo.

@@ -13,6 +13,7 @@ mod ingest;
 mod lease;
 mod manifests;
 mod models;
+mod names;
 mod point_ids;
 mod readiness;
 mod rebuild;
@@ -50,15 +51,15 @@ pub use workers::Workers;
 
 use crate::backoff::Backoff;
 use crate::deadline::Deadline;
+use crate::decode_budget::DecodeBudget;
 use crate::embedder::{Embedder, Lane};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{PhotoId, UserId};
 use crate::index::{CollectionName, VectorIndex};
-use crate::lane_semaphore::LaneSemaphore;
 use crate::metadata::{MetadataStore, PhotoQuery};
 use crate::metrics;
 use crate::photo::{DerivedBlob, Photo, PhotoState, StateCounts};
-use crate::picture::{DecodeOptions, Picture};
+use crate::picture::{self, DecodeOptions, Picture};
 use crate::plugin::Plugin;
 use crate::queue::{JobQueue, QueueCounts};
 use crate::storage::{Blob, Storage};
@@ -89,6 +90,11 @@ pub struct IngestOptions {
     pub max_pixels: u64,
     /// Whether a truncated picture is taken as far as it goes.
     pub accept_truncated: bool,
+    /// Whether a file is refused whose name promises another format than its bytes hold.
+    pub strict_names: bool,
+    /// How much memory pictures take while they are decoded, in bytes, for all together; one that needs more is decoded
+    /// alone.
+    pub decode_memory_bytes: u64,
     /// Where uploads are written until they are known to be photos.
     pub spool_dir: PathBuf,
     /// How many photos are worked on at once in this process; 0 leaves the work to others.
@@ -121,7 +127,7 @@ struct Inner {
     collection: CollectionName,
     registered: OnceCell<()>,
     view: ViewCache,
-    decoding: LaneSemaphore,
+    decoding: DecodeBudget,
     settled: Mutex<HashMap<PhotoId, Arc<Notify>>>,
     model_health: tokio::sync::Mutex<Option<(Instant, Option<String>)>>,
     /// Plugins that are being told of something.
@@ -171,6 +177,7 @@ impl Photos {
         let collection = CollectionName::for_fingerprint(parts.index.alias_name(), fingerprint)?;
         ingest::show_counters();
         reconcile::show_counters();
+        let memory_bytes = options.decode_memory_bytes;
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         Ok(Self {
             inner: Arc::new(Inner {
@@ -179,7 +186,7 @@ impl Photos {
                 collection,
                 registered: OnceCell::new(),
                 view: ViewCache::default(),
-                decoding: LaneSemaphore::new(cores),
+                decoding: DecodeBudget::new(cores, memory_bytes),
                 settled: Mutex::new(HashMap::new()),
                 model_health: tokio::sync::Mutex::new(None),
                 events: TaskTracker::new(),
@@ -428,18 +435,26 @@ impl Photos {
             accept_truncated: self.options().accept_truncated,
             short_side_pixels,
         };
-        let permit = self.inner.decoding.acquire(lane).await?;
-        let work = move || {
+        let failed = |error| Error::internal("decoding a picture failed").with_source(error);
+        let look = move || {
             let bytes = read()?;
-            let picture = crate::picture::decode(bytes.as_ref(), &options)?;
-            drop(permit);
+            let header = picture::ImageHeader::peek(bytes.as_ref())?;
+            Ok::<_, Error>((bytes, picture::memory_bytes(&header, short_side_pixels)))
+        };
+        let (bytes, memory_bytes) = tokio::task::spawn_blocking(look).await.map_err(failed)??;
+        let place = self.inner.decoding.enter(lane, memory_bytes).await?;
+        let work = move || {
+            let picture = picture::decode(bytes.as_ref(), &options)?;
+            let kept = place.shrink_to(picture.pixels().as_raw().len() as u64);
+            // A worker has one picture, and its memory stays taken until that is done with. A call may bring many, which
+            // must not wait for each other.
+            let picture = match lane {
+                Lane::Background => picture.holding(Arc::new(kept)),
+                Lane::Interactive => picture,
+            };
             Ok((Arc::new(picture), bytes))
         };
-        tokio::task::spawn_blocking(work).await.map_err(|error| {
-            Error::invalid("the picture can't be decoded: the decoder failed on it")
-                .with_code("corrupt_image")
-                .with_source(error)
-        })?
+        tokio::task::spawn_blocking(work).await.map_err(failed)?
     }
 }
 

@@ -73,10 +73,44 @@ fn every_orientation_comes_out_upright_and_is_turned_once() {
 
 #[test]
 fn the_header_tells_the_size_as_seen() {
-    let header = probe(&path("heic_turned_6.heic")).unwrap();
+    let header = probe(&path("heic_turned_6.heic"), OPTIONS.max_pixels).unwrap();
     assert_eq!(header.format, ImageFormat::Heic);
     assert_eq!((header.width, header.height), (16, 24));
     assert!(header.complete);
+}
+
+#[test]
+fn a_profile_counts_for_people_and_not_for_models() {
+    let picture = decode(&file("heic_wide.heic"), &OPTIONS).unwrap();
+    let [red, green, _] = picture.pixels().get_pixel(30, 30).0;
+    assert!(red > 210 && green < 20, "as stored: {red}, {green}");
+    let shown = picture.for_people(32, 32).unwrap();
+    let [red, green, _] = shown.pixels().get_pixel(15, 15).0;
+    assert!(
+        red < 20 && green > 210,
+        "the profile swaps red and green: {red}, {green}"
+    );
+}
+
+#[test]
+fn opacity_is_kept_for_people() {
+    let picture = decode(&file("heic_alpha.heic"), &OPTIONS).unwrap();
+    let (width, height) = (picture.width(), picture.height());
+    let shown = picture.for_people(width, height).unwrap();
+    // The first pixels are all but transparent, the last ones opaque.
+    assert!(shown.pixels().get_pixel(2, 0).0.iter().all(|value| *value > 245));
+    let (x, y) = (width - 1, height - 1);
+    let pairs = shown
+        .pixels()
+        .get_pixel(x, y)
+        .0
+        .into_iter()
+        .zip(picture.pixels().get_pixel(x, y).0);
+    assert!(
+        pairs
+            .into_iter()
+            .all(|(shown, stored)| shown.abs_diff(stored) <= 8)
+    );
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use jiff::civil::DateTime;
 use lucida_core::pipeline::{PhotoEdit, TagEdit, TakenAtEdit};
 use lucida_core::{Error, IndexFilter, Photo, PhotoError, Result, clean_tags};
 use serde::{Deserialize, Serialize};
@@ -26,6 +27,7 @@ use super::query::invalid;
     "hash": "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262",
     "created_at": "2024-12-06T10:15:30.123456Z",
     "taken_at": "2024-08-17T16:04:05Z",
+    "taken_at_local": "2024-08-17T18:04:05",
     "tags": ["holiday"],
     "attributes": { "exif": { "camera_model": "X100V" } },
     "attempts": 0,
@@ -57,6 +59,9 @@ pub(super) struct PhotoBody {
     /// When it was taken, where that is known.
     #[schema(value_type = Option<String>, format = DateTime)]
     taken_at: Option<Timestamp>,
+    /// What the camera's clock showed then, where the file says so: the day that people remember.
+    #[schema(value_type = Option<String>, example = "2024-08-17T18:04:05")]
+    taken_at_local: Option<DateTime>,
     /// Tags of the user and of plugins.
     tags: BTreeSet<String>,
     /// What plugins found out, by plugin name.
@@ -91,6 +96,7 @@ impl From<PhotoError> for PhotoErrorBody {
 
 impl From<Photo> for PhotoBody {
     fn from(photo: Photo) -> Self {
+        let taken_at_local = photo.taken_at_local();
         Self {
             id: photo.id.to_string(),
             user_id: photo.user_id.to_string(),
@@ -103,6 +109,7 @@ impl From<Photo> for PhotoBody {
             hash: photo.hash.to_string(),
             created_at: photo.created_at,
             taken_at: photo.taken_at,
+            taken_at_local,
             tags: photo.tags,
             attributes: photo.attributes,
             attempts: photo.attempts,

@@ -89,6 +89,7 @@ impl Storage for Disk {
 pub(crate) struct Setup {
     pub(crate) options: HttpOptions,
     pub(crate) accept_truncated: bool,
+    pub(crate) strict_names: bool,
     keys: Vec<ApiKey>,
     plugins: Vec<Arc<dyn Plugin>>,
     before_start: Box<dyn FnOnce(&Controls)>,
@@ -109,6 +110,7 @@ impl Setup {
                 shutdown_timeout: Duration::from_secs(60),
             },
             accept_truncated: false,
+            strict_names: false,
             keys: Vec::new(),
             plugins: Vec::new(),
             before_start: Box::new(|_| {}),
@@ -154,7 +156,12 @@ impl Setup {
             model_source: None,
             plugins: self.plugins,
         };
-        let photos = Photos::new(parts, ingest_options(spool.path(), self.accept_truncated)).unwrap();
+        let options = IngestOptions {
+            accept_truncated: self.accept_truncated,
+            strict_names: self.strict_names,
+            ..ingest_options(spool.path())
+        };
+        let photos = Photos::new(parts, options).unwrap();
         let shutdown = CancellationToken::new();
         let workers = photos.start_workers(&shutdown);
         let state = HttpState::new(HttpParts {
@@ -183,10 +190,12 @@ impl Setup {
     }
 }
 
-fn ingest_options(spool: &Path, accept_truncated: bool) -> IngestOptions {
+fn ingest_options(spool: &Path) -> IngestOptions {
     IngestOptions {
         max_pixels: MAX_PIXELS,
-        accept_truncated,
+        accept_truncated: false,
+        strict_names: false,
+        decode_memory_bytes: 1 << 30,
         spool_dir: spool.to_owned(),
         workers: 2,
         backoff: Backoff {

@@ -185,14 +185,19 @@ async fn what_is_no_photo_is_told_apart_and_leaves_nothing() {
     for (name, bytes, status, code) in [
         ("a.jpg", &b""[..], 422, "empty_file"),
         ("a.jpg", b"these are words, not pixels", 415, "not_an_image"),
-        ("a.pdf", b"%PDF-1.7 and so on", 415, "not_an_image"),
+        ("a.pdf", b"%PDF-1.7 and so on", 415, "unsupported_image_type"),
         (
             "a.avif",
             b"\0\0\0\x18ftypavif\0\0\0\0mif1avif",
             415,
             "unsupported_image_type",
         ),
-        ("a.png", &whole, 422, "type_mismatch"),
+        (
+            "a.nef",
+            b"FUJIFILMCCD-RAW 0201FF159502",
+            415,
+            "unsupported_image_type",
+        ),
         ("a.jpg", &whole[..whole.len() * 2 / 3], 422, "truncated_image"),
         ("a.png", &pixel_bomb(), 422, "too_many_pixels"),
     ] {
@@ -206,6 +211,39 @@ async fn what_is_no_photo_is_told_apart_and_leaves_nothing() {
         server.assert_spool_is_clean().await;
     }
     assert_eq!(send(server.get("/v1/photos")).await.json()["photos"], json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_jpeg_named_heic_is_taken_by_its_bytes_and_says_so() {
+    let server = Server::start().await;
+    for (name, note) in [("IMG_1.HEIC", "heic"), ("a.png", "png")] {
+        let form = file_form(&jpeg(200, 150, RED), name);
+        let reply = send(server.post("/v1/photos?wait=true").multipart(form)).await;
+        assert_eq!(reply.status, 201, "{}", reply.text());
+        let photo = reply.json();
+        assert_eq!(photo["content_type"], "image/jpeg");
+        assert_eq!(photo["filename"], name);
+        assert_eq!(photo["attributes"]["file"]["named_as"], note);
+        assert_eq!(photo["attributes"]["file"]["format"], "jpeg");
+        send(server.delete(&format!("/v1/photos/{}", photo["id"].as_str().unwrap()))).await;
+    }
+    let form = file_form(&jpeg(200, 150, RED), "a.jpg");
+    let photo = send(server.post("/v1/photos?wait=true").multipart(form))
+        .await
+        .json();
+    assert_eq!(photo["attributes"].get("file"), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_disagrees_with_the_bytes_is_refused_where_names_are_strict() {
+    let mut setup = Setup::new();
+    setup.strict_names = true;
+    let server = setup.start().await;
+    let form = file_form(&jpeg(200, 150, RED), "IMG_1.HEIC");
+    send(server.post("/v1/photos").multipart(form))
+        .await
+        .problem_of(422, "type_mismatch", "file");
+    server.assert_spool_is_clean().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,111 +1,121 @@
-//! Whether a picture's file reaches to its end, told from its structure without decoding.
+//! Whether all pixels of a picture are in its file.
 //!
 //! A decoder fills what is missing with grey and says nothing; a photo cut short by a broken transfer should be
-//! noticed at upload. What a format does not mark, or a structure that can't be followed, counts as complete:
-//! then the decoder decides.
+//! noticed at upload. A file that reaches the end mark of its format is whole, which is known from its structure without
+//! decoding. One that doesn't may still hold every pixel: then it is decoded to find out, and mended for decoders that
+//! insist on the mark.
 
-use std::io::{self, BufRead, Read, Seek, SeekFrom};
+use std::io::Cursor;
 
-use super::ImageFormat;
+use image::ImageReader;
 
-/// Walks the file's structure to its end mark. `reader` stands at the file's start.
-pub(super) fn is_complete(
-    format: ImageFormat,
-    mut reader: impl BufRead + Seek,
-    size_bytes: u64,
-) -> io::Result<bool> {
-    let walked = match format {
-        ImageFormat::Jpeg => jpeg(&mut reader),
-        ImageFormat::Png => png(&mut reader, size_bytes),
-        ImageFormat::Gif => gif(&mut reader),
-        ImageFormat::Webp => webp(&mut reader, size_bytes),
-        ImageFormat::Bmp => bmp(&mut reader, size_bytes),
-        ImageFormat::Tiff => Ok(true),
-        ImageFormat::Heic => heic(&mut reader, size_bytes),
-    };
-    match walked {
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
-        other => other,
+use super::boxes::Boxes;
+use super::metadata::png_chunks;
+use super::{ImageFormat, jpeg, png_rows, tiff};
+
+/// How much of a picture its file holds.
+#[derive(Debug)]
+pub(super) enum Completeness {
+    /// All of it.
+    Whole,
+    /// All pixels, but not the end that the format asks for: these bytes have it.
+    Mended(Vec<u8>),
+    /// Pixels are missing; the bytes are what a decoder gets that shall do what it can.
+    Cut(Vec<u8>),
+}
+
+/// What is put in place of missing data: where that makes a difference, pixels were missing. Both differ in each bit.
+const FILLS: [u8; 2] = [0x00, 0xFE];
+
+/// A decoder reads no further ahead than this.
+const FILL_BYTES: usize = 4096;
+
+/// Looks at a file's structure, and at its pixels where the structure ends too early.
+pub(super) fn inspect(format: ImageFormat, bytes: &[u8]) -> Completeness {
+    match format {
+        ImageFormat::Jpeg => jpeg_file(bytes),
+        ImageFormat::Png => png(bytes),
+        ImageFormat::Gif => gif(bytes),
+        ImageFormat::Webp => webp(bytes),
+        ImageFormat::Bmp => bmp(bytes),
+        ImageFormat::Tiff => {
+            // Counts that are too large are common; then the pieces themselves decide.
+            if tiff::has_all_pieces(bytes) || tiff::decode(bytes, false, Some(1)).is_ok() {
+                Completeness::Whole
+            } else {
+                Completeness::Cut(bytes.to_vec())
+            }
+        }
+        ImageFormat::Heic => heif(bytes),
     }
 }
 
-fn bytes<const N: usize>(reader: &mut impl Read) -> io::Result<[u8; N]> {
-    let mut buffer = [0; N];
-    reader.read_exact(&mut buffer)?;
-    Ok(buffer)
-}
-
-/// Skips by reading, so that a skip beyond the end is noticed.
-fn skip(reader: &mut impl Read, count: u64) -> io::Result<()> {
-    let skipped = io::copy(&mut reader.take(count), &mut io::sink())?;
-    if skipped == count {
-        Ok(())
-    } else {
-        Err(io::ErrorKind::UnexpectedEof.into())
-    }
+/// Decodes a file with each of two fills; the same pixels mean that the fill was not looked at.
+fn is_filled_alike(make: impl Fn(&[u8]) -> Vec<u8>, format: image::ImageFormat) -> bool {
+    let decoded = FILLS.map(|fill| {
+        let file = make(&[fill; FILL_BYTES]);
+        let reader = ImageReader::with_format(Cursor::new(file), format);
+        let pixels = reader.decode().ok()?.into_bytes();
+        Some(blake3::hash(&pixels))
+    });
+    decoded[0].is_some() && decoded[0] == decoded[1]
 }
 
 /// JPEG, ITU T.81 annex B: marker segments up to `EOI`; entropy-coded data follows each `SOS`.
-fn jpeg(reader: &mut impl BufRead) -> io::Result<bool> {
-    let _soi: [u8; 2] = bytes(reader)?;
-    loop {
-        let marker = next_marker(reader)?;
-        match marker {
-            0xD9 => return Ok(true),
-            0x01 | 0xD0..=0xD8 => {}
-            _ => {
-                let length = u64::from(u16::from_be_bytes(bytes(reader)?));
-                if length < 2 {
-                    return Ok(true);
-                }
-                skip(reader, length - 2)?;
-            }
-        }
+fn jpeg_file(bytes: &[u8]) -> Completeness {
+    const END: [u8; 2] = [0xFF, 0xD9];
+    if jpeg::has_end(bytes) {
+        return Completeness::Whole;
     }
-}
-
-/// Returns the next marker that is no stuffed zero, fill byte or restart, whatever bytes come before it.
-fn next_marker(reader: &mut impl BufRead) -> io::Result<u8> {
-    loop {
-        let available = reader.fill_buf()?;
-        if available.is_empty() {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        let Some(position) = memchr::memchr(0xFF, available) else {
-            let count = available.len();
-            reader.consume(count);
-            continue;
-        };
-        reader.consume(position + 1);
-        let mut code = 0xFF;
-        while code == 0xFF {
-            [code] = bytes(reader)?;
-        }
-        if !matches!(code, 0x00 | 0xD0..=0xD7) {
-            return Ok(code);
-        }
+    // What is left of a cut end mark is not data.
+    let data = bytes.strip_suffix(&[0xFF]).unwrap_or(bytes);
+    let mended = [data, &END].concat();
+    let Ok(prepared) = jpeg::prepared(data) else {
+        return Completeness::Cut(mended);
+    };
+    if is_filled_alike(|fill| [&*prepared, fill, &END].concat(), image::ImageFormat::Jpeg) {
+        Completeness::Mended(mended)
+    } else {
+        Completeness::Cut(mended)
     }
 }
 
 /// PNG, section 5: chunks up to `IEND`.
-fn png(reader: &mut (impl Read + Seek), size_bytes: u64) -> io::Result<bool> {
-    let mut position = 8;
-    loop {
-        reader.seek(SeekFrom::Start(position))?;
-        let length = u64::from(u32::from_be_bytes(bytes(reader)?));
-        let kind: [u8; 4] = bytes(reader)?;
-        position += 12 + length;
-        if position > size_bytes {
-            return Ok(false);
+fn png(bytes: &[u8]) -> Completeness {
+    let mut mended = bytes[..bytes.len().min(8)].to_vec();
+    for chunk in png_chunks(bytes) {
+        if &chunk.kind == b"IEND" {
+            if chunk.is_whole {
+                return Completeness::Whole;
+            }
+            break;
         }
-        if &kind == b"IEND" {
-            return Ok(true);
+        // Of what is cut off only pixels are worth keeping.
+        if chunk.is_whole || &chunk.kind == b"IDAT" {
+            push_chunk(&mut mended, chunk.kind, chunk.body);
         }
+    }
+    push_chunk(&mut mended, *b"IEND", &[]);
+    if png_rows::has_all_rows(&mended) {
+        Completeness::Mended(mended)
+    } else {
+        Completeness::Cut(mended)
     }
 }
 
+fn push_chunk(file: &mut Vec<u8>, kind: [u8; 4], body: &[u8]) {
+    let mut crc = flate2::Crc::new();
+    crc.update(&kind);
+    crc.update(body);
+    file.extend(u32::try_from(body.len()).unwrap_or(u32::MAX).to_be_bytes());
+    file.extend(kind);
+    file.extend(body);
+    file.extend(crc.sum().to_be_bytes());
+}
+
 /// GIF89a: blocks up to the trailer.
-fn gif(reader: &mut impl Read) -> io::Result<bool> {
+fn gif(bytes: &[u8]) -> Completeness {
+    const TRAILER: u8 = 0x3B;
     let table = |flags: u8| {
         if flags & 0x80 == 0 {
             0
@@ -113,61 +123,258 @@ fn gif(reader: &mut impl Read) -> io::Result<bool> {
             3 << ((flags & 7) + 1)
         }
     };
-    let screen: [u8; 13] = bytes(reader)?;
-    skip(reader, table(screen[10]))?;
+    let cut = || Completeness::Cut(bytes.to_vec());
+    let Some(screen) = bytes.first_chunk::<13>() else {
+        return cut();
+    };
+    let mut at = 13 + table(screen[10]);
+    let mut has_picture = false;
+    let mended = |end: usize| [&bytes[..end], &[TRAILER]].concat();
     loop {
-        match bytes(reader)? {
-            [0x3B] => return Ok(true),
-            [0x21] => {
-                let _label: [u8; 1] = bytes(reader)?;
+        let block = at;
+        let (data, pixels) = match bytes.get(at) {
+            // What follows is not the picture's.
+            Some(&TRAILER) => return Completeness::Whole,
+            None if has_picture => return Completeness::Mended(mended(bytes.len())),
+            Some(0x21) => (at + 2, None),
+            Some(0x2C) => {
+                let Some(descriptor) = bytes.get(at + 1..).and_then(|rest| rest.first_chunk::<9>()) else {
+                    return if has_picture {
+                        Completeness::Mended(mended(block))
+                    } else {
+                        cut()
+                    };
+                };
+                let side =
+                    |low: usize| usize::from(u16::from_le_bytes([descriptor[low], descriptor[low + 1]]));
+                (at + 10 + table(descriptor[8]) + 1, Some(side(4) * side(6)))
             }
-            [0x2C] => {
-                let descriptor: [u8; 9] = bytes(reader)?;
-                skip(reader, table(descriptor[8]) + 1)?;
+            // A block of no kind: the decoder decides.
+            Some(_) => return Completeness::Whole,
+            None => return cut(),
+        };
+        let (data_bytes, end) = sub_blocks(bytes, data);
+        match (end, pixels) {
+            (Some(end), pixels) => {
+                at = end;
+                has_picture |= pixels.is_some();
             }
-            [_] => return Ok(true),
-        }
-        loop {
-            let [length] = bytes(reader)?;
-            if length == 0 {
-                break;
+            (None, None) if has_picture => return Completeness::Mended(mended(block)),
+            (None, None) => return cut(),
+            (None, Some(pixels)) => {
+                let depth = bytes.get(data - 1).copied().unwrap_or(0);
+                let mut file = bytes[..data.min(bytes.len())].to_vec();
+                for part in data_bytes.chunks(255) {
+                    file.push(u8::try_from(part.len()).unwrap_or(u8::MAX));
+                    file.extend_from_slice(part);
+                }
+                file.extend([0, TRAILER]);
+                return if gif_pixels(depth, &data_bytes, pixels) >= pixels {
+                    Completeness::Mended(file)
+                } else {
+                    Completeness::Cut(file)
+                };
             }
-            skip(reader, u64::from(length))?;
         }
     }
 }
 
-/// WebP: the RIFF header tells the size of all that follows it.
-fn webp(reader: &mut impl Read, size_bytes: u64) -> io::Result<bool> {
-    let header: [u8; 8] = bytes(reader)?;
-    let size = u32::from_le_bytes([header[4], header[5], header[6], header[7]]);
-    Ok(u64::from(size) + 8 <= size_bytes)
+/// Joins the data from sub-blocks; also returns where they end, `None` where the file ends before them.
+fn sub_blocks(bytes: &[u8], mut at: usize) -> (Vec<u8>, Option<usize>) {
+    let mut joined = Vec::new();
+    while let Some(&length) = bytes.get(at) {
+        if length == 0 {
+            return (joined, Some(at + 1));
+        }
+        let rest = &bytes[at + 1..];
+        let length = usize::from(length);
+        joined.extend_from_slice(&rest[..length.min(rest.len())]);
+        at += 1 + length;
+    }
+    (joined, None)
 }
 
-/// HEIC, ISO 14496-12 section 4.2: boxes that tell their sizes, side by side to the end.
-fn heic(reader: &mut (impl Read + Seek), size_bytes: u64) -> io::Result<bool> {
-    let mut position = 0;
-    while position < size_bytes {
-        reader.seek(SeekFrom::Start(position))?;
-        let short = u64::from(u32::from_be_bytes(bytes(reader)?));
-        let _kind: [u8; 4] = bytes(reader)?;
-        let length = match short {
+/// Counts the pixels that compressed data holds, up to `at_most`.
+fn gif_pixels(depth: u8, data: &[u8], at_most: usize) -> usize {
+    if !(1..=8).contains(&depth) {
+        return 0;
+    }
+    let mut decoder = weezl::decode::Decoder::new(weezl::BitOrder::Lsb, depth);
+    let (mut input, mut pixels) = (data, 0);
+    let mut buffer = [0; 4096];
+    while pixels < at_most {
+        let result = decoder.decode_bytes(input, &mut buffer);
+        input = &input[result.consumed_in..];
+        pixels += result.consumed_out;
+        if !matches!(result.status, Ok(weezl::LzwStatus::Ok)) || result.consumed_in + result.consumed_out == 0
+        {
+            break;
+        }
+    }
+    pixels
+}
+
+/// WebP: the RIFF header holds the size of all that follows it.
+fn webp(bytes: &[u8]) -> Completeness {
+    let cut = || Completeness::Cut(bytes.to_vec());
+    let Some(&[_, _, _, _, a, b, c, d, ..]) = bytes.first_chunk::<12>() else {
+        return cut();
+    };
+    let size = u64::from(u32::from_le_bytes([a, b, c, d]));
+    if size + 8 <= bytes.len() as u64 {
+        return Completeness::Whole;
+    }
+    let mut end = 12;
+    let mut has_picture = false;
+    while let Some(&[a, b, c, d, size @ ..]) = bytes.get(end..).and_then(|rest| rest.first_chunk::<8>()) {
+        let size = u32::from_le_bytes(size) as usize;
+        let kind = [a, b, c, d];
+        let is_picture = matches!(&kind, b"VP8 " | b"VP8L" | b"ANMF");
+        let body_end = end + 8 + size;
+        if body_end <= bytes.len() {
+            has_picture |= is_picture;
+            end = body_end + size % 2;
+            continue;
+        }
+        if !is_picture || &kind == b"ANMF" {
+            break;
+        }
+        // The pixels themselves are cut, or only what pads them.
+        let make = |fill: &[u8]| {
+            let body = [&bytes[end + 8..], fill].concat();
+            riff(&bytes[12..end], kind, &body)
+        };
+        return if is_filled_alike(make, image::ImageFormat::WebP) {
+            Completeness::Mended(make(&[]))
+        } else {
+            Completeness::Cut(make(&[]))
+        };
+    }
+    let end = end.min(bytes.len());
+    let mut mended = bytes[..end].to_vec();
+    if mended.len() % 2 == 1 {
+        mended.push(0);
+    }
+    let size = u32::try_from(mended.len() - 8).unwrap_or(u32::MAX);
+    mended[4..8].copy_from_slice(&size.to_le_bytes());
+    // An animation that is cut lacks pictures, though not the first.
+    let is_animated = bytes.get(end..end + 4) == Some(b"ANMF");
+    if has_picture && !is_animated {
+        Completeness::Mended(mended)
+    } else {
+        Completeness::Cut(mended)
+    }
+}
+
+fn riff(chunks: &[u8], kind: [u8; 4], body: &[u8]) -> Vec<u8> {
+    let mut file = b"RIFF\0\0\0\0WEBP".to_vec();
+    file.extend_from_slice(chunks);
+    file.extend(kind);
+    file.extend(u32::try_from(body.len()).unwrap_or(u32::MAX).to_le_bytes());
+    file.extend_from_slice(body);
+    if body.len() % 2 == 1 {
+        file.push(0);
+    }
+    let size = u32::try_from(file.len() - 8).unwrap_or(u32::MAX);
+    file[4..8].copy_from_slice(&size.to_le_bytes());
+    file
+}
+
+/// BMP: pixels of a known size at a known place; the file's own size in its header is often wrong.
+fn bmp(bytes: &[u8]) -> Completeness {
+    let u32_at = |at: usize| {
+        bytes
+            .get(at..)?
+            .first_chunk()
+            .map(|number| u32::from_le_bytes(*number))
+    };
+    let u16_at = |at: usize| {
+        bytes
+            .get(at..)?
+            .first_chunk()
+            .map(|number| u16::from_le_bytes(*number))
+    };
+    let needed = || -> Option<u64> {
+        let offset = u64::from(u32_at(10)?);
+        let (width, height, bits, compression) = match u32_at(14)? {
+            12 => (u16_at(18)?.into(), u16_at(20)?.into(), u16_at(24)?, 0),
+            _ => (
+                u32_at(18)?,
+                u32_at(22)?.cast_signed().unsigned_abs(),
+                u16_at(28)?,
+                u32_at(30)?,
+            ),
+        };
+        let row = (u64::from(width) * u64::from(bits)).div_ceil(32) * 4;
+        // The size of run-lengths is not known in advance.
+        matches!(compression, 0 | 3 | 6).then(|| row.saturating_mul(height.into()).saturating_add(offset))
+    };
+    let size = bytes.len() as u64;
+    let stated = u32_at(2).map(u64::from);
+    let is_whole = match needed() {
+        Some(needed) => needed <= size,
+        None if stated.is_some_and(|stated| stated <= size) => true,
+        None => ImageReader::with_format(Cursor::new(bytes), image::ImageFormat::Bmp)
+            .decode()
+            .is_ok(),
+    };
+    if is_whole {
+        Completeness::Whole
+    } else {
+        Completeness::Cut(bytes.to_vec())
+    }
+}
+
+/// HEIC, ISO 14496-12 section 4.2: boxes with their sizes, side by side to the end.
+fn heif(bytes: &[u8]) -> Completeness {
+    let mut at = 0_usize;
+    let cut_box = loop {
+        let Some(header) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) else {
+            // A few bytes behind the last box are no picture.
+            if at == bytes.len() {
+                return Completeness::Whole;
+            }
+            break at;
+        };
+        let [a, b, c, d, ..] = *header;
+        let length = match u32::from_be_bytes([a, b, c, d]) {
             // The last box may reach to the end, however far that is.
-            0 => return Ok(true),
-            1 => u64::from_be_bytes(bytes(reader)?),
-            length => length,
+            0 => return Completeness::Whole,
+            1 => match bytes.get(at + 8..).and_then(|rest| rest.first_chunk()) {
+                Some(length) => u64::from_be_bytes(*length),
+                None => break at,
+            },
+            length => length.into(),
         };
         if length < 8 {
-            return Ok(true);
+            return Completeness::Whole;
         }
-        position = position.saturating_add(length);
+        match usize::try_from(length)
+            .ok()
+            .and_then(|length| at.checked_add(length))
+        {
+            Some(next) if next <= bytes.len() => at = next,
+            _ => break at,
+        }
+    };
+    // All items that make the picture may come before the cut.
+    let is_there = Boxes::read(bytes).is_some_and(|boxes| {
+        let tiles = boxes.referred(b"dimg", boxes.primary);
+        let alpha = boxes.referring(b"auxl", boxes.primary);
+        let items = tiles.iter().chain(&alpha).chain([&boxes.primary]);
+        boxes.data(boxes.primary).is_some() && items.into_iter().all(|id| boxes.data(*id).is_some())
+    });
+    if !is_there {
+        return Completeness::Cut(bytes.to_vec());
     }
-    Ok(position == size_bytes)
-}
-
-/// BMP: the file header tells the size of the file; some writers leave it 0.
-fn bmp(reader: &mut impl Read, size_bytes: u64) -> io::Result<bool> {
-    let header: [u8; 6] = bytes(reader)?;
-    let size = u32::from_le_bytes([header[2], header[3], header[4], header[5]]);
-    Ok(u64::from(size) <= size_bytes)
+    let is_data = bytes.get(cut_box + 4..cut_box + 8) == Some(b"mdat");
+    let rest = u32::try_from(bytes.len() - cut_box).ok();
+    match rest.filter(|_| is_data && bytes[cut_box..].first_chunk() != Some(&[0, 0, 0, 1])) {
+        Some(rest) => {
+            let mut mended = bytes.to_vec();
+            mended[cut_box..cut_box + 4].copy_from_slice(&rest.to_be_bytes());
+            Completeness::Mended(mended)
+        }
+        None => Completeness::Mended(bytes[..cut_box].to_vec()),
+    }
 }

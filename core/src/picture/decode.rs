@@ -3,69 +3,245 @@
 use std::io::Cursor;
 
 use image::error::{ImageError, LimitErrorKind};
-use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageReader, Limits};
+use image::{DynamicImage, GrayImage, ImageReader, Limits};
+use tracing::error;
 
-use super::{ImageFormat, Picture, complete, heic, jpeg};
+use super::canvas::{Decoded, DeepGrey};
+use super::complete::{self, Completeness};
+use super::header::{self, ImageHeader};
+use super::metadata::Blocks;
+use super::{ImageFormat, Picture, heic, jpeg, png_rows, recognise, tiff};
 use crate::error::{Error, ErrorKind, Result};
+use crate::{metrics, panics};
 
 /// How to decode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DecodeOptions {
     /// The most pixels a picture may have.
     pub max_pixels: u64,
-    /// Whether a truncated file is decoded as far as it goes; where nothing can be told of the rest, it is grey.
+    /// Whether a truncated file is decoded as far as it goes; where nothing is known of the rest, it is grey or black.
     pub accept_truncated: bool,
-    /// The short side that is enough: a JPEG is decoded at the smallest of 1/1, 1/2, 1/4 and 1/8 whose short side has
-    /// at least so many pixels. `None` asks for full size.
+    /// The short side that is enough: a JPEG, and a large PNG or TIFF, is decoded at the smallest of 1/1, 1/2, 1/4 and
+    /// 1/8 whose short side has at least so many pixels. `None` asks for full size.
     pub short_side_pixels: Option<u32>,
 }
 
-/// Decodes a picture and applies its EXIF orientation; computes for long, so never on an async thread.
+/// From so many pixels on a PNG or TIFF is reduced while it is read. Below, models see every pixel.
+const LARGE_PIXELS: u64 = 64_000_000;
+
+/// Decodes a picture and turns it upright; computes for long, so never on an async thread.
 ///
-/// Pixels become 8-bit RGB: grey is spread, alpha is dropped, 16 bits are scaled, CMYK and palettes converted.
+/// Pixels become 8-bit RGB: grey is spread, alpha is kept beside, 16 bits are scaled, CMYK, Lab and palettes converted.
 ///
 /// # Errors
 /// Those of [`ImageFormat::sniff`]; `InvalidInput` with `too_many_pixels`, `truncated_image` or `corrupt_image`;
 /// `Unsupported` (`unsupported_image_type`) for a variant of a format that is not read.
 pub fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Picture> {
-    let format = ImageFormat::sniff(&bytes[..bytes.len().min(32)])?;
-    if !options.accept_truncated && !complete::is_complete(format, Cursor::new(bytes), bytes.len() as u64)? {
-        return Err(truncated());
-    }
+    let (bytes, format) = recognise(bytes)?;
+    guarded(format, || decode_as(format, bytes, options))
+}
+
+/// Estimates how much memory [`decode`] takes at its peak for a picture, in bytes, the file itself not included.
+#[must_use]
+pub fn memory_bytes(header: &ImageHeader, short_side_pixels: Option<u32>) -> u64 {
+    let pixels = header.pixels();
+    let reduced = short_side_pixels.map_or(1, |side| {
+        u64::from(super::canvas::divisor_for(header.width, header.height, side))
+    });
+    // What decoders hold for each pixel: planes, coefficients, the picture itself, and once more when it is turned.
+    let (whole, scaled) = match header.format {
+        ImageFormat::Jpeg => (if header.is_plain { 6 } else { 12 }, header.is_plain),
+        ImageFormat::Png => (10, header.is_plain && pixels > LARGE_PIXELS),
+        ImageFormat::Tiff => (10, header.is_plain && pixels > LARGE_PIXELS),
+        ImageFormat::Webp | ImageFormat::Gif | ImageFormat::Bmp => (12, false),
+        ImageFormat::Heic => (20, false),
+    };
+    let per_picture = if scaled && reduced > 1 {
+        pixels * 14 / (reduced * reduced)
+    } else {
+        pixels * whole
+    };
+    per_picture.saturating_add(1 << 20)
+}
+
+/// Runs what reads a picture; a panic in it becomes an error of that picture, is logged once and counted.
+pub(super) fn guarded<T>(format: ImageFormat, run: impl FnOnce() -> Result<T>) -> Result<T> {
+    panics::catch(run).unwrap_or_else(|panic| {
+        error!(%format, panic, "picture decoder panicked");
+        metrics::PICTURE_PANICS.increment(&[format.name()]);
+        Err(corrupt(
+            "the picture can't be decoded: the decoder failed on it; export the photo again, as JPEG or PNG",
+        ))
+    })
+}
+
+fn decode_as(format: ImageFormat, bytes: &[u8], options: &DecodeOptions) -> Result<Picture> {
+    // The size comes first: finding out whether all pixels are there may mean to decode them.
+    header::checked_size(format, bytes)
+        .map(|size| size.header(format, None))
+        .or_else(|error| {
+            if options.accept_truncated {
+                Ok(ImageHeader::unknown(format))
+            } else {
+                Err(error)
+            }
+        })?
+        .check_pixels(options.max_pixels)?;
+    let mended;
+    let bytes = match complete::inspect(format, bytes) {
+        Completeness::Whole => bytes,
+        Completeness::Mended(file) => {
+            mended = file;
+            &mended[..]
+        }
+        Completeness::Cut(file) if options.accept_truncated => {
+            mended = file;
+            &mended[..]
+        }
+        Completeness::Cut(_) => return Err(truncated()),
+    };
+    let blocks = Blocks::read(format, bytes);
+    let decoded = match format {
+        ImageFormat::Heic => {
+            let decoded = heic::decode(bytes, options.max_pixels)?;
+            return Picture::upright(decoded, None, blocks.profile);
+        }
+        ImageFormat::Tiff => {
+            let (width, height) = tiff::size(bytes)?;
+            let is_large = u64::from(width) * u64::from(height) > LARGE_PIXELS;
+            let short_side_pixels = options.short_side_pixels.filter(|_| is_large);
+            tiff::decode(bytes, options.accept_truncated, short_side_pixels)?
+        }
+        ImageFormat::Jpeg => {
+            let bytes = jpeg::prepared(bytes)?;
+            let scaled = options
+                .short_side_pixels
+                .and_then(|short_side_pixels| jpeg::decode_scaled(&bytes, short_side_pixels));
+            match scaled {
+                Some(scaled) => Decoded::opaque(scaled),
+                None => by_library(format, &bytes, options)?,
+            }
+        }
+        ImageFormat::Png => {
+            png_rows::refuse_apples(bytes)?;
+            let reduced = options.short_side_pixels.and_then(|side| {
+                let (width, height) = header::size(format, bytes).ok()?.stored;
+                let is_large = u64::from(width) * u64::from(height) > LARGE_PIXELS;
+                is_large.then(|| png_rows::decode_reduced(bytes, side)).flatten()
+            });
+            match reduced {
+                Some(reduced) => reduced,
+                None => by_library(format, bytes, options)?,
+            }
+        }
+        ImageFormat::Webp | ImageFormat::Gif | ImageFormat::Bmp => by_library(format, bytes, options)?,
+    };
+    Picture::upright(decoded, blocks.orientation(), blocks.profile)
+}
+
+fn by_library(format: ImageFormat, bytes: &[u8], options: &DecodeOptions) -> Result<Decoded> {
     let Some(library_format) = format.library_format() else {
-        return heic::decode(bytes, options.max_pixels);
+        return Err(Error::internal(format!("{format} has a decoder of its own")));
     };
     let mut reader = ImageReader::with_format(Cursor::new(bytes), library_format);
     let mut limits = Limits::no_limits();
     // Eight bytes hold the widest pixel (16-bit RGBA); the rest is for the decoder's own tables.
     limits.max_alloc = Some(options.max_pixels.saturating_mul(8).saturating_add(64 << 20));
     reader.limits(limits);
-    let mut decoder = reader.into_decoder().map_err(decode_error)?;
-    let (width, height) = decoder.dimensions();
-    super::ImageHeader {
-        format,
-        width,
-        height,
-        complete: true,
+    let image = reader.decode().map_err(decode_error)?;
+    let mut decoded = separated(image);
+    if format == ImageFormat::Bmp {
+        // Writers that don't mean it leave the fourth byte 0 everywhere.
+        decoded.alpha = decoded
+            .alpha
+            .filter(|alpha| alpha.iter().any(|&value| value != 0));
     }
-    .check_pixels(options.max_pixels)?;
-    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let scaled = options
-        .short_side_pixels
-        .filter(|_| format == ImageFormat::Jpeg)
-        .and_then(|short_side_pixels| jpeg::decode_scaled(bytes, short_side_pixels));
-    let mut image = match scaled {
-        Some(scaled) => DynamicImage::ImageRgb8(scaled),
-        None => DynamicImage::from_decoder(decoder).map_err(decode_error)?,
+    Ok(decoded)
+}
+
+/// Separates a picture's colours from its opacity, and brings both to 8 bits.
+fn separated(image: DynamicImage) -> Decoded {
+    let (width, height) = (image.width(), image.height());
+    let with_alpha = |pixels, alpha: Vec<u8>| {
+        let is_seen = alpha.iter().any(|&value| value != 255);
+        Decoded {
+            pixels,
+            alpha: GrayImage::from_raw(width, height, alpha).filter(|_| is_seen),
+            brightened: None,
+        }
     };
-    image.apply_orientation(orientation);
-    Picture::new(image.into_rgb8())
+    let byte = |value: u16| ((u32::from(value) + 128) / 257) as u8;
+    let deep = |values: Vec<f32>, alpha| {
+        let grey = DeepGrey {
+            width,
+            height,
+            values,
+            range: Some(f32::from(u16::MAX)),
+            alpha,
+        };
+        grey.finish()
+    };
+    match &image {
+        DynamicImage::ImageLumaA8(grey) => {
+            let alpha = grey
+                .as_raw()
+                .as_chunks()
+                .0
+                .iter()
+                .map(|[_, alpha]| *alpha)
+                .collect();
+            with_alpha(image.into_rgb8(), alpha)
+        }
+        DynamicImage::ImageRgba8(colours) => {
+            let alpha = colours
+                .as_raw()
+                .as_chunks()
+                .0
+                .iter()
+                .map(|[_, _, _, alpha]| *alpha)
+                .collect();
+            with_alpha(image.into_rgb8(), alpha)
+        }
+        DynamicImage::ImageRgba16(colours) => {
+            let alpha = colours
+                .as_raw()
+                .as_chunks()
+                .0
+                .iter()
+                .map(|[_, _, _, alpha]| byte(*alpha))
+                .collect();
+            with_alpha(image.into_rgb8(), alpha)
+        }
+        DynamicImage::ImageLuma16(grey) => deep(
+            grey.as_raw().iter().map(|value| f32::from(*value)).collect(),
+            None,
+        ),
+        DynamicImage::ImageLumaA16(grey) => {
+            let pairs = grey.as_raw().as_chunks::<2>().0;
+            deep(
+                pairs.iter().map(|[value, _]| f32::from(*value)).collect(),
+                Some(pairs.iter().map(|[_, alpha]| byte(*alpha)).collect()),
+            )
+        }
+        _ => Decoded::opaque(image.into_rgb8()),
+    }
 }
 
 pub(crate) fn truncated() -> Error {
     Error::invalid("the file ends before its picture does: upload it again from a whole copy")
         .with_code("truncated_image")
+        .with_field("file")
+}
+
+pub(super) fn corrupt(message: &str) -> Error {
+    Error::invalid(message)
+        .with_code("corrupt_image")
+        .with_field("file")
+}
+
+pub(super) fn not_read(message: &str) -> Error {
+    Error::new(ErrorKind::Unsupported, message)
+        .with_code("unsupported_image_type")
         .with_field("file")
 }
 
@@ -125,6 +301,20 @@ mod tests {
     }
 
     #[test]
+    fn a_panic_of_a_decoder_is_that_pictures_fault_in_a_sentence_of_ours() {
+        let error = guarded(ImageFormat::Tiff, || -> Result<()> {
+            panic!("index out of bounds")
+        })
+        .unwrap_err();
+        assert_eq!(
+            (error.kind(), error.code()),
+            (ErrorKind::InvalidInput, "corrupt_image")
+        );
+        assert!(error.message().contains("the decoder failed on it"), "{error}");
+        assert!(!error.to_string().contains("index out of bounds"), "{error}");
+    }
+
+    #[test]
     fn every_format_decodes_to_its_size() {
         for format in writable() {
             let picture = decode(&encoded(format), &OPTIONS).unwrap();
@@ -152,7 +342,7 @@ mod tests {
     fn a_truncated_file_of_any_format_is_refused() {
         for format in writable() {
             let bytes = encoded(format);
-            for keep in [bytes.len() * 2 / 3, bytes.len() - 3] {
+            for keep in [bytes.len() * 2 / 3, bytes.len() * 9 / 10] {
                 let error = decode(&bytes[..keep], &OPTIONS).unwrap_err();
                 assert!(
                     ["truncated_image", "corrupt_image"].contains(&error.code()),

@@ -4,11 +4,11 @@ use heic_decoder::hevc::nal::{NAL_SPS, parse_nal_header};
 use heic_decoder::hevc::params::parse_sps;
 use heic_decoder::isobmff::{self, ParsedHeif, ResolvedImage};
 use heic_decoder::{HeifError, bitreader};
-use image::RgbImage;
+use image::{GrayImage, RgbImage};
 
-use super::Picture;
-use super::decode::truncated;
-use crate::error::{Error, ErrorKind, Result};
+use super::canvas::Decoded;
+use super::decode::{corrupt, not_read, truncated};
+use crate::error::{Error, Result};
 
 /// The formats that this build reads, for people.
 pub(super) const READ_FORMATS: &str = "JPEG, PNG, WebP, HEIC, GIF, BMP or TIFF";
@@ -23,23 +23,32 @@ pub(super) fn size(bytes: &[u8]) -> Result<(u32, u32)> {
     Ok((side(info.width)?, side(info.height)?))
 }
 
-/// Decodes a picture; alpha is dropped.
+/// Decodes a picture, turned as its container says.
 ///
 /// # Errors
 /// Those of [`super::decode`].
-pub(super) fn decode(bytes: &[u8], max_pixels: u64) -> Result<Picture> {
+pub(super) fn decode(bytes: &[u8], max_pixels: u64) -> Result<Decoded> {
     let (width, height) = size(bytes)?;
     let coded = coded_pixels(&isobmff::parse(bytes).map_err(refused)?);
     if coded.max(u64::from(width) * u64::from(height)) > max_pixels {
         return Err(too_many_pixels());
     }
-    let pixels = heic_decoder::decode(bytes)
-        .and_then(|decoded| decoded.to_rgb8())
-        .map_err(refused)?;
-    let pixels = RgbImage::from_raw(width, height, pixels.data).ok_or_else(|| {
-        Error::invalid("the picture has another size than its file says").with_code("corrupt_image")
-    })?;
-    Picture::new(pixels)
+    let decoded = heic_decoder::decode(bytes).map_err(refused)?;
+    let pixels = decoded.to_rgb8().map_err(refused)?;
+    let alpha = decoded.alpha.as_ref().and_then(|alpha| {
+        let depth = alpha.bit_depth.clamp(8, 16);
+        let values = alpha
+            .samples
+            .iter()
+            .map(|&value| (value >> (depth - 8)).clamp(0, 255) as u8);
+        GrayImage::from_raw(width, height, values.collect())
+    });
+    Ok(Decoded {
+        pixels: RgbImage::from_raw(width, height, pixels.data)
+            .ok_or_else(|| corrupt("the picture has another size than its file says"))?,
+        alpha: alpha.filter(|alpha| alpha.iter().any(|&value| value != 255)),
+        brightened: None,
+    })
 }
 
 /// Counts what would be decoded, tiles and alpha included: what is seen of it may be far less.
@@ -71,16 +80,12 @@ fn refused(error: HeifError) -> Error {
     match error {
         HeifError::Truncated { .. } => truncated(),
         HeifError::LimitExceeded(_) => too_many_pixels(),
-        HeifError::Unsupported(_) => Error::new(ErrorKind::Unsupported, "this kind of HEIC is not read")
-            .with_code("unsupported_image_type")
-            .with_field("file")
-            .with_source(error),
+        HeifError::Unsupported(what) => not_read(&format!(
+            "this kind of HEIC is not read ({what}): export the photo as JPEG"
+        )),
         HeifError::NotHeif(_)
         | HeifError::MalformedBox(_)
         | HeifError::MalformedHevc(_)
-        | HeifError::CabacDesync(_) => Error::invalid("the picture can't be decoded")
-            .with_code("corrupt_image")
-            .with_field("file")
-            .with_source(error),
+        | HeifError::CabacDesync(_) => corrupt("the picture can't be decoded").with_source(error),
     }
 }

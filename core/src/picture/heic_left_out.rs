@@ -1,7 +1,8 @@
 //! What stands in for the HEIC decoder in a build without it.
 
-use super::Picture;
-use crate::error::{Error, ErrorKind, Result};
+use super::canvas::Decoded;
+use super::decode::not_read;
+use crate::error::{Error, Result};
 
 /// The formats that this build reads, for people.
 pub(super) const READ_FORMATS: &str = "JPEG, PNG, WebP, GIF, BMP or TIFF";
@@ -14,17 +15,14 @@ pub(super) fn size(_bytes: &[u8]) -> Result<(u32, u32)> {
 
 /// # Errors
 /// Always `Unsupported` (`unsupported_image_type`).
-pub(super) fn decode(_bytes: &[u8], _max_pixels: u64) -> Result<Picture> {
+pub(super) fn decode(_bytes: &[u8], _max_pixels: u64) -> Result<Decoded> {
     Err(left_out())
 }
 
 fn left_out() -> Error {
-    Error::new(
-        ErrorKind::Unsupported,
-        format!("HEIC needs the feature `heic`, which this build was made without: send {READ_FORMATS}"),
-    )
-    .with_code("unsupported_image_type")
-    .with_field("file")
+    not_read(&format!(
+        "HEIC needs the feature `heic`, which this build was made without: send {READ_FORMATS}"
+    ))
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@
 mod bits;
 mod channel;
 mod huffman;
+mod markers;
 mod segments;
 mod transform;
 
@@ -15,6 +16,7 @@ use image::RgbImage;
 
 use bits::{BitReader, intervals};
 use channel::Channel;
+pub(super) use markers::{has_end, header_segments, prepared};
 use segments::Frame;
 use transform::Bases;
 

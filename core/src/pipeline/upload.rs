@@ -61,7 +61,8 @@ impl Photos {
     /// Takes a photo in: once this returns, the photo survives anything but the loss of its store.
     ///
     /// # Errors
-    /// Those of [`picture::probe`], `truncated_image`, `too_many_pixels`, `type_mismatch`, a plugin's refusal,
+    /// Those of [`picture::probe`], `truncated_image`, `too_many_pixels`, `type_mismatch` where names are strict, a plugin's
+    /// refusal,
     /// and those of the stores. An original that is stored by then stays, as one that no record names.
     pub async fn upload(
         &self,
@@ -121,7 +122,8 @@ impl Photos {
             tags: details.tags.clone(),
             deleted_at: None,
         };
-        let photo = manifest.into_photo();
+        let mut photo = manifest.into_photo();
+        photo.attributes = super::names::note(details.filename.as_deref(), header.format);
         self.keep(&spooled, &photo).await?;
         loop {
             match self.parts().metadata.insert(&photo).await? {
@@ -149,18 +151,24 @@ impl Photos {
 
     async fn look_at(&self, spooled: &Spooled, filename: Option<&str>) -> Result<ImageHeader> {
         let path = spooled.path.to_path_buf();
-        let header = tokio::task::spawn_blocking(move || picture::probe(&path))
+        let max_pixels = self.options().max_pixels;
+        // The file is held in memory while it is looked at.
+        let place = self
+            .inner
+            .decoding
+            .enter(Lane::Interactive, spooled.size_bytes)
+            .await?;
+        let look = move || {
+            let header = picture::probe(&path, max_pixels);
+            drop(place);
+            header
+        };
+        let header = tokio::task::spawn_blocking(look)
             .await
-            .map_err(|error| {
-                Error::invalid("the picture's header can't be read: the decoder failed on it")
-                    .with_code("corrupt_image")
-                    .with_field("file")
-                    .with_source(error)
-            })??;
-        if let Some(filename) = filename {
+            .map_err(|error| Error::internal("looking at an upload failed").with_source(error))??;
+        if let Some(filename) = filename.filter(|_| self.options().strict_names) {
             header.format.check_name(filename)?;
         }
-        header.check_pixels(self.options().max_pixels)?;
         if header.complete || self.options().accept_truncated {
             Ok(header)
         } else {

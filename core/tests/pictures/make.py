@@ -4,10 +4,12 @@ Run in this folder with Pillow 13.0, pillow-heif 1.8, NumPy 2.4 and imagecodecs 
 YCCK and 16-bit colour). 16-bit values are scaled here, round(value / 257), where Pillow would clip grey at 255 and cut off colour.
 """
 
+import struct
+
 import imagecodecs
 import numpy as np
 import pillow_heif
-from PIL import Image
+from PIL import Image, ImageCms
 
 pillow_heif.register_heif_opener()
 
@@ -35,6 +37,17 @@ def by_pillow(image: Image.Image, name: str, **options) -> None:
 def by_codec(name: str, data: bytes) -> None:
     with open(name, "wb") as file:
         file.write(data)
+
+
+def swapped_profile() -> bytes:
+    """A profile in which red is green and green is red: whoever ignores it shows wrong colours."""
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    (count,) = struct.unpack_from(">I", profile, 128)
+    swapped = {b"rXYZ": b"gXYZ", b"gXYZ": b"rXYZ"}
+    for at in range(132, 132 + 12 * count, 12):
+        name = bytes(profile[at : at + 4])
+        profile[at : at + 4] = swapped.get(name, name)
+    return bytes(profile)
 
 
 def main() -> None:
@@ -83,6 +96,8 @@ def main() -> None:
     by_pillow(grey, "heic_grey.heic", quality=90)
     by_pillow(Image.merge("RGBA", (*image.split(), alpha)), "heic_alpha.heic", quality=90, chroma=444)
     by_pillow(image.resize((17, 3)), "heic_tiny.heic", quality=90, chroma=444)
+    red = Image.new("RGB", (64, 64), (220, 10, 10))
+    red.save("heic_wide.heic", quality=90, chroma=444, icc_profile=swapped_profile())
     for orientation in range(2, 9):
         exif = Image.Exif()
         exif[0x0112] = orientation

@@ -396,6 +396,8 @@ fn options(spool: &tempfile::TempDir) -> IngestOptions {
     IngestOptions {
         max_pixels: 1_000_000,
         accept_truncated: false,
+        strict_names: false,
+        decode_memory_bytes: 1 << 30,
         spool_dir: spool.path().to_owned(),
         workers: 2,
         backoff: Backoff {

@@ -7,6 +7,7 @@
 mod attributes;
 mod block;
 mod config;
+mod date;
 mod factory;
 mod fields;
 mod plugin;

@@ -1,6 +1,7 @@
 //! The plugin: reads the EXIF block of an original, on a thread of its own.
 
 use async_trait::async_trait;
+use lucida_core::picture::stored_orientation;
 use lucida_core::{EnrichInput, Enrichment, Error, Hook, Plugin, Result};
 use tracing::debug;
 
@@ -27,10 +28,12 @@ impl ExifPlugin {
     /// Reads a file's EXIF; computes, so not on an async thread. What can't be understood is left out.
     #[must_use]
     pub fn read(&self, file: &[u8]) -> Enrichment {
-        let Some(block) = block::find(file) else {
-            return Enrichment::default();
-        };
-        let mut found = ExifAttributes::read(&block);
+        let mut found =
+            block::find(file).map_or_else(ExifAttributes::default, |block| ExifAttributes::read(&block));
+        // XMP may say it where EXIF doesn't, and the picture was turned by that.
+        found.orientation = found
+            .orientation
+            .or_else(|| stored_orientation(file).map(u32::from));
         if !self.config.gps {
             found.place = None;
         }

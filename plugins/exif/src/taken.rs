@@ -1,15 +1,19 @@
 //! When a photo was taken: what the camera's clock said, and where on Earth that clock was set.
 
-use exif::{DateTime as ExifTime, Exif, Tag};
+use exif::{Exif, Tag};
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::Offset;
 use serde::{Serialize, Serializer};
 
+use crate::date::{self, MAX_OFFSET_SECS, parse_offset};
 use crate::fields::{ascii, number_at, text};
 
-/// No clock on Earth is further from UTC; a GPS time further away than this from the camera's own is stale.
-const MAX_OFFSET_SECS: i32 = 14 * 3600;
+/// Every zone on Earth differs from UTC by a multiple of this.
+const ZONE_STEP_SECS: i64 = 15 * 60;
+
+/// How far the last fix may be from the shot, and the camera's clock from the right time, to tell its zone by both.
+const ZONE_SLACK_SECS: i64 = 5 * 60;
 
 /// How the time in UTC is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -83,21 +87,28 @@ impl Taken {
             });
         }
         let as_utc = Offset::UTC.to_timestamp(local).ok()?;
-        let near = |gps: &Timestamp| {
-            let apart = gps.duration_since(as_utc).as_secs().unsigned_abs();
-            apart <= u64::from(MAX_OFFSET_SECS.unsigned_abs())
-        };
-        let (at, source) = match gps.filter(near) {
-            Some(at) => (at, TakenSource::Gps),
-            None => (as_utc, TakenSource::AssumedUtc),
+        let ahead = |gps: &Timestamp| as_utc.duration_since(*gps).as_secs();
+        let near = |gps: &Timestamp| ahead(gps).unsigned_abs() <= u64::from(MAX_OFFSET_SECS.unsigned_abs());
+        let (at, source, offset) = match gps.filter(near) {
+            Some(at) => (at, TakenSource::Gps, zone(ahead(&at))),
+            // Nothing is further from UTC, so this time belongs to another shot.
+            None => (as_utc, TakenSource::AssumedUtc, None),
         };
         Some(Self {
             at,
             local: Some(local),
-            offset: None,
+            offset,
             source,
         })
     }
+}
+
+/// Returns the offset of a clock that is so many seconds ahead of the satellites' time.
+fn zone(ahead_secs: i64) -> Option<Offset> {
+    let offset = (ahead_secs + ZONE_STEP_SECS / 2).div_euclid(ZONE_STEP_SECS) * ZONE_STEP_SECS;
+    let is_near = (ahead_secs - offset).abs() <= ZONE_SLACK_SECS;
+    let offset = Offset::from_seconds(i32::try_from(offset).ok()?).ok()?;
+    is_near.then_some(offset)
 }
 
 /// The three fields that tell one time.
@@ -110,92 +121,50 @@ struct Clock {
 impl Clock {
     fn read(&self, exif: &Exif) -> Option<(DateTime, Option<Offset>)> {
         let written = ascii(exif, self.time)?;
-        let mut time = ExifTime::from_ascii(written).ok()?;
-        if let Some(fraction) = ascii(exif, self.fraction) {
-            // A fraction that is none leaves whole seconds.
-            drop(time.parse_subsec(fraction));
+        let time = date::parse(written)?;
+        let mut local = time.local;
+        if !time.has_fraction
+            && let Some(nanosecond) = ascii(exif, self.fraction).and_then(nanoseconds)
+        {
+            local = local.with().subsec_nanosecond(nanosecond).build().ok()?;
         }
-        let offset = text(exif, self.offset)
-            .or_else(|| {
-                // That offset belongs to the last change; it holds here when that was the shot.
-                let unchanged = ascii(exif, Tag::DateTime) == Some(written);
-                unchanged.then(|| text(exif, Tag::OffsetTime)).flatten()
-            })
-            .and_then(|written| parse_offset(&written));
-        Some((civil(&time)?, offset))
+        let offset = text(exif, self.offset).and_then(|written| parse_offset(&written));
+        let offset = offset.or(time.offset).or_else(|| {
+            // That offset belongs to the last change; it holds here when that was the shot.
+            let unchanged = ascii(exif, Tag::DateTime) == Some(written);
+            let written = unchanged.then(|| text(exif, Tag::OffsetTime)).flatten()?;
+            parse_offset(&written)
+        });
+        Some((local, offset))
     }
 }
 
-fn civil(time: &ExifTime) -> Option<DateTime> {
-    let small = |number: u8| i8::try_from(number).ok();
-    // Years below this are what a camera writes that does not know.
-    if time.year < 1800 {
+/// Reads the digits after the decimal point of a second; padding with spaces is common.
+fn nanoseconds(fraction: &[u8]) -> Option<i32> {
+    let end = fraction
+        .iter()
+        .position(|byte| matches!(byte, b' ' | b'\0'))
+        .unwrap_or(fraction.len());
+    let digits = &fraction[..end];
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    // A leap second has no place of its own in Unix time.
-    let second = if time.second == 60 { 59 } else { time.second };
-    DateTime::new(
-        i16::try_from(time.year).ok()?,
-        small(time.month)?,
-        small(time.day)?,
-        small(time.hour)?,
-        small(time.minute)?,
-        small(second)?,
-        i32::try_from(time.nanosecond.unwrap_or(0)).ok()?,
-    )
-    .ok()
-}
-
-/// Reads `+02:00`, `-0330`, `+02` and `Z`.
-fn parse_offset(written: &str) -> Option<Offset> {
-    if written.eq_ignore_ascii_case("z") {
-        return Some(Offset::UTC);
-    }
-    let (sign, digits) = match written.split_at_checked(1)? {
-        ("+", digits) => (1, digits),
-        ("-", digits) => (-1, digits),
-        _ => return None,
-    };
-    let digits = digits.replace(':', "");
-    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    let (hours, minutes) = match digits.len() {
-        2 => (digits.parse::<i32>().ok()?, 0),
-        4 => (digits[..2].parse().ok()?, digits[2..].parse().ok()?),
-        _ => return None,
-    };
-    let secs = sign * (hours * 3600 + minutes * 60);
-    if minutes >= 60 || secs.abs() > MAX_OFFSET_SECS {
-        return None;
-    }
-    Offset::from_seconds(secs).ok()
+    let nine = digits.iter().copied().chain([b'0'; 9]).take(9);
+    Some(nine.fold(0, |sum, digit| sum * 10 + i32::from(digit - b'0')))
 }
 
 /// Reads the satellites' date and time.
 fn gps_time(exif: &Exif) -> Option<Timestamp> {
-    let date = text(exif, Tag::GPSDateStamp)?;
-    let mut parts = date.split([':', '-']);
-    let mut part = || parts.next()?.parse::<i16>().ok();
-    let (year, month, day) = (part()?, part()?, part()?);
+    let date = date::parse_date(&text(exif, Tag::GPSDateStamp)?)?;
     let [hour, minute, second] = [0, 1, 2].map(|at| number_at(exif, Tag::GPSTimeStamp, at));
     let (hour, minute, second) = (hour?, minute?, second?);
-    if year < 1980 || !(0.0..24.0).contains(&hour) || !(0.0..60.0).contains(&minute) {
+    if date.year() < 1980 || !(0.0..24.0).contains(&hour) || !(0.0..60.0).contains(&minute) {
         return None;
     }
     if !(0.0..61.0).contains(&second) {
         return None;
     }
-    let midnight = DateTime::new(
-        year,
-        i8::try_from(month).ok()?,
-        i8::try_from(day).ok()?,
-        0,
-        0,
-        0,
-        0,
-    )
-    .ok()?;
+    let midnight = date.at(0, 0, 0, 0);
     let midnight = Offset::UTC.to_timestamp(midnight).ok()?;
     let since = hour.mul_add(3600.0, minute.mul_add(60.0, second));
     #[expect(clippy::cast_possible_truncation, reason = "a day has few milliseconds")]

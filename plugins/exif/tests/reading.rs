@@ -186,7 +186,11 @@ fn without_an_offset_the_satellites_time_counts_when_it_is_near() {
     };
     let near = with_gps("2024:07:03", [(12, 1), (5, 1), (4_250, 1_000)]);
     assert_eq!(taken_at(&near).as_deref(), Some("2024-07-03T12:05:04.25Z"));
-    let expected = json!({"taken_at_local": "2024-07-03T14:05:06", "taken_at_source": "gps"});
+    let expected = json!({
+        "taken_at_local": "2024-07-03T14:05:06",
+        "taken_at_offset": "+02:00",
+        "taken_at_source": "gps",
+    });
     assert_eq!(attributes(&near), expected);
     for stale in [
         with_gps("2024:07:02", [(12, 1), (5, 1), (4, 1)]),
@@ -201,6 +205,32 @@ fn without_an_offset_the_satellites_time_counts_when_it_is_near() {
     }
     // A drone may write nothing but the satellites' time.
     assert_eq!(taken_at(&near[1..]).as_deref(), Some("2024-07-03T12:05:04.25Z"));
+}
+
+#[test]
+fn a_clock_that_is_off_gets_no_zone_from_the_satellites() {
+    let fields = [
+        text(Tag::DateTimeOriginal, "2024:07:03 14:12:06"),
+        text(Tag::GPSDateStamp, "2024/07/03"),
+        rationals(Tag::GPSTimeStamp, &[(12, 1), (5, 1), (4, 1)]),
+    ];
+    assert_eq!(taken_at(&fields).as_deref(), Some("2024-07-03T12:05:04Z"));
+    let expected = json!({"taken_at_local": "2024-07-03T14:12:06", "taken_at_source": "gps"});
+    assert_eq!(attributes(&fields), expected);
+}
+
+#[test]
+fn times_of_every_spelling_count() {
+    for (time, expected, source) in [
+        ("2025:01:08 07:18:55+0200", "2025-01-08T05:18:55Z", "offset"),
+        ("2007/06/30 18:45:17", "2007-06-30T18:45:17Z", "assumed_utc"),
+        ("2015-07-26T14:55:23", "2015-07-26T14:55:23Z", "assumed_utc"),
+        ("2015-07-26T14:55:23.5Z", "2015-07-26T14:55:23.5Z", "offset"),
+    ] {
+        let fields = [text(Tag::DateTimeOriginal, time)];
+        assert_eq!(taken_at(&fields).as_deref(), Some(expected), "{time}");
+        assert_eq!(attributes(&fields)["taken_at_source"], source, "{time}");
+    }
 }
 
 #[test]
@@ -255,7 +285,6 @@ fn impossible_times_are_none() {
         "2024:02:30 10:00:00",
         "2024:13:01 10:00:00",
         "2024:01:01 25:00:00",
-        "2024-01-01T10:00:00",
         "2024:01:01",
         "2024:0é:01 10:00:00",
         "",

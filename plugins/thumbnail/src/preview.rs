@@ -1,5 +1,6 @@
 //! From a picture to its previews.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
@@ -14,7 +15,8 @@ pub(crate) fn make(picture: &Picture, sizes_pixels: &[u32], quality: u8) -> Resu
     let mut largest_first = sizes_pixels.to_vec();
     largest_first.sort_unstable_by(|left, right| right.cmp(left));
     let mut previews = BTreeMap::new();
-    let mut last: Option<Picture> = None;
+    // A preview is made from the next larger one: that is much smaller than the picture.
+    let mut last: Option<Cow<'_, Picture>> = None;
     let mut encoded: Option<((u32, u32), Bytes)> = None;
     for size in largest_first {
         let (width, height) = fitted(picture.width(), picture.height(), size);
@@ -24,22 +26,15 @@ pub(crate) fn make(picture: &Picture, sizes_pixels: &[u32], quality: u8) -> Resu
             previews.insert(size, bytes.clone());
             continue;
         }
-        let bytes = if (width, height) == (picture.width(), picture.height()) {
-            encode(picture.pixels().as_raw(), width, height, quality)?
-        } else {
-            // A preview is made from the next larger one: that is much smaller than the picture.
-            let larger = last.as_ref().unwrap_or(picture);
-            let smaller = resize(
-                larger,
-                Region::whole(larger),
-                width,
-                height,
-                ResizeFilter::Lanczos,
-            )?;
-            let bytes = encode(smaller.pixels().as_raw(), width, height, quality)?;
-            last = Some(smaller);
-            bytes
+        let preview = match &last {
+            None => picture.for_people(width, height)?,
+            Some(larger) => {
+                let region = Region::whole(larger);
+                Cow::Owned(resize(larger, region, width, height, ResizeFilter::Lanczos)?)
+            }
         };
+        let bytes = encode(preview.pixels().as_raw(), width, height, quality)?;
+        last = Some(preview);
         previews.insert(size, bytes.clone());
         encoded = Some(((width, height), bytes));
     }

@@ -44,6 +44,37 @@ fn decoded(enrichment: &Enrichment, name: &str) -> RgbImage {
 }
 
 #[tokio::test]
+async fn a_black_letter_on_nothing_is_shown_on_white() {
+    let letter = image::RgbaImage::from_fn(400, 400, |x, _| {
+        image::Rgba([0, 0, 0, if x < 200 { 255 } else { 0 }])
+    });
+    let mut file = std::io::Cursor::new(Vec::new());
+    letter.write_to(&mut file, image::ImageFormat::Png).unwrap();
+    let options = lucida_core::picture::DecodeOptions {
+        max_pixels: 1_000_000,
+        accept_truncated: false,
+        short_side_pixels: None,
+    };
+    let picture = lucida_core::picture::decode(file.get_ref(), &options).unwrap();
+    let made = enrich(sizes(&[400, 100]), Arc::new(picture)).await;
+    for (name, side) in [("400.jpg", 400), ("100.jpg", 100)] {
+        let preview = decoded(&made, name);
+        assert!(
+            preview.get_pixel(side / 4, 50).0.iter().all(|value| *value < 10),
+            "{name}"
+        );
+        assert!(
+            preview
+                .get_pixel(side * 3 / 4, 50)
+                .0
+                .iter()
+                .all(|value| *value > 245),
+            "{name}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn each_size_is_a_jpeg_whose_long_side_it_is() {
     let wide = enrich(sizes(&[100, 320, 640]), picture(1600, 1200, [30, 60, 200])).await;
     let names: Vec<_> = wide.blobs.keys().map(String::as_str).collect();

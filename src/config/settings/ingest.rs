@@ -23,9 +23,17 @@ pub struct IngestSettings {
     /// The largest picture that is decoded, in pixels (width times height).
     #[schemars(example = 250_000_000)]
     pub max_pixels: u64,
+    /// How much memory photos take while they are decoded, in bytes, for all together; one that needs more waits until
+    /// it is alone.
+    #[schemars(example = 1_073_741_824)]
+    pub decode_memory_bytes: u64,
     /// Whether a photo whose file ends too early is taken as far as it can be decoded.
     #[schemars(example = false)]
     pub accept_truncated: bool,
+    /// Whether a file is refused whose name promises another format than its bytes hold, such as a JPEG named
+    /// `IMG_1.HEIC`; else it is taken by its bytes, with a note among its attributes.
+    #[schemars(example = false)]
+    pub strict_names: bool,
     /// How long to wait before a failed photo is tried again, in milliseconds; doubles with each try, with jitter.
     #[schemars(example = 500)]
     pub retry_min_ms: u64,
@@ -64,6 +72,8 @@ impl IngestSettings {
         IngestOptions {
             max_pixels: self.max_pixels,
             accept_truncated: self.accept_truncated,
+            strict_names: self.strict_names,
+            decode_memory_bytes: self.decode_memory_bytes,
             spool_dir: self.spool_dir.clone(),
             workers: self.workers,
             backoff: Backoff {
@@ -86,6 +96,7 @@ impl Settings for IngestSettings {
             return Err(Error::config("spool_dir", "must name a folder"));
         }
         at_least_one("max_pixels", self.max_pixels)?;
+        at_least_one("decode_memory_bytes", self.decode_memory_bytes)?;
         at_least_one("retry_min_ms", self.retry_min_ms)?;
         at_least_one("max_attempts", u64::from(self.max_attempts))?;
         at_least_one("reconcile_interval_secs", self.reconcile_interval_secs)?;

@@ -1,0 +1,142 @@
+//! The chunks of a PNG that hold metadata, before or after its pixels.
+
+use std::borrow::Cow;
+use std::io::Read;
+
+use super::{Blocks, Profile};
+
+/// No block of metadata is larger; a few compressed bytes could be.
+const MAX_BLOCK_BYTES: u64 = 16 << 20;
+
+/// One chunk, without its checksum.
+pub(crate) struct Chunk<'a> {
+    pub(crate) kind: [u8; 4],
+    /// Cut where the file ends.
+    pub(crate) body: &'a [u8],
+    /// Whether the body and its checksum end within the file.
+    pub(crate) is_whole: bool,
+}
+
+/// Returns the chunks in order; the last one may be cut off.
+pub(crate) fn chunks(bytes: &[u8]) -> impl Iterator<Item = Chunk<'_>> {
+    let mut rest = bytes.get(8..).unwrap_or_default();
+    std::iter::from_fn(move || {
+        let (&[a, b, c, d, kind @ ..], body) = rest.split_first_chunk::<8>()?;
+        let length = u32::from_be_bytes([a, b, c, d]) as usize;
+        let chunk = Chunk {
+            kind,
+            body: &body[..length.min(body.len())],
+            is_whole: length.saturating_add(4) <= body.len(),
+        };
+        rest = body.get(length.saturating_add(4)..).unwrap_or_default();
+        Some(chunk)
+    })
+}
+
+/// Finds the blocks among all chunks; `eXIf` goes before what programs hide in texts.
+pub(super) fn blocks(bytes: &[u8]) -> Blocks<'_> {
+    let mut blocks = Blocks::default();
+    let (mut icc, mut coded) = (None, None);
+    for chunk in chunks(bytes) {
+        match &chunk.kind {
+            b"eXIf" | b"zxIf" => blocks.exif.insert(0, Cow::Borrowed(chunk.body)),
+            b"tEXt" | b"zTXt" | b"iTXt" => text(&chunk, &mut blocks),
+            b"iCCP" => icc = profile(chunk.body),
+            b"cICP" => {
+                if let [primaries, transfer, ..] = *chunk.body {
+                    coded = Some(Profile::coded(primaries.into(), transfer.into()));
+                }
+            }
+            b"IEND" => break,
+            _ => {}
+        }
+    }
+    blocks.profile = coded.or(icc);
+    blocks
+}
+
+fn profile(body: &[u8]) -> Option<Profile> {
+    let name_end = memchr::memchr(0, body)?;
+    let compressed = body.get(name_end + 2..)?;
+    Some(Profile::icc(&inflate(compressed)?))
+}
+
+fn inflate(compressed: &[u8]) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut reader = flate2::read::ZlibDecoder::new(compressed).take(MAX_BLOCK_BYTES);
+    reader.read_to_end(&mut bytes).ok()?;
+    Some(bytes)
+}
+
+fn text<'a>(chunk: &Chunk<'a>, blocks: &mut Blocks<'a>) {
+    let Some(name_end) = memchr::memchr(0, chunk.body) else {
+        return;
+    };
+    let (name, rest) = (&chunk.body[..name_end], &chunk.body[name_end + 1..]);
+    let is_wanted =
+        name == b"XML:com.adobe.xmp" || name.to_ascii_lowercase().starts_with(b"raw profile type ");
+    if !is_wanted {
+        return;
+    }
+    let Some(text) = text_of(chunk.kind, rest) else {
+        return;
+    };
+    if name == b"XML:com.adobe.xmp" {
+        blocks.xmp.get_or_insert(text);
+        return;
+    }
+    let Some(block) = raw_profile(&text) else {
+        return;
+    };
+    match name[b"raw profile type ".len()..].to_ascii_lowercase().as_slice() {
+        b"exif" => blocks.exif.push(Cow::Owned(block)),
+        b"xmp" => {
+            blocks.xmp.get_or_insert(Cow::Owned(block));
+        }
+        // What was the segment of a JPEG, which may be either.
+        b"app1" if block.starts_with(b"Exif") => blocks.exif.push(Cow::Owned(block)),
+        b"app1" => {
+            blocks.xmp.get_or_insert(Cow::Owned(block));
+        }
+        _ => {}
+    }
+}
+
+/// Returns a text chunk's text, after its keyword.
+fn text_of(kind: [u8; 4], rest: &[u8]) -> Option<Cow<'_, [u8]>> {
+    match (&kind, rest) {
+        (b"tEXt", text) => Some(Cow::Borrowed(text)),
+        (b"zTXt", [0, compressed @ ..]) => inflate(compressed).map(Cow::Owned),
+        (b"iTXt", [is_compressed, _method, rest @ ..]) => {
+            // A language and a translated keyword come before the text.
+            let mut text = rest;
+            for _ in 0..2 {
+                text = text.get(memchr::memchr(0, text)? + 1..)?;
+            }
+            if *is_compressed == 1 {
+                inflate(text).map(Cow::Owned)
+            } else {
+                Some(Cow::Borrowed(text))
+            }
+        }
+        _ => None,
+    }
+}
+
+/// Reads a profile as ImageMagick writes it into a text: a name, a length, and the bytes in hexadecimal.
+fn raw_profile(text: &[u8]) -> Option<Vec<u8>> {
+    let text = std::str::from_utf8(text).ok()?;
+    let mut words = text.split_ascii_whitespace();
+    let _name = words.next()?;
+    let length: usize = words.next()?.parse().ok()?;
+    let digit = |byte: u8| (byte as char).to_digit(16);
+    let digits: Option<Vec<u32>> = words.flat_map(str::bytes).map(digit).collect();
+    let mut bytes: Vec<u8> = digits?
+        .as_chunks()
+        .0
+        .iter()
+        .filter_map(|[high, low]| u8::try_from(high * 16 + low).ok())
+        .collect();
+    bytes.truncate(length);
+    (!bytes.is_empty()).then_some(bytes)
+}
