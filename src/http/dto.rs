@@ -172,7 +172,7 @@ pub(super) fn check_times(prefix: &str, from: Option<Timestamp>, to: Option<Time
 }
 
 /// Checks tags, and takes each once.
-pub(super) fn checked_tags(field: &str, tags: Vec<String>) -> Result<BTreeSet<String>> {
+pub(crate) fn checked_tags(field: &str, tags: Vec<String>) -> Result<BTreeSet<String>> {
     let refuse = |what: String| -> Result<BTreeSet<String>, Error> { Err(invalid(field, what)) };
     let tags: BTreeSet<String> = tags.into_iter().map(|tag| tag.trim().to_owned()).collect();
     if tags.len() > MAX_TAGS {
