@@ -17,8 +17,11 @@
 mod changes_model;
 mod drawn;
 mod finds_by_words;
+mod gallery;
+mod imports;
 mod metrics;
 mod process;
+mod readme;
 mod store_away;
 mod survives_kill;
 mod worker;
