@@ -7,15 +7,12 @@ use lucida_core::{Error, Result, Settings};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::client;
+use crate::uri;
 
-/// What MongoDB forbids in the name of a database, on any system that it runs on.
-const FORBIDDEN: &[char] = &['/', '\\', '.', ' ', '"', '$', '*', '<', '>', ':', '|', '?', '\0'];
+/// The most bytes of a collection's prefix.
+const PREFIX_BYTES: usize = 63;
 
-/// The most bytes of a database's name.
-const DATABASE_BYTES: usize = 63;
-
-/// The ledger in a MongoDB, which any number of processes share.
+/// The metadata store in a MongoDB, which any number of processes share.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MongodbConfig {
@@ -26,10 +23,10 @@ pub struct MongodbConfig {
     /// A file that holds the connection string, instead of `uri`.
     #[schemars(example = "/run/secrets/mongodb-uri")]
     pub uri_file: Option<PathBuf>,
-    /// The database; made by the first write.
+    /// The database; without it, the one that the connection string names, else `lucida`. It is made by the first write.
     #[schemars(example = &"lucida")]
-    pub database: String,
-    /// What the names of the collections begin with, so that one database can hold several ledgers; may be empty.
+    pub database: Option<String>,
+    /// What the names of the collections begin with, so that one database can hold several metadata stores; may be empty.
     #[schemars(example = &"staging_")]
     pub collection_prefix: String,
     /// Connections to a server at most, 1 to 10000; calls beyond wait for one.
@@ -78,24 +75,18 @@ impl MongodbConfig {
 
 impl Settings for MongodbConfig {
     fn validate(&self) -> Result<()> {
-        if let ConnectionStringIn::Setting(uri) = self.connection_string()? {
-            client::parse("uri", uri)?;
-        }
-        let name = &self.database;
-        if name.is_empty() || name.len() > DATABASE_BYTES || name.contains(FORBIDDEN) {
-            let message = format!(
-                "`{name}` is no name of a database: use 1 to {DATABASE_BYTES} bytes without / \\ . \" $ * < > : | ? \
-                 and spaces"
-            );
-            return Err(Error::config("database", message));
+        if let ConnectionStringIn::Setting(text) = self.connection_string()? {
+            uri::database(self.database.as_deref(), "uri", &uri::parse("uri", text)?)?;
+        } else if let Some(name) = &self.database {
+            uri::check(name, "database")?;
         }
         let prefix = &self.collection_prefix;
         let fits = prefix
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
-        if !fits || prefix.len() > DATABASE_BYTES || prefix.starts_with("system") {
+        if !fits || prefix.len() > PREFIX_BYTES || prefix.starts_with("system") {
             let message = format!(
-                "`{prefix}` can't begin the names of collections: use up to {DATABASE_BYTES} of A-Z a-z 0-9 _ -, not \
+                "`{prefix}` can't begin the names of collections: use up to {PREFIX_BYTES} of A-Z a-z 0-9 _ -, not \
                  beginning with `system`"
             );
             return Err(Error::config("collection_prefix", message));

@@ -6,8 +6,8 @@ use lucida_core::{Error, Result, Secret, Settings};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::broker;
 use crate::topology::QUEUE_BYTES;
+use crate::uri;
 
 /// The jobs in RabbitMQ 3.10 or later, for any number of processes on any number of machines.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -39,7 +39,7 @@ pub struct RabbitmqConfig {
 impl Settings for RabbitmqConfig {
     fn validate(&self) -> Result<()> {
         match (&self.uri, &self.uri_file) {
-            (Some(uri), None) => broker::parse("uri", uri.expose()).map(drop)?,
+            (Some(text), None) => uri::parse("uri", text.expose()).map(drop)?,
             (None, Some(_)) => {}
             (None, None) | (Some(_), Some(_)) => {
                 let message = "queue.rabbitmq needs exactly one of `uri` and `uri_file`";
@@ -49,7 +49,7 @@ impl Settings for RabbitmqConfig {
         let name = &self.queue;
         if name.is_empty() || name.len() > QUEUE_BYTES || name.starts_with("amq.") {
             let message = format!(
-                "`{name}` is no name of a queue: use 1 to {QUEUE_BYTES} bytes that don't begin with `amq.`"
+                "`{name}` is not the name of a queue: use 1 to {QUEUE_BYTES} bytes that don't begin with `amq.`"
             );
             return Err(Error::config("queue", message));
         }
