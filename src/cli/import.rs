@@ -1,6 +1,7 @@
 //! `lucida import`: takes folders of photos in, into the library of this machine or into a running server.
 
 mod file;
+mod follow;
 mod held;
 mod library;
 mod progress;
@@ -23,6 +24,7 @@ use lucida_core::{Error, UserId};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
+use self::follow::Waiting;
 use self::library::Library;
 use self::progress::Progress;
 use self::report::{Fate, Report};
@@ -206,7 +208,7 @@ struct Import {
     /// What was reported as unreadable.
     unreadable: BTreeSet<PathBuf>,
     /// Photos that were still to be embedded when this was stopped.
-    waiting: Vec<run::Waiting>,
+    waiting: Vec<Waiting>,
 }
 
 impl Import {

@@ -109,11 +109,15 @@ async fn a_folder_is_imported_into_a_running_server_with_its_folders_as_tags() {
         found,
         [
             (
-                "Käse \"€\" %41.jpg".into(),
+                serde_json::json!("Käse \"€\" %41.jpg"),
                 serde_json::json!(["2024", "Sommer am Meer", "family"]),
-                "ready".into()
+                serde_json::json!("ready")
             ),
-            ("a.jpg".into(), serde_json::json!(["family"]), "ready".into()),
+            (
+                serde_json::json!("a.jpg"),
+                serde_json::json!(["family"]),
+                serde_json::json!("ready")
+            ),
         ]
     );
 
@@ -179,7 +183,7 @@ async fn a_missing_or_wrong_key_and_a_wrong_address_end_the_import_with_what_to_
     photo(&dir.path().join("photos/b.jpg"), 20);
     fs::write(dir.path().join("wrong"), "another-key").unwrap();
     let import = |arguments: &[&str]| {
-        let arguments = [&["import", "photos"], arguments].concat();
+        let arguments = [["import", "photos"].as_slice(), arguments].concat();
         run(dir.path(), &[], &arguments)
     };
 
@@ -269,7 +273,7 @@ async fn an_import_waits_for_a_server_that_restarts() {
     let dir = tempfile::tempdir().unwrap();
     let listen = free_address();
     let address = format!("server.listen={listen}");
-    let start = || async {
+    let start = async || {
         let mut command = Command::new(env!("CARGO_BIN_EXE_lucida"));
         command.current_dir(dir.path()).args(["serve", "--set", &address]);
         Server::spawn(command, dir.path(), &listen).await

@@ -1,19 +1,19 @@
 //! The work of an import: some files at once go to the target, and the photos are followed until they are ready.
 
-use std::collections::{BTreeSet, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
 use lucida_core::{Error, PhotoId, Result};
-use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+use tokio::sync::mpsc::{self, UnboundedSender};
 use tokio_util::sync::CancellationToken;
 
 use super::file::{Opened, Refusal};
+use super::follow::{WINDOW, Waiting};
 use super::progress::Progress;
 use super::report::{Fate, Report};
-use super::shown::printable;
 use super::target::{Details, Standing, TakeError, Taken, Target};
 use super::walk::Found;
 use crate::http::clean_filename;
@@ -26,17 +26,8 @@ const TRIES_OF_A_CHANGING_FILE: usize = 3;
 const CHANGING_PAUSE: Duration = Duration::from_secs(1);
 
 /// How long a target that is busy or doesn't answer is waited for.
-const BUSY_PATIENCE: Duration = Duration::from_secs(120);
+pub(super) const BUSY_PATIENCE: Duration = Duration::from_secs(120);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-
-/// How often the photos that are to be embedded are looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(400);
-/// How many photos that are not ready are looked at each time: those that are worked on, and a few more.
-const WINDOW: usize = 16;
-/// After so many looks a photo goes to the end of the line, so that one that is tried again and again hides none.
-const LOOKS_IN_FRONT: u32 = 25;
-/// How long nothing may become ready before the reason is shown.
-const QUIET: Duration = Duration::from_secs(20);
 
 /// How long a tag is at most, and how many a photo has, as the API has it.
 const MAX_TAG_BYTES: usize = 200;
@@ -55,25 +46,8 @@ pub(super) struct Run {
     pub(super) waits: bool,
 }
 
-/// A photo that is to be embedded.
-pub(super) struct Waiting {
-    id: PhotoId,
-    path: PathBuf,
-    looks: u32,
-}
-
 /// The report, shared by the two halves of the work.
-type Shared<'a> = Mutex<&'a mut Report>;
-
-/// What looking at the photos that are to be embedded gave.
-enum Looked {
-    /// So many are settled now; the reason why the first of the others is not, if there is one.
-    Well(usize, Option<String>),
-    /// The key may not look at photos.
-    Forbidden,
-    /// The target did not answer.
-    Failed(Error),
-}
+pub(super) type Shared<'a> = Mutex<&'a mut Report>;
 
 impl Run {
     /// Imports files. Adds to `waiting` the photos that are not settled, because this was stopped.
@@ -162,7 +136,7 @@ impl Run {
 
     /// Hands a photo that is to be embedded to who follows it.
     fn hand_on(&self, waiting: &UnboundedSender<Waiting>, id: PhotoId, path: PathBuf, shared: &Shared<'_>) {
-        let photo = Waiting { id, path, looks: 0 };
+        let photo = Waiting::new(id, path);
         let left = if self.waits {
             // Nobody follows any more once this is stopped, or may not look.
             waiting.send(photo).err().map(|unsent| unsent.0)
@@ -217,82 +191,7 @@ impl Run {
         Details { filename, tags }
     }
 
-    /// Looks at the photos that are to be embedded until all are settled, and returns those that are not.
-    async fn follow(
-        &self,
-        mut photos: UnboundedReceiver<Waiting>,
-        shared: &Shared<'_>,
-        stop: &CancellationToken,
-    ) -> Vec<Waiting> {
-        let mut line = VecDeque::new();
-        let mut open = true;
-        let mut quiet = Quiet::new();
-        let mut look = tokio::time::interval(LOOK_EVERY);
-        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        while open || !line.is_empty() {
-            tokio::select! {
-                () = stop.cancelled() => break,
-                photo = photos.recv(), if open => match photo {
-                    Some(photo) => line.push_back(photo),
-                    None => open = false,
-                },
-                _ = look.tick(), if !line.is_empty() => {
-                    let looked = self.look_along(&mut line, shared).await;
-                    if let Some(note) = quiet.note(&looked) {
-                        self.progress.note(&note);
-                    }
-                    if matches!(looked, Looked::Forbidden) || quiet.is_given_up() {
-                        break;
-                    }
-                }
-            }
-        }
-        photos.close();
-        while let Some(photo) = photos.recv().await {
-            line.push_back(photo);
-        }
-        line.into()
-    }
-
-    async fn look_along(&self, line: &mut VecDeque<Waiting>, shared: &Shared<'_>) -> Looked {
-        let mut still = Vec::new();
-        let mut settled = 0;
-        let mut first_reason = None;
-        let mut trouble = None;
-        while still.len() < WINDOW
-            && let Some(mut photo) = line.pop_front()
-        {
-            match self.target.look(&photo.id).await {
-                Ok(Some(Standing::Waiting(reason))) => {
-                    photo.looks += 1;
-                    first_reason = first_reason.or(reason);
-                    still.push(photo);
-                    continue;
-                }
-                Ok(Some(standing)) => {
-                    settled += 1;
-                    if let Some(fate) = fate(photo.id, standing, true) {
-                        self.settle(shared, &photo.path, &fate);
-                    }
-                    continue;
-                }
-                Ok(None) => trouble = Some(Looked::Forbidden),
-                Err(error) => trouble = Some(Looked::Failed(error)),
-            }
-            line.push_front(photo);
-            break;
-        }
-        for photo in still.into_iter().rev() {
-            if photo.looks.is_multiple_of(LOOKS_IN_FRONT) {
-                line.push_back(photo);
-            } else {
-                line.push_front(photo);
-            }
-        }
-        trouble.unwrap_or(Looked::Well(settled, first_reason))
-    }
-
-    fn settle(&self, shared: &Shared<'_>, path: &Path, fate: &Fate) {
+    pub(super) fn settle(&self, shared: &Shared<'_>, path: &Path, fate: &Fate) {
         let mut report = lock(shared);
         report.settle(path, fate);
         self.progress.done(report.progress().1, &report.counts());
@@ -305,7 +204,7 @@ fn lock<'a, 'b>(shared: &'a Shared<'b>) -> MutexGuard<'a, &'b mut Report> {
 }
 
 /// Returns what became of a photo; `None` while it is to be embedded.
-fn fate(id: PhotoId, standing: Standing, was_to_be_embedded: bool) -> Option<Fate> {
+pub(super) fn fate(id: PhotoId, standing: Standing, was_to_be_embedded: bool) -> Option<Fate> {
     match standing {
         Standing::Ready if was_to_be_embedded => Some(Fate::Ready(id)),
         Standing::Ready => Some(Fate::Known(id)),
@@ -324,58 +223,6 @@ fn as_tag(folder: &str) -> Option<String> {
     let clean = clean.trim();
     let tag = clean[..clean.floor_char_boundary(MAX_TAG_BYTES)].trim_end();
     (!tag.is_empty()).then(|| tag.to_owned())
-}
-
-/// Since when nothing has become ready, and what was said about it.
-struct Quiet {
-    since: Instant,
-    failing_since: Option<Instant>,
-    noted: Option<String>,
-}
-
-impl Quiet {
-    fn new() -> Self {
-        Self {
-            since: Instant::now(),
-            failing_since: None,
-            noted: None,
-        }
-    }
-
-    /// Returns a line for the user, once per reason.
-    fn note(&mut self, looked: &Looked) -> Option<String> {
-        let reason = match looked {
-            Looked::Well(settled, reason) => {
-                self.failing_since = None;
-                if *settled > 0 {
-                    self.since = Instant::now();
-                }
-                reason.clone()
-            }
-            Looked::Forbidden => {
-                return Some(
-                    "the key may not read photos: the server embeds them, and this does not wait for it"
-                        .to_owned(),
-                );
-            }
-            Looked::Failed(error) => {
-                self.failing_since.get_or_insert_with(Instant::now);
-                Some(error.to_string())
-            }
-        };
-        if self.since.elapsed() < QUIET || reason.is_none() || reason == self.noted {
-            return None;
-        }
-        self.noted = reason;
-        let reason = printable(self.noted.as_deref().unwrap_or_default());
-        Some(format!("no photo has become ready for a while: {reason}"))
-    }
-
-    /// Returns whether the target has not answered for as long as it is waited for.
-    fn is_given_up(&self) -> bool {
-        self.failing_since
-            .is_some_and(|since| since.elapsed() >= BUSY_PATIENCE)
-    }
 }
 
 #[cfg(test)]
