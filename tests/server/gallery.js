@@ -92,6 +92,12 @@ async function reversed() {
   return empty.querySelector("h2").textContent;
 }
 
+/// How many photos a day has, and the days that they show.
+async function day(date) {
+  const { page } = await open(`./?from=${date}&to=${date}`);
+  return [...page.querySelectorAll("#grid .when")].map((node) => node.textContent);
+}
+
 async function search() {
   const { page } = await open("./?q=red");
   await until("hits", () => page.querySelector("#grid li"));
@@ -117,6 +123,7 @@ try {
   seen.layout = await layout();
   seen.deepLink = await deepLink();
   seen.reversed = await reversed();
+  seen.days = [await day("2024-09-30"), await day("2024-10-01")];
   seen.badges = await search();
   seen.failed = await failed();
   seen.readOnly = await readOnly();

@@ -177,6 +177,37 @@ fn undecodable_tiff() -> Vec<u8> {
     bytes
 }
 
+/// The same JPEG with what a camera writes about its clock.
+fn with_time(jpeg: &[u8], taken: &str, offset: &str) -> Vec<u8> {
+    let ascii = |tag: u16, length: u32, place: u32| {
+        let mut entry = tag.to_le_bytes().to_vec();
+        entry.extend(2_u16.to_le_bytes());
+        entry.extend(length.to_le_bytes());
+        entry.extend(place.to_le_bytes());
+        entry
+    };
+    let mut block = b"Exif\0\0II*\0".to_vec();
+    block.extend(8_u32.to_le_bytes());
+    // The first directory has one entry, the place of the camera's; behind it at 26 that one, with its texts at 56.
+    block.extend(1_u16.to_le_bytes());
+    block.extend(0x8769_u16.to_le_bytes());
+    block.extend(4_u16.to_le_bytes());
+    block.extend(1_u32.to_le_bytes());
+    block.extend(26_u32.to_le_bytes());
+    block.extend(0_u32.to_le_bytes());
+    block.extend(2_u16.to_le_bytes());
+    block.extend(ascii(0x9003, 20, 56));
+    block.extend(ascii(0x9011, 7, 76));
+    block.extend(0_u32.to_le_bytes());
+    block.extend(format!("{taken}\0{offset}\0").bytes());
+    let mut bytes = jpeg[..2].to_vec();
+    bytes.extend([0xFF, 0xE1]);
+    bytes.extend(u16::try_from(block.len() + 2).unwrap().to_be_bytes());
+    bytes.extend(block);
+    bytes.extend(&jpeg[2..]);
+    bytes
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_gallery_looks_right_in_a_browser() {
     let Some(browser) = browser() else {
@@ -195,7 +226,12 @@ async fn the_gallery_looks_right_in_a_browser() {
     let mut photos = Vec::new();
     for shade in 0..5 {
         let name = format!("{shade}.jpg");
-        let answer = upload(&server.client, &server.url, jpeg(shade * 20), &name, true)
+        let mut bytes = jpeg(shade * 20);
+        if shade == 0 {
+            // By UTC this was the next day.
+            bytes = with_time(&bytes, "2024:09:30 23:45:00", "-04:00");
+        }
+        let answer = upload(&server.client, &server.url, bytes, &name, true)
             .await
             .unwrap();
         assert_eq!(answer.status(), 201);
@@ -222,6 +258,7 @@ async fn the_gallery_looks_right_in_a_browser() {
         (&json!(true), &json!(true))
     );
     assert_eq!(seen["reversed"], "The first day is after the last one");
+    assert_eq!(seen["days"], json!([["Sep 30, 2024"], []]));
     assert_eq!(seen["badges"], 0);
     assert_eq!(
         seen["failed"],

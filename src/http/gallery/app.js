@@ -5,7 +5,7 @@ import {
   searchByFile, searchPhotos, setApiKey, showImage,
 } from "./api.js";
 import { Lightbox } from "./lightbox.js";
-import { Grid, countOf, dateOf, el, icon, nameOf, previewsOf } from "./photos.js";
+import { Grid, MOST_OFFSET_MS, countOf, dateOf, dayOf, el, icon, nameOf, previewsOf } from "./photos.js";
 import { Uploads, watchDrops } from "./uploads.js";
 
 const FIRST_HITS = 50;
@@ -108,19 +108,24 @@ addEventListener("popstate", () => {
   follow(next, hadFile && !queryFile);
 });
 
+/// The days of the filter as moments, wherever on Earth a photo was taken: the page then looks at its own day.
 function filterOfView() {
+  const moment = (day, ms) => {
+    const start = Date.parse(`${day}T00:00:00Z`);
+    return Number.isNaN(start) ? null : new Date(start + ms).toISOString();
+  };
   return {
-    taken_from: view.from ? `${view.from}T00:00:00Z` : null,
-    taken_to: view.to ? dayAfter(view.to) : null,
+    taken_from: view.from ? moment(view.from, -MOST_OFFSET_MS) : null,
+    // The server's end of a range is the first moment outside it.
+    taken_to: view.to ? moment(view.to, 24 * 3600 * 1000 + MOST_OFFSET_MS) : null,
   };
 }
 
-/// The server's end of a range is the first moment outside it.
-function dayAfter(day) {
-  const date = new Date(`${day}T00:00:00Z`);
-  if (Number.isNaN(date.getTime())) return null;
-  date.setUTCDate(date.getUTCDate() + 1);
-  return date.toISOString();
+/// Whether a photo was taken on one of the days of the filter, by the clock where it was taken.
+function isInDays(photo) {
+  if (!view.from && !view.to) return true;
+  const day = dayOf(photo);
+  return day !== null && (!view.from || day >= view.from) && (!view.to || day <= view.to);
 }
 
 function searchFilter() {
@@ -183,11 +188,12 @@ async function findPlace() {
 
 async function loadList(signal) {
   const page = await listPhotos({ state: view.state, tag: view.tag, ...filterOfView() }, null, signal);
-  grid.set(page.photos);
-  learn(page.photos);
+  const photos = page.photos.filter(isInDays);
+  grid.set(photos);
+  learn(photos);
   cursor = page.next_cursor;
   byId("title").textContent = view.state === "failed" ? "Failed photos" : "Photos";
-  if (!page.photos.length) showEmpty();
+  if (!photos.length && !cursor) showEmpty();
   showTail();
 }
 
@@ -198,7 +204,7 @@ async function loadHits(signal) {
   const asked = queryFile
     ? await searchByFile(queryFile, options, signal)
     : await searchPhotos({ ...(view.like ? { photo_id: view.like } : { text: view.q }), ...options }, signal);
-  const hits = asked.hits.filter(({ photo }) => photo.id !== view.like);
+  const hits = asked.hits.filter(({ photo }) => photo.id !== view.like && isInDays(photo));
   cursor = null;
   grid.set(hits.map(({ photo }) => photo));
   learn(hits.map(({ photo }) => photo));
@@ -221,10 +227,12 @@ async function more() {
   loadingMore = (async () => {
     try {
       const page = await listPhotos({ state: view.state, tag: view.tag, ...filterOfView() }, cursor, signal);
-      grid.append(page.photos);
-      learn(page.photos);
+      const photos = page.photos.filter(isInDays);
+      grid.append(photos);
+      learn(photos);
       cursor = page.next_cursor;
       loadingMore = null;
+      if (!grid.photos.length && !cursor) showEmpty();
       showTail();
     } catch (problem) {
       if (problem.name === "AbortError") return;
@@ -330,9 +338,10 @@ async function showStats({ photos, model, scopes }) {
   // Photos that came by another way than this page.
   if (grew && !isSearch() && !byId("grid").hasAttribute("aria-busy")) {
     const page = await listPhotos({ state: view.state, tag: view.tag, ...filterOfView() }, null, loading?.signal);
-    if (page.photos.length) byId("empty").hidden = true;
-    grid.prepend(page.photos.filter((photo) => !grid.photos.length || photo.id > grid.photos[0].id));
-    learn(page.photos);
+    const photos = page.photos.filter(isInDays);
+    if (photos.length) byId("empty").hidden = true;
+    grid.prepend(photos.filter((photo) => !grid.photos.length || photo.id > grid.photos[0].id));
+    learn(photos);
   }
 }
 
