@@ -109,6 +109,7 @@ async fn look(browser: &str, server: &Server, given: &Value, profile: &Path) -> 
         .args(["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"])
         .args(["--disable-background-networking", "--disable-component-update"])
         .args([
+            "--lang=en-US",
             "--window-size=1700,1000",
             "--virtual-time-budget=120000",
             "--dump-dom",

@@ -16,8 +16,6 @@ use super::target::Standing;
 const LOOK_EVERY: Duration = Duration::from_millis(400);
 /// How many photos that are not ready are looked at each time: those that are worked on, and a few more.
 pub(super) const WINDOW: usize = 16;
-/// After so many looks a photo goes to the end of the line, so that one that is tried again and again hides none.
-const LOOKS_IN_FRONT: u32 = 25;
 /// How long nothing may become ready before the reason is shown.
 const QUIET: Duration = Duration::from_secs(20);
 
@@ -25,13 +23,6 @@ const QUIET: Duration = Duration::from_secs(20);
 pub(super) struct Waiting {
     pub(super) id: PhotoId,
     pub(super) path: PathBuf,
-    looks: u32,
-}
-
-impl Waiting {
-    pub(super) const fn new(id: PhotoId, path: PathBuf) -> Self {
-        Self { id, path, looks: 0 }
-    }
 }
 
 /// What looking at the photos that are to be embedded gave.
@@ -52,19 +43,19 @@ impl Run {
         shared: &Shared<'_>,
         stop: &CancellationToken,
     ) -> Vec<Waiting> {
-        let mut line = VecDeque::new();
+        let mut line = Line::default();
         let mut open = true;
         let mut quiet = Quiet::new();
         let mut look = tokio::time::interval(LOOK_EVERY);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        while open || !line.is_empty() {
+        while open || !line.photos.is_empty() {
             tokio::select! {
                 () = stop.cancelled() => break,
                 photo = photos.recv(), if open => match photo {
-                    Some(photo) => line.push_back(photo),
+                    Some(photo) => line.photos.push_back(photo),
                     None => open = false,
                 },
-                _ = look.tick(), if !line.is_empty() => {
+                _ = look.tick(), if !line.photos.is_empty() => {
                     let looked = self.look_along(&mut line, shared).await;
                     if let Some(note) = quiet.note(&looked) {
                         self.progress.note(&note);
@@ -77,47 +68,85 @@ impl Run {
         }
         photos.close();
         while let Some(photo) = photos.recv().await {
-            line.push_back(photo);
+            line.photos.push_back(photo);
         }
-        line.into()
+        line.photos.into()
     }
 
-    async fn look_along(&self, line: &mut VecDeque<Waiting>, shared: &Shared<'_>) -> Looked {
-        let mut still = Vec::new();
-        let mut settled = 0;
-        let mut first_reason = None;
-        let mut trouble = None;
-        while still.len() < WINDOW
-            && let Some(mut photo) = line.pop_front()
-        {
-            match self.target.look(&photo.id).await {
-                Ok(Some(Standing::Waiting(reason))) => {
-                    photo.looks += 1;
+    /// Looks at the first photos, which are worked on next, and at a few of the others in turn, since a job may come back
+    /// later than those behind it.
+    async fn look_along(&self, line: &mut Line, shared: &Shared<'_>) -> Looked {
+        let (mut settled, mut first_reason) = (0, None);
+        let mut front = 0;
+        while front < WINDOW.min(line.photos.len()) {
+            match self.look_at(line, front, shared).await {
+                Ok(Seen::Settled) => settled += 1,
+                Ok(Seen::Waiting(reason)) => {
                     first_reason = first_reason.or(reason);
-                    still.push(photo);
-                    continue;
+                    front += 1;
                 }
-                Ok(Some(standing)) => {
-                    settled += 1;
-                    if let Some(fate) = fate(photo.id, standing, true) {
-                        self.settle(shared, &photo.path, &fate);
-                    }
-                    continue;
-                }
-                Ok(None) => trouble = Some(Looked::Forbidden),
-                Err(error) => trouble = Some(Looked::Failed(error)),
-            }
-            line.push_front(photo);
-            break;
-        }
-        for photo in still.into_iter().rev() {
-            if photo.looks.is_multiple_of(LOOKS_IN_FRONT) {
-                line.push_back(photo);
-            } else {
-                line.push_front(photo);
+                Err(trouble) => return trouble,
             }
         }
-        trouble.unwrap_or(Looked::Well(settled, first_reason))
+        for _ in 0..WINDOW {
+            let place = line.other(front);
+            if place >= line.photos.len() {
+                break;
+            }
+            match self.look_at(line, place, shared).await {
+                Ok(Seen::Settled) => settled += 1,
+                Ok(Seen::Waiting(reason)) => {
+                    first_reason = first_reason.or(reason);
+                    line.next_other += 1;
+                }
+                Err(trouble) => return trouble,
+            }
+        }
+        Looked::Well(settled, first_reason)
+    }
+
+    /// Looks at one photo, and takes it out of the line when it is settled.
+    async fn look_at(&self, line: &mut Line, place: usize, shared: &Shared<'_>) -> Result<Seen, Looked> {
+        let Some(photo) = line.photos.get(place) else {
+            return Ok(Seen::Waiting(None));
+        };
+        let standing = match self.target.look(&photo.id).await {
+            Ok(Some(Standing::Waiting(reason))) => return Ok(Seen::Waiting(reason)),
+            Ok(Some(standing)) => standing,
+            Ok(None) => return Err(Looked::Forbidden),
+            Err(error) => return Err(Looked::Failed(error)),
+        };
+        if let Some(fate) = fate(photo.id, standing, true) {
+            self.settle(shared, &photo.path, &fate);
+        }
+        line.photos.remove(place);
+        Ok(Seen::Settled)
+    }
+}
+
+/// What looking at one photo gave.
+enum Seen {
+    /// It is settled.
+    Settled,
+    /// It is still to be embedded; why the last try failed.
+    Waiting(Option<String>),
+}
+
+/// The photos that are to be embedded, in the order in which they were stored.
+#[derive(Default)]
+struct Line {
+    photos: VecDeque<Waiting>,
+    /// Which of those that are not in front is looked at next.
+    next_other: usize,
+}
+
+impl Line {
+    /// Returns the place of the photo behind the first `in_front` whose turn it is.
+    const fn other(&mut self, in_front: usize) -> usize {
+        if self.next_other < in_front || self.next_other >= self.photos.len() {
+            self.next_other = in_front;
+        }
+        self.next_other
     }
 }
 
@@ -170,5 +199,30 @@ impl Quiet {
     fn is_given_up(&self) -> bool {
         self.failing_since
             .is_some_and(|since| since.elapsed() >= BUSY_PATIENCE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_photos_that_are_not_in_front_are_looked_at_in_turn() {
+        let photo = |_| Waiting {
+            id: PhotoId::generate(),
+            path: PathBuf::new(),
+        };
+        let mut line = Line {
+            photos: (0..5).map(photo).collect(),
+            next_other: 0,
+        };
+        let mut places = Vec::new();
+        for _ in 0..4 {
+            places.push(line.other(2));
+            line.next_other += 1;
+        }
+        assert_eq!(places, [2, 3, 4, 2]);
+        // With nothing behind the front there is no place to look at.
+        assert_eq!(line.other(5), 5);
     }
 }

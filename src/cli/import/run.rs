@@ -136,7 +136,7 @@ impl Run {
 
     /// Hands a photo that is to be embedded to who follows it.
     fn hand_on(&self, waiting: &UnboundedSender<Waiting>, id: PhotoId, path: PathBuf, shared: &Shared<'_>) {
-        let photo = Waiting::new(id, path);
+        let photo = Waiting { id, path };
         let left = if self.waits {
             // Nobody follows any more once this is stopped, or may not look.
             waiting.send(photo).err().map(|unsent| unsent.0)
