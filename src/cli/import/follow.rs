@@ -142,7 +142,7 @@ struct Line {
 
 impl Line {
     /// Returns the place of the photo behind the first `in_front` whose turn it is.
-    const fn other(&mut self, in_front: usize) -> usize {
+    fn other(&mut self, in_front: usize) -> usize {
         if self.next_other < in_front || self.next_other >= self.photos.len() {
             self.next_other = in_front;
         }
