@@ -1,4 +1,5 @@
-//! The command line. Exit codes: 0 for success, 1 for a failure or findings, 2 for a wrong call or configuration.
+//! The command line. Exit codes: 0 for success, 1 for a failure or findings, 2 for a wrong call or configuration, 130
+//! for a command that Ctrl-C ended before it was done.
 
 mod adopt;
 mod check;
@@ -19,6 +20,7 @@ use lucida_core::{Error, ErrorKind};
 
 use crate::config::{Config, Findings, Flag, Sources};
 use crate::registry::Registry;
+use crate::signals::INTERRUPTED;
 
 /// Finds photos by words: an embedding server for photos and text.
 #[derive(Parser)]
@@ -32,17 +34,17 @@ struct Cli {
 enum Command {
     /// Serves the API and the gallery, and embeds photos
     Serve(serve::ServeArgs),
-    /// Only embeds photos that a server took in
+    /// Embeds the photos that servers received, without serving anything
     Worker(serve::WorkerArgs),
     /// Compares the records, the photos and the vectors with each other
     Check(check::CheckArgs),
     /// Makes the records of a lost metadata store again, from the stored photos
     Rebuild(rebuild::RebuildArgs),
-    /// Takes in every photo of a folder, and of the folders in it
+    /// Imports every photo of a folder and of the folders in it, here or into a running server
     Import(import::ImportArgs),
-    /// Takes over the vectors that another service made with the same model
+    /// Takes over the vectors that another service computed with the same model
     Adopt(adopt::AdoptArgs),
-    /// Lists the models that the library has vectors of, and goes to another one or back
+    /// Lists the models that the library has vectors of, and changes which one searches use
     Models(models::ModelsArgs),
     /// Checks, shows and explains the configuration
     #[command(subcommand)]
@@ -77,8 +79,10 @@ enum Failure {
     Config(Findings),
     /// Something failed.
     Error(Error),
-    /// What the command was to find out is not good; it was told already.
+    /// The command found something wrong, and has reported it.
     Bad,
+    /// A signal ended the command before it was done, which it has reported.
+    Interrupted,
 }
 
 impl From<Findings> for Failure {
@@ -100,7 +104,7 @@ pub(crate) fn run(registry: &Registry, arguments: impl IntoIterator<Item = OsStr
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
-            // Help and version come this way, too. Nobody is left to tell where printing fails.
+            // Help and version come this way, too. There is nowhere to report that printing failed.
             let _ = error.print();
             return if error.use_stderr() {
                 ExitCode::from(2)
@@ -122,6 +126,7 @@ pub(crate) fn run(registry: &Registry, arguments: impl IntoIterator<Item = OsStr
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Bad) => ExitCode::FAILURE,
+        Err(Failure::Interrupted) => ExitCode::from(INTERRUPTED),
         Err(Failure::Config(findings)) => {
             eprintln!("{findings}");
             ExitCode::from(2)
@@ -148,7 +153,7 @@ fn block_on(command: impl Future<Output = Outcome>) -> Outcome {
     runtime.block_on(command)
 }
 
-/// Prints to the standard output; a closed one is no failure.
+/// Prints to the standard output; a closed one is not a failure.
 fn print(text: &str) -> Outcome {
     match io::stdout().lock().write_all(text.as_bytes()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {

@@ -5,7 +5,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 /// The exit code of a process that a signal ended, as shells have it for SIGINT.
-const INTERRUPTED: i32 = 130;
+pub(crate) const INTERRUPTED: u8 = 130;
 
 /// Cancels `shutdown` at the first SIGINT or SIGTERM; the second one ends the process at once.
 ///
@@ -20,7 +20,7 @@ pub(crate) fn stop_on_signals(shutdown: &CancellationToken) -> Result<()> {
         shutdown.cancel();
         signals.next().await;
         eprintln!("stopped at once");
-        std::process::exit(INTERRUPTED);
+        std::process::exit(i32::from(INTERRUPTED));
     });
     Ok(())
 }

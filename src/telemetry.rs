@@ -1,10 +1,14 @@
 //! Logs and metrics: where they go, and in what form.
 
+use std::fs::File;
 use std::io;
+use std::path::PathBuf;
+use std::sync::Mutex;
 use std::time::Duration;
 
-use lucida_core::{Error, Result, metrics, panics};
+use lucida_core::{Error, Result, ResultExt as _, metrics, panics};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer as _, fmt};
@@ -14,25 +18,53 @@ use crate::config::{LogFormat, LogSettings};
 /// How often what was measured is added up. Until then, or until somebody reads the metrics, each duration is kept.
 const ADD_UP_EVERY: Duration = Duration::from_secs(5);
 
+/// Where log lines go.
+pub(crate) enum LogTarget {
+    /// To the standard error.
+    StandardError,
+    /// To the end of a file.
+    File(PathBuf),
+    /// To a writer that shares the terminal with something else.
+    Shared(BoxMakeWriter),
+    /// Nowhere.
+    Nowhere,
+}
+
 /// Sends log lines to the standard error, as configured; only the first call of a process has an effect.
 ///
 /// # Errors
-/// `ConfigInvalid` for a filter that is none.
+/// `ConfigInvalid` for a wrong filter.
 pub fn start_logs(settings: &LogSettings) -> Result<()> {
+    start_logs_to(settings, LogTarget::StandardError)
+}
+
+/// Sends log lines somewhere, as configured; only the first call of a process has an effect.
+///
+/// # Errors
+/// `ConfigInvalid` for a wrong filter; those of opening the file.
+pub(crate) fn start_logs_to(settings: &LogSettings, target: LogTarget) -> Result<()> {
     let filter = settings
         .env_filter()
         .map_err(|error| error.context("log.filter"))?;
+    let colours = io::IsTerminal::is_terminal(&io::stderr());
+    let (writer, ansi) = match target {
+        LogTarget::StandardError => (BoxMakeWriter::new(io::stderr), colours),
+        LogTarget::Shared(writer) => (writer, colours),
+        LogTarget::File(path) => {
+            let file = File::options().create(true).append(true).open(&path);
+            let file = file.context(format!("opening the log file {}", path.display()))?;
+            (BoxMakeWriter::new(Mutex::new(file)), false)
+        }
+        LogTarget::Nowhere => return Ok(()),
+    };
     let layer = match settings.format {
-        LogFormat::Pretty => fmt::layer()
-            .with_writer(io::stderr)
-            .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))
-            .boxed(),
+        LogFormat::Pretty => fmt::layer().with_writer(writer).with_ansi(ansi).boxed(),
         LogFormat::Json => fmt::layer()
             .json()
             .flatten_event(true)
             .with_current_span(false)
             .with_span_list(true)
-            .with_writer(io::stderr)
+            .with_writer(writer)
             .boxed(),
     };
     // A second server in one process, as tests have, logs where the first one does.

@@ -22,7 +22,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use check::findings;
-use lucida_core::pipeline::{UploadDetails, Uploaded};
+use lucida_core::pipeline::{FindingKind, UploadDetails, Uploaded};
 use lucida_core::{
     EnrichInput, Enrichment, ErrorKind, Event, Hit, Hook, Job, JobQueue, NewBlob, OnFailure, PhotoId,
     PhotoState, Plugin, Result, SearchInput, SearchQuery, Upload,
@@ -343,6 +343,28 @@ async fn lost_doubled_and_stray_jobs_do_no_harm() {
     .await;
     library.stop(workers).await;
     assert_eq!(findings(&library, false).await, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pending_photo_gets_a_lost_job_again_and_is_not_changed_under_its_worker() {
+    let library = Library::new();
+    let uploaded = library.upload(&library.alice, &jpeg(50, 50, RED)).await.unwrap();
+    let photo = uploaded.photo();
+    let lost = library
+        .queue
+        .receive(Duration::from_secs(5))
+        .await
+        .unwrap()
+        .unwrap();
+    library.queue.ack(&lost).await.unwrap();
+
+    let expected = [(FindingKind::PendingWithoutJob, true)];
+    assert_eq!(findings(&library, true).await, expected);
+    let metadata = &library.photos.parts().metadata;
+    // A new version would be a conflict for a worker that has the photo in hand.
+    assert_eq!(metadata.get(&photo.id).await.unwrap().as_ref(), Some(photo));
+    assert_eq!(library.queue.counts().await.unwrap().ready, 1);
+    assert_eq!(findings(&library, true).await, []);
 }
 
 /// A plugin that takes part in everything.

@@ -12,7 +12,7 @@ use super::{ConfigArgs, Failure, Outcome, import, print};
 use crate::registry::Registry;
 use crate::{app, telemetry};
 
-/// How often progress is told.
+/// How often progress is logged.
 const TELL_EVERY: Duration = Duration::from_secs(5);
 
 #[derive(Args)]
@@ -22,7 +22,7 @@ pub(super) struct AdoptArgs {
     /// The collection whose points have `photo_id` and `user_id` in their payload; it is only read
     #[arg(long, value_name = "NAME")]
     collection: String,
-    /// Where photos that the ledger doesn't know lie: files named by their photo_id, with any ending
+    /// The folder of originals that the metadata store lacks: files named by their photo_id, with any extension
     #[arg(long, value_name = "DIR")]
     originals: Option<PathBuf>,
     /// Only compares a sample of the vectors with the model's own
@@ -40,7 +40,7 @@ pub(super) async fn run(registry: &Registry, args: AdoptArgs) -> Outcome {
     let mut tell = |news: AdoptNews<'_>| match news {
         AdoptNews::Verified(report) => {
             let (compared, least_cosine) = (report.compared, report.least_cosine);
-            info!(compared, least_cosine, "the vectors are the model's own");
+            info!(compared, least_cosine, "the vectors equal the model's own");
         }
         AdoptNews::Refused(photo_id, error) => eprintln!("{photo_id}: {error}"),
         AdoptNews::Progress(report) if told.elapsed() >= TELL_EVERY => {
@@ -80,8 +80,8 @@ fn summary(report: &AdoptReport, only_looked: bool) -> String {
         return verified;
     }
     format!(
-        "{verified}{points} points: {adopted} taken over, {uploaded} of them with their originals; {unknown} of photos \
-         that are not here, {refused} refused\n"
+        "{verified}{points} points: {adopted} taken over, {uploaded} of them with their originals; {unknown} without a \
+         photo, {refused} refused\n"
     )
 }
 

@@ -1,4 +1,4 @@
-//! `lucida config`: what is configured, whether it is right, and what could be.
+//! `lucida config`: checks, shows and documents the configuration.
 
 use clap::Subcommand;
 
@@ -8,9 +8,9 @@ use crate::registry::Registry;
 
 #[derive(Subcommand)]
 pub(super) enum ConfigCommand {
-    /// Says what is wrong with the configuration, without opening anything
+    /// Reports what is wrong with the configuration, without opening anything
     Check(ConfigArgs),
-    /// Prints the result of all layers, with the source of every value and without secrets
+    /// Prints the merged configuration, with the source of every value and without secrets
     Show(ConfigArgs),
     /// Prints the reference of every key as Markdown
     Reference,

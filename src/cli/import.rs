@@ -1,243 +1,284 @@
-//! `lucida import`: takes in every photo of a folder, in this process, without a server.
+//! `lucida import`: takes folders of photos in, into the library of this machine or into a running server.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+mod file;
+mod follow;
+mod held;
+mod library;
+mod progress;
+mod report;
+mod run;
+mod server;
+mod shown;
+mod target;
+mod walk;
+mod watch;
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use clap::Args;
-use futures::StreamExt as _;
-use lucida_core::pipeline::{Photos, UploadDetails, Uploaded};
-use lucida_core::{Error, PhotoId, PhotoState, Result, ResultExt as _, UserId, clean_tags};
+use lucida_core::{Error, UserId, clean_tags};
 use tokio_util::sync::CancellationToken;
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
+use self::follow::Waiting;
+use self::library::Library;
+use self::progress::Progress;
+use self::report::{Fate, Report};
+use self::run::Run;
+use self::server::Server;
+use self::shown::shown;
+use self::target::Target;
+pub(super) use self::walk::files;
+use self::walk::{Listing, Rules, walk};
+use self::watch::{Seen, Watch, settled_after};
 use super::{ConfigArgs, Failure, Outcome, print};
-use crate::config::Flag;
+use crate::app;
+use crate::config::{Config, Flag};
 use crate::registry::Registry;
 use crate::signals::stop_on_signals;
-use crate::{app, telemetry};
+use crate::telemetry::{self, LogTarget};
 
-/// How many files are read at once.
-const UPLOADS: usize = 4;
-
-/// How often progress is told.
-const TELL_EVERY: Duration = Duration::from_secs(2);
+/// How often the count of files is shown while they are looked for.
+const SEARCH_SHOWN_EVERY: Duration = Duration::from_millis(200);
 
 #[derive(Args)]
 pub(super) struct ImportArgs {
-    /// The folder
-    dir: PathBuf,
+    /// The folders, with the folders in them, or single files
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
     #[command(flatten)]
     config: ConfigArgs,
-    /// Whose photos they become
-    #[arg(long, default_value = UserId::LOCAL)]
+    /// Imports into the running server at this address, such as http://127.0.0.1:8080
+    #[arg(long, value_name = "URL")]
+    server: Option<String>,
+    /// A file that holds the key for that server
+    #[arg(long, value_name = "FILE", requires = "server")]
+    key_file: Option<PathBuf>,
+    /// Whose photos they become; a server goes by the key
+    #[arg(long, default_value = UserId::LOCAL, conflicts_with = "server")]
     user: String,
-    /// A tag for each of them; can be repeated
+    /// A tag for each of them, those that the library has already too; can be repeated
     #[arg(long, value_name = "TAG")]
     tag: Vec<String>,
+    /// Gives each photo the names of the folders between PATH and the file as tags
+    #[arg(long)]
+    folder_tags: bool,
+    /// Leaves out what matches, as in .gitignore files and in any case (`*.mov`, `/raw/`); `!pattern` takes back
+    /// what is left out by itself (hidden files, @eaDir, #recycle, Thumbs.db and the like); can be repeated
+    #[arg(long, value_name = "PATTERN")]
+    exclude: Vec<String>,
+    /// Goes on importing what is put into the folders, until Ctrl-C; best with --server, since the library is held
+    #[arg(long)]
+    watch: bool,
+    /// Ends when the files are stored, and leaves embedding to the running server
+    #[arg(long, requires = "server")]
+    no_wait: bool,
+    /// Writes what became of each file to this file, one JSON object per line
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    /// Shows the log, above the live line; log.filter says how much of it
+    #[arg(short, long)]
+    verbose: bool,
+    /// Writes the log to this file
+    #[arg(long, value_name = "FILE", conflicts_with = "verbose")]
+    log_file: Option<PathBuf>,
     /// How many photos are embedded at once, in place of ingest.workers
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", conflicts_with = "server")]
     workers: Option<usize>,
 }
 
-/// What became of the files.
-#[derive(Default)]
-struct Counts {
-    new: Vec<PhotoId>,
-    duplicates: u64,
-    skipped: u64,
-    refused: u64,
-}
-
-impl Counts {
-    fn files(&self) -> u64 {
-        self.new.len() as u64 + self.duplicates + self.skipped + self.refused
-    }
-}
-
-/// What became of one file.
-enum Taken {
-    New(PhotoId),
-    Duplicate,
-    NoPicture,
-    Refused(Error),
-}
-
 pub(super) async fn run(registry: &Registry, args: ImportArgs) -> Outcome {
+    let offer = held::Offer::of(&args);
     let workers = args
         .workers
         .map(|workers| Flag::new("ingest.workers", workers.to_string(), "--workers"));
     let config = args.config.load(registry, workers)?;
-    telemetry::start_logs(&config.log)?;
+    let tags = clean_tags("--tag", &args.tag).map_err(|error| Error::config("--tag", error.to_string()))?;
+    let rules = Rules::new(args.exclude, &own_paths(&config))?;
     let user = UserId::new(args.user)?;
-    let files = files(&args.dir)?;
-    let photos = app::open(registry, &config).await?;
+    let mut report = Report::new(args.report)?;
+
+    let progress = Arc::new(Progress::start());
+    let log = match args.log_file {
+        Some(path) => LogTarget::File(path),
+        None if args.verbose => LogTarget::Shared(BoxMakeWriter::new(progress.log_writer())),
+        None => LogTarget::Nowhere,
+    };
+    telemetry::start_logs_to(&config.log, log)?;
     let shutdown = CancellationToken::new();
     stop_on_signals(&shutdown)?;
-    let running = photos.start_workers(&shutdown);
 
-    let details = UploadDetails {
-        tags: clean_tags("--tag", &args.tag)?,
-        ..UploadDetails::default()
+    let library = match &args.server {
+        Some(_) => None,
+        None => match app::open(registry, &config).await {
+            Ok(photos) => Some(photos),
+            Err(error) => return Err(offer.explain(error, &config).await.into()),
+        },
     };
-    let counts = take_all(&photos, &user, &details, &files, &shutdown).await;
-    let embedded = if config.ingest.workers > 0 {
-        wait_for_all(&photos, &counts.new, &shutdown).await?
+    let workers = library.as_ref().map(|photos| photos.start_workers(&shutdown));
+    let target: Arc<dyn Target> = match (library, &args.server) {
+        (Some(photos), _) => Arc::new(Library { photos, user }),
+        (None, Some(url)) => Arc::new(Server::connect(url, args.key_file.as_deref()).await?),
+        (None, None) => return Err(Error::internal("neither a library nor a server to import into").into()),
+    };
+    let waits = if args.server.is_some() {
+        !args.no_wait
     } else {
-        Embedded::default()
+        config.ingest.workers > 0
     };
-    let stopped = shutdown.is_cancelled();
-    shutdown.cancel();
-    running.finished().await;
 
-    let waiting = counts.new.len() as u64 - embedded.ready - embedded.failed;
-    print(&format!(
-        "{} of {} files: {} new, {} there already, {} no pictures, {} refused\n\
-         of the new photos {} are ready, {} failed, {waiting} wait for a worker\n",
-        counts.files(),
-        files.len(),
-        counts.new.len(),
-        counts.duplicates,
-        counts.skipped,
-        counts.refused,
-        embedded.ready,
-        embedded.failed,
-    ))?;
-    if counts.refused > 0 || embedded.failed > 0 || stopped {
-        return Err(Failure::Bad);
+    let run = Run {
+        target,
+        progress: Arc::clone(&progress),
+        stop: shutdown.clone(),
+        tags,
+        folder_tags: args.folder_tags,
+        waits,
+    };
+    let mut import = Import {
+        paths: args.paths,
+        rules,
+        run,
+        seen: Seen::default(),
+        unreadable: BTreeSet::new(),
+        waiting: Vec::new(),
+    };
+    let ended = import.all(&mut report, args.watch).await;
+    let interrupted = shutdown.is_cancelled();
+    shutdown.cancel();
+    if let Some(workers) = workers {
+        if interrupted {
+            progress.idle("finishing the photos in progress; Ctrl-C again stops at once");
+        }
+        // What isn't done then is done by the next start.
+        let _ = tokio::time::timeout(config.server.shutdown_timeout(), workers.finished()).await;
     }
-    Ok(())
+    import.run.close(import.waiting, &mut report).await;
+    progress.end();
+    close(&mut report, ended, interrupted, args.watch)
 }
 
-/// Lists the files of a folder and of the folders in it, by name; hidden ones, and links to folders, are left out.
-pub(super) fn files(dir: &Path) -> Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    let mut folders = vec![dir.to_owned()];
-    while let Some(folder) = folders.pop() {
-        let entries = fs::read_dir(&folder).context(format!("reading folder {}", folder.display()))?;
-        for entry in entries {
-            let entry = entry.context(format!("reading folder {}", folder.display()))?;
-            if entry.file_name().as_encoded_bytes().starts_with(b".") {
+/// Prints what became of the files, and makes the outcome of it.
+fn close(report: &mut Report, ended: Result<(), Error>, interrupted: bool, watching: bool) -> Outcome {
+    eprint!("{}", report.names());
+    let written = report.close();
+    print(&report.summary())?;
+    written?;
+    if let Err(error) = ended {
+        eprintln!("stopped after {}; {AGAIN}", report.done());
+        return Err(error.into());
+    }
+    if interrupted && !watching {
+        eprintln!("interrupted after {}; {AGAIN}", report.done());
+        return Err(Failure::Interrupted);
+    }
+    if report.is_good() {
+        Ok(())
+    } else {
+        Err(Failure::Bad)
+    }
+}
+
+/// How an import is gone on with.
+const AGAIN: &str = "run the same command again to go on: nothing is stored twice";
+
+/// Returns the folders and files of the library itself.
+fn own_paths(config: &Config) -> Vec<PathBuf> {
+    let mut paths = vec![config.ingest.spool_dir.clone()];
+    for part in [&config.storage, &config.metadata, &config.index, &config.queue] {
+        for key in ["root", "path"] {
+            let path = part.settings().get(key).and_then(|path| path.as_str());
+            paths.extend(path.map(PathBuf::from));
+        }
+    }
+    paths
+}
+
+/// An import under way.
+struct Import {
+    paths: Vec<PathBuf>,
+    rules: Rules,
+    run: Run,
+    seen: Seen,
+    /// What was reported as unreadable.
+    unreadable: BTreeSet<PathBuf>,
+    /// Photos that were still to be embedded when this was stopped.
+    waiting: Vec<Waiting>,
+}
+
+impl Import {
+    /// Imports everything, and goes on with what comes if it is to watch.
+    async fn all(&mut self, report: &mut Report, watching: bool) -> Result<(), Error> {
+        // First the watch: what comes during the first look is seen by the second one.
+        let watch = watching.then(|| Watch::start(&self.paths, |line| self.run.progress.note(line)));
+        let mut listing = self.list().await?;
+        let mut files = std::mem::take(&mut listing.files);
+        if watching {
+            files = self.seen.changes(files, Duration::ZERO).files;
+        }
+        listing.files = files;
+        self.round(listing, report).await?;
+        let Some(mut watch) = watch else {
+            return Ok(());
+        };
+        let names: Vec<_> = self.paths.iter().map(|path| shown(path)).collect();
+        let watched = format!("watching {} for new photos, until Ctrl-C", names.join(", "));
+        let mut unfinished = false;
+        let mut shown_idle = false;
+        while !self.run.stop.is_cancelled() {
+            if !shown_idle {
+                self.run.progress.idle(&watched);
+                shown_idle = true;
+            }
+            watch.next(unfinished, &self.run.stop).await;
+            let mut listing = self.list().await?;
+            let changes = self
+                .seen
+                .changes(std::mem::take(&mut listing.files), settled_after());
+            unfinished = changes.unfinished;
+            if changes.files.is_empty() {
                 continue;
             }
-            let path = entry.path();
-            let kind = entry.file_type().context(format!("reading {}", path.display()))?;
-            if kind.is_dir() {
-                folders.push(path);
-            } else if kind.is_file() || (kind.is_symlink() && path.is_file()) {
-                files.push(path);
+            listing.files = changes.files;
+            let before = report.new_photos();
+            self.round(listing, report).await?;
+            let new = report.new_photos() - before;
+            self.run.progress.note(&format!("{new} new photos"));
+            shown_idle = false;
+        }
+        Ok(())
+    }
+
+    /// Lists the files on a blocking thread.
+    async fn list(&self) -> Result<Listing, Error> {
+        let found = Arc::new(AtomicU64::new(0));
+        let (paths, rules, stop) = (self.paths.clone(), self.rules.clone(), self.run.stop.clone());
+        let counter = Arc::clone(&found);
+        let walking = tokio::task::spawn_blocking(move || walk(&paths, &rules, &stop, &counter));
+        tokio::pin!(walking);
+        loop {
+            tokio::select! {
+                listing = &mut walking => {
+                    return listing.map_err(|error| Error::internal("looking for files failed").with_source(error))?;
+                }
+                () = tokio::time::sleep(SEARCH_SHOWN_EVERY) => {
+                    self.run.progress.searching(found.load(Ordering::Relaxed));
+                }
             }
         }
     }
-    files.sort();
-    Ok(files)
-}
 
-async fn take_all(
-    photos: &Photos,
-    user: &UserId,
-    details: &UploadDetails,
-    files: &[PathBuf],
-    shutdown: &CancellationToken,
-) -> Counts {
-    let mut counts = Counts::default();
-    let mut told = Instant::now();
-    let uploads = futures::stream::iter(files)
-        .take_until(shutdown.cancelled())
-        .map(|path| async move { (path, take(photos, user, details, path).await) })
-        .buffered(UPLOADS);
-    tokio::pin!(uploads);
-    while let Some((path, taken)) = uploads.next().await {
-        match taken {
-            Taken::New(id) => counts.new.push(id),
-            Taken::Duplicate => counts.duplicates += 1,
-            Taken::NoPicture => counts.skipped += 1,
-            Taken::Refused(error) => {
-                counts.refused += 1;
-                eprintln!("{}: {error}", path.display());
+    async fn round(&mut self, listing: Listing, report: &mut Report) -> Result<(), Error> {
+        report.listed(&listing);
+        for (path, reason) in listing.unreadable {
+            if self.unreadable.insert(path.clone()) {
+                report.settle(&path, &Fate::Unreadable(reason));
             }
         }
-        if told.elapsed() >= TELL_EVERY {
-            told = Instant::now();
-            eprintln!("took in {} of {} files", counts.files(), files.len());
-        }
-    }
-    counts
-}
-
-async fn take(photos: &Photos, user: &UserId, details: &UploadDetails, path: &Path) -> Taken {
-    match upload(photos, user, details, path).await {
-        Ok(Uploaded::New(photo)) => Taken::New(photo.id),
-        Ok(Uploaded::Existing(_)) => Taken::Duplicate,
-        Err(error) if error.code() == "not_an_image" => Taken::NoPicture,
-        Err(error) => Taken::Refused(error),
-    }
-}
-
-async fn upload(photos: &Photos, user: &UserId, details: &UploadDetails, path: &Path) -> Result<Uploaded> {
-    let spool = photos.spool_file(path).await?;
-    let details = UploadDetails {
-        filename: path.file_name().map(|name| name.to_string_lossy().into_owned()),
-        ..details.clone()
-    };
-    photos.upload(user, spool, details).await
-}
-
-/// What became of the new photos.
-#[derive(Default)]
-struct Embedded {
-    ready: u64,
-    failed: u64,
-}
-
-async fn wait_for_all(photos: &Photos, ids: &[PhotoId], shutdown: &CancellationToken) -> Result<Embedded> {
-    let mut embedded = Embedded::default();
-    let mut told = Instant::now();
-    for id in ids {
-        let photo = loop {
-            if shutdown.is_cancelled() {
-                return Ok(embedded);
-            }
-            let photo = photos.wait_until_settled(id, TELL_EVERY).await?;
-            if told.elapsed() >= TELL_EVERY {
-                told = Instant::now();
-                let done = embedded.ready + embedded.failed;
-                eprintln!("embedded {done} of {} new photos", ids.len());
-            }
-            if photo.state != PhotoState::Pending {
-                break photo;
-            }
-        };
-        if photo.state == PhotoState::Failed {
-            embedded.failed += 1;
-            let name = photo.filename.unwrap_or_default();
-            let reason = photo.error.map(|error| error.message).unwrap_or_default();
-            eprintln!("{name} ({id}): {reason}");
-        } else {
-            embedded.ready += 1;
-        }
-    }
-    Ok(embedded)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn files_of_all_folders_are_listed_by_name_without_hidden_ones() {
-        let root = tempfile::tempdir().unwrap();
-        fs::create_dir_all(root.path().join("b/c")).unwrap();
-        fs::create_dir_all(root.path().join(".git")).unwrap();
-        for name in ["z.jpg", "b/c/a.jpg", "b/.hidden.jpg", ".git/x.jpg"] {
-            fs::write(root.path().join(name), "x").unwrap();
-        }
-        let found = files(root.path()).unwrap();
-        assert_eq!(found, [root.path().join("b/c/a.jpg"), root.path().join("z.jpg")]);
-    }
-
-    #[test]
-    fn a_missing_folder_is_named() {
-        let error = files(Path::new("/no/such/folder")).unwrap_err();
-        assert!(error.to_string().contains("/no/such/folder"), "{error}");
+        self.run.all(listing.files, report, &mut self.waiting).await
     }
 }

@@ -1,4 +1,4 @@
-//! `lucida models`: which models a library has vectors of, going to another one, and going back.
+//! `lucida models`: lists the models that a library has vectors of, and changes which one searches use.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::registry::Registry;
 use crate::{app, telemetry};
 
-/// How long a running server may take to do what it is asked for.
+/// How long a running server may take to carry out the request.
 const SERVER_PATIENCE: Duration = Duration::from_secs(30);
 
 #[derive(Args)]
@@ -25,14 +25,14 @@ pub(super) struct ModelsArgs {
 
 #[derive(Subcommand)]
 enum ModelsCommand {
-    /// Lists the models with their collections; the same without any command
+    /// Lists the models with their collections; the default
     List,
-    /// Lets searches use another model that the library has vectors of
+    /// Searches with another model that the library has vectors of
     Activate {
         /// Its name, its collection, or the beginning of its fingerprint
         model: String,
     },
-    /// Lets searches use the model before the last change again
+    /// Searches with the previous model again
     Rollback,
     /// Deletes the collection of a model that searches don't use
     Drop {
@@ -41,7 +41,7 @@ enum ModelsCommand {
     },
 }
 
-/// Lists or changes the models; where a server holds the index, it is asked to.
+/// Lists or changes the models; a server that holds the index is asked to do it.
 pub(super) async fn run(registry: &Registry, args: ModelsArgs) -> Outcome {
     let config = args.config.load(registry, [])?;
     telemetry::start_logs(&config.log)?;
@@ -66,7 +66,7 @@ pub(super) async fn run(registry: &Registry, args: ModelsArgs) -> Outcome {
     }
 }
 
-/// Tells whether an index that only one process can open may be in the hands of a server.
+/// Returns whether an index that only one process can open may be held by a server.
 const fn held_by_another(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::Conflict | ErrorKind::Unavailable)
 }
@@ -77,7 +77,7 @@ async fn list(registry: &Registry, config: &Config) -> Outcome {
         .await
         .map_err(|error| {
             if held_by_another(error.kind()) {
-                error.context("while a server has the index, GET /v1/models lists them")
+                error.context("a server holds the index; GET /v1/models lists the models")
             } else {
                 error
             }

@@ -1,4 +1,4 @@
-//! Where a worker tells how it is: health, readiness and metrics on an address of their own.
+//! A worker's health, readiness and metrics, on an address of their own.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::http::{self, HttpOptions, HttpParts, HttpState};
 use crate::telemetry;
 
-/// How long a worker that has nothing more to do waits for those that it is just answering.
+/// How long a worker that has nothing more to do waits for requests that it is still answering.
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
 /// An address that is taken, and metrics that are recorded.
@@ -26,7 +26,7 @@ pub(super) struct Probes {
 }
 
 impl Probes {
-    /// Takes the address, if one is configured.
+    /// Listens on the address, if one is configured.
     pub(super) async fn open(config: &Config) -> Result<Option<Self>> {
         let Some(configured) = &config.worker.listen else {
             return Ok(None);
@@ -49,12 +49,12 @@ impl Probes {
                 shutdown_timeout: LAST_ANSWERS,
                 ..config.http_options()
             },
-            // What is told here is no user's.
+            // Nothing here belongs to a user.
             keys: Vec::new(),
             metrics: self.metrics,
             shutdown: shutdown.clone(),
         });
-        info!(address = %self.address, "telling how it is at http://{}", self.address);
+        info!(address = %self.address, "health and metrics on http://{}", self.address);
         let stop = CancellationToken::new();
         Answering {
             task: tokio::spawn(http::serve_probes(self.listener, state, stop.clone())),

@@ -133,7 +133,7 @@ pub(super) async fn bind(configured: &Listen, key: &str) -> Result<(TcpListener,
 
 async fn finish(work: impl Future<Output = ()>, at_most: Duration) {
     if tokio::time::timeout(at_most, work).await.is_err() {
-        warn!("stopping before all photos in work are done: they are tried again at the next start");
+        warn!("stopping before all photos in progress are done: the next start tries them again");
     } else {
         info!("stopped");
     }

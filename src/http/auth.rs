@@ -100,6 +100,15 @@ impl Keys {
         presented(headers).is_some_and(|presented| self.find(presented).is_some())
     }
 
+    /// Returns what a caller may do; everything where there are no keys.
+    pub(super) fn scopes(&self, headers: &HeaderMap) -> Vec<Scope> {
+        if self.keys.is_empty() {
+            return Scope::ALL.to_vec();
+        }
+        let key = presented(headers).and_then(|presented| self.find(presented));
+        key.map(|key| key.scopes.clone()).unwrap_or_default()
+    }
+
     /// Finds out who calls, and checks that they may.
     pub(super) fn authorize(&self, headers: &HeaderMap, scope: Option<Scope>) -> Result<Caller> {
         if self.keys.is_empty() {

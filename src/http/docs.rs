@@ -28,14 +28,14 @@ use super::{content, dto, embed, health, info, openai, photos, search, upload};
 #[openapi(
     info(
         title = "Lucida",
-        description = "An embedding server for photos and text: photos in, found again by words or by another photo."
+        description = "Stores photos, turns them into vectors, and finds them again by words or by another photo."
     ),
     servers((url = "/")),
     tags(
-        (name = "photos", description = "The library: upload, list, get, edit, delete."),
+        (name = "photos", description = "The library: upload, list, get, download, edit, thumbnail, retry, delete."),
         (name = "search", description = "Find photos by words, by a photo, or by a picture."),
-        (name = "embed", description = "Vectors, for whoever only wants those."),
-        (name = "server", description = "What runs, and how it is."),
+        (name = "embed", description = "Vectors only; nothing is stored."),
+        (name = "server", description = "Models, counts, health and metrics."),
     ),
     paths(
         upload::upload,
@@ -70,13 +70,15 @@ impl Modify for Details {
         document.info.version = env!("CARGO_PKG_VERSION").to_owned();
         let mut text = document.info.description.take().unwrap_or_default();
         text.push_str(
-            "\n\nA server without keys needs none. Failures are `application/problem+json` with one of these codes:\n\n\
+            "\n\nSend a key as `x-api-key` or `Authorization: Bearer`, unless the server has none. Failures are \
+             `application/problem+json` with a `code`.\n\n<details><summary>The codes and what they mean</summary>\n\n\
              | code | meaning |\n| --- | --- |\n",
         );
         for (code, meaning) in CODES {
             // Writing to a string can't fail.
             let _ = writeln!(text, "| `{code}` | {meaning} |");
         }
+        text.push_str("\n</details>\n");
         document.info.description = Some(text);
         let components = document.components.get_or_insert_default();
         let key = SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new(KEY_HEADER)));
@@ -127,6 +129,9 @@ static PAGE: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| {
     Arc::new(
         config
             .validator_url("none")
+            // Without the bar for other documents' addresses.
+            .use_base_layout()
+            .default_models_expand_depth(0)
             .try_it_out_enabled(true)
             .persist_authorization(false),
     )

@@ -1,12 +1,14 @@
 //! What the server runs, and what a user has in it.
 
 use axum::extract::{Extension, State};
+use axum::http::HeaderMap;
 use axum::response::Json;
 use lucida_core::Caller;
 use lucida_core::pipeline::{self, ModelStatus};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::auth::Scope;
 use super::docs::Refusals;
 use super::problem::Answer;
 use super::query::Query;
@@ -119,6 +121,8 @@ pub(super) struct StatsBody {
     queue: JobCounts,
     /// The model that searches use.
     model: String,
+    /// What the caller's key may do; everything where the server has no keys.
+    scopes: Vec<&'static str>,
     /// The server's version.
     version: &'static str,
 }
@@ -159,6 +163,7 @@ pub(super) struct JobCounts {
 pub(super) async fn stats(
     State(state): State<HttpState>,
     Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
     query: Query,
 ) -> Answer<Json<StatsBody>> {
     query.finish("none")?;
@@ -177,6 +182,12 @@ pub(super) async fn stats(
             dead: stats.queue.dead,
         },
         model: stats.model,
+        scopes: state
+            .keys()
+            .scopes(&headers)
+            .into_iter()
+            .map(Scope::as_str)
+            .collect(),
         version: env!("CARGO_PKG_VERSION"),
     }))
 }

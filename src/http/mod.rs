@@ -44,6 +44,7 @@ use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 
 pub use auth::{ApiKey, Scope};
+pub(crate) use multipart::clean_filename;
 pub use options::HttpOptions;
 pub use serve::{serve, serve_probes};
 pub use state::{HttpParts, HttpState};

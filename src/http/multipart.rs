@@ -294,7 +294,7 @@ fn server_fault(error: Error) -> Error {
 
 /// Takes the last component of a file's name, without control characters, at most 255 bytes long; its extension
 /// stays.
-fn clean_filename(name: &str) -> Option<String> {
+pub(crate) fn clean_filename(name: &str) -> Option<String> {
     const MAX_BYTES: usize = 255;
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
     let clean: String = last.chars().filter(|character| !character.is_control()).collect();

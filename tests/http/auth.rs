@@ -48,6 +48,13 @@ async fn keyed() -> Server {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_only_reads_is_told_so_and_the_gallery_offers_no_uploads() {
+    let server = keyed().await;
+    let request = server.get("/v1/stats").header("x-api-key", "read-key");
+    assert_eq!(send(request).await.json()["scopes"], json!(["read"]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn without_a_key_or_with_a_wrong_one_every_call_is_refused_alike() {
     let server = keyed().await;
     for (method, path, _) in calls() {

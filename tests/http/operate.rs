@@ -207,6 +207,7 @@ async fn stats_and_models_say_what_there_is() {
         json!({"pending": 0, "ready": 1, "failed": 0, "deleting": 0})
     );
     assert_eq!(stats["model"], "hash");
+    assert_eq!(stats["scopes"], json!(["embed", "read", "write"]));
     let models = send(server.get("/v1/models")).await.json();
     let model = &models["data"][0];
     assert_eq!(

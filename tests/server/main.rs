@@ -17,9 +17,12 @@
 mod changes_model;
 mod drawn;
 mod finds_by_words;
+mod gallery;
+mod imports;
 mod keeps_originals;
 mod metrics;
 mod process;
+mod readme;
 mod store_away;
 mod survives_kill;
 mod worker;

@@ -5,13 +5,15 @@ import {
   searchByFile, searchPhotos, setApiKey, showImage,
 } from "./api.js";
 import { Lightbox } from "./lightbox.js";
-import { Grid, countOf, dateOf, el, icon, nameOf, previewsOf } from "./photos.js";
+import { Grid, MOST_OFFSET_MS, countOf, dateOf, dayOf, el, icon, nameOf, previewsOf } from "./photos.js";
 import { Uploads, watchDrops } from "./uploads.js";
 
 const FIRST_HITS = 50;
 const MOST_HITS = 100;
 const TYPING_MS = 450;
 const STATS_MS = 15_000;
+/// How many pages are loaded at most to find the place of a photo that was opened by its address.
+const MOST_PAGES_TO_PLACE = 50;
 
 const byId = (id) => document.getElementById(id);
 const query = byId("query");
@@ -25,6 +27,10 @@ let loading = null;
 let loadingMore = null;
 let searchLimit = FIRST_HITS;
 let knownTotal = null;
+/// Whether the key may add, retry and delete photos; until the server has said so it is taken for granted.
+let mayWrite = true;
+/// Photos that are being tried again, and how those that are settled ended.
+let retried = null;
 const tags = new Set();
 
 const uploads = new Uploads(byId("tray"), {
@@ -55,6 +61,7 @@ const lightbox = new Lightbox(byId("lightbox"), {
   changed: (photo) => news(photo.id, photo),
   confirm,
   failed: report,
+  mayWrite: () => mayWrite,
 });
 
 // What is shown, and the address
@@ -101,19 +108,24 @@ addEventListener("popstate", () => {
   follow(next, hadFile && !queryFile);
 });
 
+/// The days of the filter as moments, wherever on Earth a photo was taken: the page then looks at its own day.
 function filterOfView() {
+  const moment = (day, ms) => {
+    const start = Date.parse(`${day}T00:00:00Z`);
+    return Number.isNaN(start) ? null : new Date(start + ms).toISOString();
+  };
   return {
-    taken_from: view.from ? `${view.from}T00:00:00Z` : null,
-    taken_to: view.to ? dayAfter(view.to) : null,
+    taken_from: view.from ? moment(view.from, -MOST_OFFSET_MS) : null,
+    // The server's end of a range is the first moment outside it.
+    taken_to: view.to ? moment(view.to, 24 * 3600 * 1000 + MOST_OFFSET_MS) : null,
   };
 }
 
-/// The server's end of a range is the first moment outside it.
-function dayAfter(day) {
-  const date = new Date(`${day}T00:00:00Z`);
-  if (Number.isNaN(date.getTime())) return null;
-  date.setUTCDate(date.getUTCDate() + 1);
-  return date.toISOString();
+/// Whether a photo was taken on one of the days of the filter, by the clock where it was taken.
+function isInDays(photo) {
+  if (!view.from && !view.to) return true;
+  const day = dayOf(photo);
+  return day !== null && (!view.from || day >= view.from) && (!view.to || day <= view.to);
 }
 
 function searchFilter() {
@@ -131,6 +143,15 @@ async function load(limit = FIRST_HITS) {
   byId("grid").setAttribute("aria-busy", "true");
   byId("empty").hidden = true;
   byId("tail").replaceChildren();
+  if (isReversed()) {
+    grid.clear();
+    cursor = null;
+    byId("title").textContent = "Photos";
+    byId("grid").removeAttribute("aria-busy");
+    showEmpty();
+    stats();
+    return;
+  }
   try {
     if (isSearch()) await loadHits(signal);
     else await loadList(signal);
@@ -143,15 +164,36 @@ async function load(limit = FIRST_HITS) {
   }
   byId("grid").removeAttribute("aria-busy");
   stats();
+  findPlace();
+}
+
+/// Whether the filter's first day is after its last one.
+const isReversed = () => Boolean(view.from && view.to && view.from > view.to);
+
+/// Loads on until the open photo is in the list, so that a link to it shows where it is, with its neighbours. The list
+/// begins with the newest photo, and ids sort by time, so it can be seen whether the photo is still to come.
+async function findPlace() {
+  lightbox.placed();
+  const { photo } = view;
+  if (!photo || isSearch()) return;
+  for (let page = 0; page < MOST_PAGES_TO_PLACE; page += 1) {
+    const last = grid.photos.at(-1);
+    if (!cursor || view.photo !== photo || grid.indexOf(photo) >= 0 || !last || last.id < photo) return;
+    const before = cursor;
+    await more();
+    lightbox.placed();
+    if (cursor === before) return;
+  }
 }
 
 async function loadList(signal) {
   const page = await listPhotos({ state: view.state, tag: view.tag, ...filterOfView() }, null, signal);
-  grid.set(page.photos);
-  learn(page.photos);
+  const photos = page.photos.filter(isInDays);
+  grid.set(photos);
+  learn(photos);
   cursor = page.next_cursor;
   byId("title").textContent = view.state === "failed" ? "Failed photos" : "Photos";
-  if (!page.photos.length) showEmpty();
+  if (!photos.length && !cursor) showEmpty();
   showTail();
 }
 
@@ -162,9 +204,9 @@ async function loadHits(signal) {
   const asked = queryFile
     ? await searchByFile(queryFile, options, signal)
     : await searchPhotos({ ...(view.like ? { photo_id: view.like } : { text: view.q }), ...options }, signal);
-  const hits = asked.hits.filter(({ photo }) => photo.id !== view.like);
+  const hits = asked.hits.filter(({ photo }) => photo.id !== view.like && isInDays(photo));
   cursor = null;
-  grid.set(hits.map(({ photo }) => photo), new Map(hits.map(({ score, photo }) => [photo.id, score])));
+  grid.set(hits.map(({ photo }) => photo));
   learn(hits.map(({ photo }) => photo));
   byId("title").textContent = titleOfSearch(hits.length);
   byId("announce").textContent = `${countOf(hits.length, "result")}`;
@@ -185,10 +227,12 @@ async function more() {
   loadingMore = (async () => {
     try {
       const page = await listPhotos({ state: view.state, tag: view.tag, ...filterOfView() }, cursor, signal);
-      grid.append(page.photos);
-      learn(page.photos);
+      const photos = page.photos.filter(isInDays);
+      grid.append(photos);
+      learn(photos);
       cursor = page.next_cursor;
       loadingMore = null;
+      if (!grid.photos.length && !cursor) showEmpty();
       showTail();
     } catch (problem) {
       if (problem.name === "AbortError") return;
@@ -204,7 +248,7 @@ const nearEnd = new IntersectionObserver((entries) => { if (entries.at(-1).isInt
 
 function showTail() {
   nearEnd.disconnect();
-  byId("tail").replaceChildren(...(cursor ? [el("i", { class: "spinner", "aria-label": "Loading more" })] : []));
+  byId("tail").replaceChildren(...(cursor ? [el("i", { class: "spinner", "aria-hidden": "true" }), el("span", { class: "unseen" }, "Loading more")] : []));
   if (cursor) nearEnd.observe(byId("tail"));
 }
 
@@ -231,6 +275,7 @@ function news(id, photo) {
   learn([photo]);
   grid.update(photo);
   lightbox.update(photo);
+  settled(photo);
 }
 
 function removed(photo) {
@@ -276,12 +321,13 @@ function stats() {
   }, 700);
 }
 
-async function showStats({ photos, model }) {
+async function showStats({ photos, model, scopes }) {
+  showRights(scopes);
   const link = (state, text) => el("button", { type: "button", class: `link ${state}`, onclick: () => go({ q: "", like: "", state }) }, text);
   const total = photos.pending + photos.ready + photos.failed;
   const name = typeof model === "string" ? model : model?.id ?? model?.name ?? "";
   const parts = [el("span", {}, countOf(total, "photo"))];
-  if (photos.pending) parts.push(link("pending", `${photos.pending.toLocaleString()} pending`));
+  if (photos.pending) parts.push(link("pending", `${photos.pending.toLocaleString()} processing`));
   if (photos.failed) parts.push(link("failed", `${photos.failed.toLocaleString()} failed`));
   if (photos.deleting) parts.push(el("span", {}, `${photos.deleting.toLocaleString()} being deleted`));
   if (name) parts.push(el("span", { class: "model", title: `The model that searches use: ${name}` }, name));
@@ -292,10 +338,23 @@ async function showStats({ photos, model }) {
   // Photos that came by another way than this page.
   if (grew && !isSearch() && !byId("grid").hasAttribute("aria-busy")) {
     const page = await listPhotos({ state: view.state, tag: view.tag, ...filterOfView() }, null, loading?.signal);
-    if (page.photos.length) byId("empty").hidden = true;
-    grid.prepend(page.photos.filter((photo) => !grid.photos.length || photo.id > grid.photos[0].id));
-    learn(page.photos);
+    const photos = page.photos.filter(isInDays);
+    if (photos.length) byId("empty").hidden = true;
+    grid.prepend(photos.filter((photo) => !grid.photos.length || photo.id > grid.photos[0].id));
+    learn(photos);
   }
+}
+
+/// A key that only reads is offered neither uploads nor anything else that changes photos.
+function showRights(scopes) {
+  const may = !Array.isArray(scopes) || scopes.includes("write");
+  if (may === mayWrite) return;
+  mayWrite = may;
+  byId("add-photos").hidden = !may;
+  byId("add-folder").hidden = !may;
+  showControls();
+  lightbox.placed();
+  if (!byId("empty").hidden) showEmpty();
 }
 
 // The photo that is open
@@ -311,6 +370,7 @@ async function openById(id, isInView = false) {
     if (isInView && view.photo !== id) return;
     if (isInView) lightbox.show(photo);
     else open(photo);
+    if (isInView && !byId("grid").hasAttribute("aria-busy")) findPlace();
   } catch (problem) {
     report(problem);
     if (view.photo === id) go({ photo: "" }, { replace: true });
@@ -406,7 +466,7 @@ function showControls() {
   byId("filter-state").querySelector(".hint").hidden = !isSearch();
   const chips = [];
   const chip = (text, changes) => chips.push(el("button", { type: "button", class: "chip", "aria-label": `Remove the filter ${text}`, onclick: () => go(changes) }, text, icon("close")));
-  if (view.state && !isSearch()) chip({ ready: "Ready", pending: "Pending", failed: "Failed" }[view.state] ?? view.state, { state: "" });
+  if (view.state && !isSearch()) chip({ ready: "Ready", pending: "Processing", failed: "Failed" }[view.state] ?? view.state, { state: "" });
   if (view.from || view.to) {
     const day = (iso) => dateOf(`${iso}T00:00:00Z`, "day", "UTC");
     const text = view.from && view.to ? `${day(view.from)} – ${day(view.to)}` : view.from ? `From ${day(view.from)}` : `Until ${day(view.to)}`;
@@ -415,7 +475,8 @@ function showControls() {
   if (view.tag) chip(view.tag, { tag: "" });
   const dot = byId("filter-button").querySelector(".dot");
   dot.hidden = chips.length === 0;
-  if (view.state === "failed" && !isSearch()) {
+  byId("dates-hint").hidden = !isReversed();
+  if (view.state === "failed" && !isSearch() && mayWrite) {
     chips.push(el("button", { type: "button", class: "quiet small", onclick: (event) => retryAll(event.currentTarget) }, icon("retry"), "Try all again"));
   }
   byId("chips").replaceChildren(...chips);
@@ -458,16 +519,31 @@ byId("filters").addEventListener("submit", (event) => {
 async function retryAll(button) {
   button.disabled = true;
   const failed = grid.photos.filter((photo) => photo.state === "failed");
+  retried = { left: new Set(failed.map(({ id }) => id)), ready: 0, failed: 0 };
+  if (failed.length) toast(`Trying ${countOf(failed.length, "photo")} again`);
   try {
     await eachAtOnce(failed, 4, async ({ id }) => {
       const photo = await retryPhoto(id);
       news(id, photo);
     });
-    toast(`${countOf(failed.length, "photo")} tried again`);
   } catch (problem) {
+    retried = null;
     report(problem);
   }
   button.disabled = false;
+  stats();
+}
+
+/// Says how photos ended that were tried again, once all of them are settled.
+function settled({ id, state }) {
+  if (state === "pending" || !retried?.left.delete(id)) return;
+  if (state === "ready") retried.ready += 1;
+  if (state === "failed") retried.failed += 1;
+  if (retried.left.size) return;
+  const { ready, failed } = retried;
+  retried = null;
+  const parts = [ready ? `${countOf(ready, "photo")} ready` : null, failed ? `${countOf(failed, "photo")} failed again` : null];
+  toast(parts.filter(Boolean).join(", "), !ready);
   stats();
 }
 
@@ -476,14 +552,25 @@ async function retryAll(button) {
 function showEmpty() {
   const filtered = view.tag || view.from || view.to || view.state;
   const box = byId("empty");
-  if (isSearch()) {
+  if (isReversed()) {
+    box.replaceChildren(icon("filter"), el("h2", {}, "The first day is after the last one"),
+      el("p", {}, "No photo can have been taken then."),
+      el("button", { type: "button", class: "primary", onclick: () => go({ from: view.to, to: view.from }) }, "Swap the days"));
+  } else if (view.state === "failed" && !isSearch() && uploads.refused) {
+    box.replaceChildren(icon("warning"), el("h2", {}, `${countOf(uploads.refused, "upload")} failed`),
+      el("p", {}, "The server did not take these files, so they are not among the photos. The list of uploads says why."),
+      el("button", { type: "button", class: "primary", onclick: () => uploads.unfold() }, "Show the uploads"));
+  } else if (isSearch()) {
     box.replaceChildren(icon("search"), el("h2", {}, "Nothing found"),
-      el("p", {}, filtered ? "No photo that matches the filters is searchable." : "No photo is searchable yet. New ones are found as soon as they are ready."));
+      el("p", {}, filtered ? "No photo that matches the filters can be searched." : "No photo can be searched yet. New ones are found as soon as they are ready."));
   } else if (filtered) {
     box.replaceChildren(icon("filter"),
       el("h2", {}, view.state === "failed" ? "Nothing has failed" : "No photo matches"),
-      el("p", {}, view.state === "failed" ? "Every photo was understood." : "Loosen the filters to see more."),
+      el("p", {}, view.state === "failed" ? "Every photo could be read." : "Change the filters to see more."),
       el("button", { type: "button", class: "quiet", onclick: () => go({ state: "", from: "", to: "", tag: "" }) }, "Clear the filters"));
+  } else if (!mayWrite) {
+    box.replaceChildren(icon("logo"), el("h2", {}, "No photos yet"),
+      el("p", {}, "This key may look at photos and search them, but not add any."));
   } else {
     box.replaceChildren(icon("logo"), el("h2", {}, "Drop your photos here"),
       el("p", {}, "They stay on this server. A moment later you find them again by describing what is in them, or by another photo."),
@@ -584,7 +671,10 @@ byId("key-input").addEventListener("keydown", (event) => {
 watchDrops({
   overlay: byId("drop"),
   search: byId("search"),
-  add: (files) => uploads.add(files),
+  add: (files) => {
+    if (mayWrite) uploads.add(files);
+    else toast("This key may not add photos", true);
+  },
   searchFor,
   similar: (id) => go({ q: "", like: id, photo: "" }),
 });

@@ -21,7 +21,7 @@ export class Lightbox {
   #swipe = null;
 
   /// `on` holds what the page does: `step(photo, by)`, `place(photo)`, `closed()`, `similar(photo)`,
-  /// `tag(tag)`, `removed(photo)`, `changed(photo)`, `confirm({…})`, `failed(problem)`.
+  /// `tag(tag)`, `removed(photo)`, `changed(photo)`, `confirm({…})`, `failed(problem)`, `mayWrite()`.
   constructor(dialog, on) {
     this.#dialog = dialog;
     this.#on = on;
@@ -90,9 +90,15 @@ export class Lightbox {
     this.#button("previous").hidden = index <= 0;
     this.#button("next").hidden = index < 0 || (index === count - 1 && !more);
     this.#button("similar").hidden = this.photo.state !== "ready";
+    this.#button("delete").hidden = !this.#on.mayWrite();
     const download = this.#button("download");
     download.href = address(contentPath(this.photo.id));
     download.download = this.photo.filename || this.photo.id;
+  }
+
+  /// Shows the photo's place anew, after the list around it or what the key may do has changed.
+  placed() {
+    if (this.photo) this.#place();
   }
 
   #button(name) {
@@ -120,7 +126,7 @@ export class Lightbox {
         this.#fit();
       },
       () => {
-        if (!signal.aborted) this.#frame.append(el("p", { class: "no-picture" }, `This browser can't show ${photo.content_type}. Download the original to see it.`));
+        if (!signal.aborted) this.#frame.append(el("p", { class: "no-picture" }, whyNoPicture(photo)));
       },
     ).finally(() => { if (!signal.aborted) this.#frame.classList.remove("loading"); });
   }
@@ -157,12 +163,12 @@ export class Lightbox {
     if (photo.state === "failed") {
       this.#notice.replaceChildren(icon("warning"),
         el("span", {}, photo.error?.message || "this photo could not be made searchable"),
-        el("button", { type: "button", class: "quiet", onclick: () => this.#retry() }, "Try again"));
+        this.#on.mayWrite() ? el("button", { type: "button", class: "quiet", onclick: () => this.#retry() }, "Try again") : "");
     } else if (photo.state === "pending") {
-      this.#notice.replaceChildren(el("i", { class: "spinner" }),
+      this.#notice.replaceChildren(el("i", { class: "spinner", "aria-hidden": "true" }),
         el("span", {}, photo.error && photo.attempts
           ? `tried ${photo.attempts}×, trying again: ${photo.error.message}`
-          : "being looked at; searches find it in a moment"));
+          : "processing; searches find it in a moment"));
     } else if (photo.state === "deleting") {
       this.#notice.replaceChildren(el("span", {}, "being deleted"));
     }
@@ -172,6 +178,7 @@ export class Lightbox {
     const { photo } = this;
     const rows = [
       ["Taken", takenOf(photo)],
+      ["Time zone", zoneOf(photo)],
       ["Size", sizeOf(photo)],
       ["File", `${bytesOf(photo.size_bytes)} · ${photo.content_type}`],
       ["Added", dateOf(photo.created_at)],
@@ -183,7 +190,12 @@ export class Lightbox {
       ...(tags.length ? [el("h4", {}, "Tags"), el("div", { class: "tags" }, ...tags.map((tag) =>
         el("button", { type: "button", class: "chip", title: `Photos tagged ${tag}`, onclick: () => this.#on.tag(tag) }, tag)))] : []),
       ...Object.entries(photo.attributes ?? {}).flatMap(([plugin, values]) => section(plugin, values)),
-      el("p", { class: "id" }, photo.id));
+      el("details", {}, el("summary", {}, "Technical"), list([
+        ["Photo id", photo.id],
+        ["File hash", photo.hash],
+        ["Model", photo.fingerprint],
+        ["Owner", photo.user_id],
+      ].filter(([, value]) => value))));
   }
 
   async #retry() {
@@ -245,7 +257,7 @@ export class Lightbox {
     if (event.key === "ArrowLeft" && !scrolls) this.#on.step(this.photo, -1);
     else if (event.key === "ArrowRight" && !scrolls) this.#on.step(this.photo, 1);
     else if (event.key === "i") this.#showInfo(!this.#dialog.classList.contains("with-info"), true);
-    else if (event.key === "Delete") this.#delete();
+    else if (event.key === "Delete" && this.#on.mayWrite()) this.#delete();
     else return;
     event.preventDefault();
   }
@@ -278,10 +290,35 @@ function list(rows) {
   return el("dl", {}, ...rows.flatMap(([label, value]) => [el("dt", {}, label), el("dd", {}, value)]));
 }
 
+/// Why there is no picture of a photo to look at.
+function whyNoPicture({ state, content_type: type }) {
+  const name = (type ?? "").replace("image/", "").toUpperCase() || "files of this type";
+  if (state === "failed") return "There is no preview, since this photo could not be read. Download the original to see it.";
+  if (state === "pending") return "The preview is being made.";
+  return `There is no preview, and browsers don't show ${name}. Download the original to see it.`;
+}
+
+/// How the time of a photo is known, where that is worth a word.
+function zoneOf(photo) {
+  const exif = photo.attributes?.exif ?? {};
+  const source = photo.taken_at_source ?? exif.taken_at_source;
+  if (!photo.taken_at || !source) return null;
+  const offset = photo.taken_at_offset ?? exif.taken_at_offset;
+  if (source === "assumed_utc") return "not recorded by the camera";
+  const known = { offset: "recorded by the camera", gps: "from the GPS", gps_zone: "from the place" }[source];
+  return [offset ? `UTC${offset}` : null, known].filter(Boolean).join(", ") || null;
+}
+
+/// The camera's attributes without its clock, which the photo's own rows tell.
+function withoutTime(values) {
+  return Object.fromEntries(Object.entries(values ?? {}).filter(([name]) => !name.startsWith("taken_at")));
+}
+
 /// What one plugin found out, whatever its shape.
 function section(plugin, values) {
   if (values === null || values === undefined) return [];
-  const rows = flat(values, []).filter(([, value]) => value !== "");
+  const told = plugin === "exif" ? withoutTime(values) : values;
+  const rows = flat(told, []).filter(([, value]) => value !== "");
   return rows.length ? [el("h4", {}, words(plugin)), list(rows)] : [];
 }
 

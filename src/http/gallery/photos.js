@@ -10,6 +10,8 @@ const SHOWN_TYPES = new Set([
 /// Tiles this far outside the window have their picture; further ones give it back.
 const NEAR = "1400px 0px";
 const GAP = 6;
+/// No clock on Earth is further from UTC.
+export const MOST_OFFSET_MS = 14 * 3600 * 1000;
 /// What a photo of the grid is dragged as.
 export const OWN_PHOTO = "application/x-lucida-photo";
 
@@ -49,10 +51,27 @@ export function bytesOf(bytes) {
   return `${value.toLocaleString(undefined, { maximumFractionDigits: value < 10 && step ? 1 : 0 })} ${units[step]}`;
 }
 
-/// When a photo was taken, by the clock of the camera: a camera without an offset counts as UTC.
+/// When a photo was taken, by the clock where it was taken; where that is not known, by UTC.
 export function takenOf(photo, style = "long") {
+  const local = localTimeOf(photo);
+  if (local) return dateOf(`${local}Z`, style, "UTC");
   return photo.taken_at ? dateOf(photo.taken_at, style, "UTC") : null;
 }
+
+/// The date and time of the photo's own clock, as in `2024-09-30T23:45:00`, without an offset.
+function localTimeOf(photo) {
+  const local = photo.taken_at_local ?? fromExif(photo);
+  return /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d/.exec(local ?? "")?.[0] ?? null;
+}
+
+/// The camera's clock, unless the photo's time was set to another day since.
+function fromExif({ taken_at: taken, attributes }) {
+  const local = attributes?.exif?.taken_at_local;
+  return local && Math.abs(Date.parse(`${local}Z`) - Date.parse(taken)) <= MOST_OFFSET_MS ? local : null;
+}
+
+/// The day a photo was taken on, as in `2024-09-30`, by the clock where it was taken; null where that is not known.
+export const dayOf = (photo) => (localTimeOf(photo) ?? photo.taken_at)?.slice(0, 10) ?? null;
 
 export function dateOf(iso, style = "long", timeZone = undefined) {
   const date = new Date(iso);
@@ -116,7 +135,6 @@ export class Grid {
   photos = [];
   #list;
   #tiles = new Map();
-  #scores = new Map();
   #on;
   #fileOf;
   #near;
@@ -159,15 +177,13 @@ export class Grid {
     }
     this.photos = [];
     this.#tiles.clear();
-    this.#scores.clear();
     this.#settled = 0;
     this.#list.replaceChildren();
   }
 
-  /// Shows these instead of what was there; `scores` by id for search results.
-  set(photos, scores = new Map()) {
+  /// Shows these instead of what was there.
+  set(photos) {
     this.clear();
-    this.#scores = scores;
     this.append(photos);
   }
 
@@ -237,12 +253,10 @@ export class Grid {
   }
 
   #dress(item, photo) {
-    const score = this.#scores.get(photo.id);
     const tile = item.querySelector(".tile");
-    const state = { pending: "being looked at", failed: "failed", deleting: "being deleted" }[photo.state];
+    const state = { pending: "processing", failed: "failed", deleting: "being deleted" }[photo.state];
     item.dataset.state = photo.state;
-    tile.setAttribute("aria-label", [altOf(photo), state, score === undefined ? null : `score ${score.toFixed(2)}`]
-      .filter(Boolean).join("; "));
+    tile.setAttribute("aria-label", [altOf(photo), state].filter(Boolean).join("; "));
     item.querySelector(".stand-in").textContent = nameOf(photo);
     item.querySelector(".name").textContent = nameOf(photo);
     item.querySelector(".when").textContent = takenOf(photo, "day") ?? "";
@@ -250,10 +264,9 @@ export class Grid {
     similar.setAttribute("aria-label", `More like ${nameOf(photo)}`);
     similar.hidden = photo.state !== "ready";
     const badges = [];
-    if (score !== undefined) badges.push(el("span", { class: "badge score", title: `score ${score}` }, score.toFixed(2)));
     if (photo.state === "pending") {
       const again = photo.attempts > 0 && photo.error;
-      badges.push(el("span", { class: "badge", title: again ? photo.error.message : "Being looked at" }, el("i", { class: "spinner" }), again ? "trying again" : ""));
+      badges.push(el("span", { class: "badge", title: again ? photo.error.message : "Processing" }, el("i", { class: "spinner", "aria-hidden": "true" }), again ? "trying again" : ""));
     }
     if (photo.state === "failed") badges.push(el("span", { class: "badge bad", title: photo.error?.message ?? "" }, icon("warning"), "failed"));
     item.querySelector(".badges").replaceChildren(...badges);

@@ -144,6 +144,20 @@ export class Uploads {
     return this.#byPhoto.get(id)?.[0].file ?? null;
   }
 
+  /// How many files of this page were not taken by the server, and so are in no list of photos.
+  get refused() {
+    return this.#items.filter((item) => item.state === "failed" && !item.photo).length;
+  }
+
+  /// Brings the list of uploads into view.
+  unfold() {
+    this.#tray.hidden = false;
+    this.#tray.classList.remove("folded");
+    const fold = this.#tray.querySelector("#tray-fold");
+    fold.setAttribute("aria-expanded", "true");
+    fold.focus();
+  }
+
   #unsent() {
     return this.#items.some((item) => item.state === "queued" || item.state === "sending" || item.state === "waiting");
   }
@@ -275,9 +289,9 @@ export class Uploads {
       queued: "Waiting its turn",
       sending: sent,
       waiting: `Waiting for the server: ${message}`,
-      pending: message || "Pending: being looked at",
+      pending: message || "Processing",
       ready: "Ready",
-      known: "Already there",
+      known: "Already in the library",
       failed: message,
       cancelled: message,
     }[state];
@@ -298,7 +312,7 @@ export class Uploads {
       case "queued": case "sending": case "waiting":
         return [button("close", "Cancel", () => this.#cancel(item))];
       case "pending":
-        return [el("i", { class: "spinner" })];
+        return [el("i", { class: "spinner", "aria-hidden": "true" })];
       case "ready": case "known":
         return [button(item.state === "ready" ? "check" : "image", "Show", () => this.#on.open(item.photo.id))];
       default:
@@ -321,12 +335,12 @@ export class Uploads {
       this.#bar.hidden = unsent === 0 && !counts.pending;
       const added = (counts.ready ?? 0) + (counts.pending ?? 0);
       const rest = [
-        counts.known ? `${counts.known} already there` : null,
+        counts.known ? `${counts.known} already in the library` : null,
         counts.failed ? `${counts.failed} failed` : null,
         counts.cancelled ? `${counts.cancelled} cancelled` : null,
       ];
       if (unsent) rest.unshift(`Adding ${total - unsent} of ${total}`);
-      else if (counts.pending) rest.unshift(`${countOf(added, "photo")} added, ${counts.pending} pending`);
+      else if (counts.pending) rest.unshift(`${countOf(added, "photo")} added, ${counts.pending} processing`);
       else if (added) rest.unshift(`${countOf(added, "photo")} added`);
       const text = rest.filter(Boolean).join(" · ");
       if (this.#title.textContent !== text) this.#title.textContent = text;

@@ -84,15 +84,15 @@ impl<'a> Pass<'a> {
             for photo in page {
                 let id = photo.id;
                 if self.repair {
-                    // The touch keeps the next pass from publishing it again at once.
-                    if self.photos.change(photo, |_| {}).await?.is_none() {
+                    // Its record stays as it is: the counts may differ only because an upload is under way, and then
+                    // a worker has the photo in hand. A job too many is dropped, and keeps the next pass from
+                    // publishing again.
+                    let parts = self.photos.parts();
+                    let now = parts.metadata.get(&id).await?;
+                    if now.is_none_or(|now| now.state != PhotoState::Pending) {
                         continue;
                     }
-                    self.photos
-                        .parts()
-                        .queue
-                        .publish(&Job { photo_id: id }, Duration::ZERO)
-                        .await?;
+                    parts.queue.publish(&Job { photo_id: id }, Duration::ZERO).await?;
                 }
                 self.found(FindingKind::PendingWithoutJob, id, self.repair);
             }
