@@ -8,8 +8,8 @@ use lucida_core::decorate::{guard_index, guard_metadata, guard_queue, guard_stor
 use lucida_core::pipeline::{ModelControl, ModelRecipe, ModelSource, OpenModel, Parts, Photos};
 use lucida_core::{BuildContext, Embedder, Error, ErrorKind, MetadataStore, Plugin, Result};
 
-use crate::config::{Chosen, Config};
-use crate::registry::{Factories, Registry};
+use crate::config::Config;
+use crate::registry::{Factories, Registry, Selection};
 
 /// Opens every part and puts the service together; starts no worker.
 ///
@@ -89,16 +89,16 @@ impl OpenModel for Embedders {
 /// Builds the plugins in their order. A plugin's name keys what it knows of a photo, so each has another.
 async fn plugins(
     factories: &Factories<dyn Plugin>,
-    chosen: &[Chosen],
+    selected: &[Selection],
     context: &BuildContext,
 ) -> Result<Vec<Arc<dyn Plugin>>> {
-    let mut plugins: Vec<Arc<dyn Plugin>> = Vec::with_capacity(chosen.len());
-    for chosen in chosen {
-        let plugin = factories.build(chosen, context).await?.part;
+    let mut plugins: Vec<Arc<dyn Plugin>> = Vec::with_capacity(selected.len());
+    for selection in selected {
+        let plugin = factories.build(selection, context).await?.part;
         let name = plugin.name();
         if plugins.iter().any(|earlier| earlier.name() == name) {
             let message = format!("there is a plugin named `{name}` already");
-            return Err(Error::config(chosen.path(), message));
+            return Err(Error::config(selection.path(), message));
         }
         plugins.push(plugin);
     }

@@ -55,7 +55,13 @@ fn check_process(place: &str, arguments: &[String], variables: &BTreeMap<String,
     }
     let config = path("config/production.toml");
     let output = run(
-        &["config", "check", "--config", config.to_str().unwrap()],
+        &[
+            "config",
+            "check",
+            "--offline-only",
+            "--config",
+            config.to_str().unwrap(),
+        ],
         &variables,
     );
     assert!(

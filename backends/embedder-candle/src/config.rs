@@ -1,19 +1,21 @@
 //! What `[embedder.candle]` in a config file can say.
 
 use lucida_core::checkpoint::hub::HubConfig;
-use lucida_core::{BatchOptions, BatchSettings, Error, Result, Settings};
+use lucida_core::checkpoint::local_folder;
+use lucida_core::{BatchOptions, BatchSettings, BuildContext, Error, Result, Settings};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// The settings of the candle embedder.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct CandleConfig {
     /// The model: a repository on a hub, such as `"sentence-transformers/clip-ViT-B-32"`, a folder, which has a `/` in it,
     /// such as `"./models/mine"`, or the name of one in the cache's `models` folder.
     pub model: String,
     /// A model of its own for texts, in the same space, such as
     /// `"sentence-transformers/clip-ViT-B-32-multilingual-v1"` beside `clip-ViT-B-32`.
+    #[schemars(example = &"sentence-transformers/clip-ViT-B-32-multilingual-v1")]
     pub text_model: Option<String>,
     /// How many threads compute one batch, and how many inputs are prepared at once; 0 is one for each core.
     pub threads: usize,
@@ -25,6 +27,20 @@ pub struct CandleConfig {
     pub idle_unload_secs: u64,
     /// How models are fetched from a hub.
     pub hub: HubConfig,
+}
+
+impl Default for CandleConfig {
+    fn default() -> Self {
+        Self {
+            model: "sentence-transformers/clip-ViT-B-32".to_owned(),
+            text_model: None,
+            threads: 0,
+            queue_items: 256,
+            preload: true,
+            idle_unload_secs: 0,
+            hub: HubConfig::default(),
+        }
+    }
 }
 
 impl Settings for CandleConfig {
@@ -44,6 +60,20 @@ impl Settings for CandleConfig {
         }
         self.batch().validate()?;
         self.hub.validate()
+    }
+
+    fn check_local(&self, context: &BuildContext) -> Vec<Error> {
+        let texts = self.text_model.as_deref();
+        [
+            local_folder("model", &self.model, context).map(drop),
+            texts.map_or(Ok(()), |model| {
+                local_folder("text_model", model, context).map(drop)
+            }),
+            self.hub.check_local(),
+        ]
+        .into_iter()
+        .filter_map(Result::err)
+        .collect()
     }
 }
 

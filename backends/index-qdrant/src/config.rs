@@ -3,16 +3,17 @@
 use std::path::PathBuf;
 
 use lucida_core::config::Secret;
-use lucida_core::{CollectionName, Error, Result, Settings};
+use lucida_core::config::local;
+use lucida_core::{BuildContext, CollectionName, Error, Result, Settings};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use tonic::metadata::AsciiMetadataValue;
 use tonic::transport::Uri;
 
 /// The settings of the vector index on a Qdrant server. Those from `shard_number` to `hnsw_ef_construct` apply to
 /// collections when they are made; an existing one is left as it is.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct QdrantConfig {
     /// Where the server is, with its gRPC port, which is 6334 unless it was changed; `https` for TLS.
     #[schemars(example = "http://127.0.0.1:6334")]
@@ -88,7 +89,7 @@ pub struct QdrantConfig {
 }
 
 /// In what order the replicas of a shard apply writes that come at the same moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum WriteOrdering {
     /// Each replica in its own order, so that two may end with different points.
@@ -100,7 +101,7 @@ pub enum WriteOrdering {
 }
 
 /// How many replicas of a shard answer a read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ReadConsistency {
     /// One, the next best.
@@ -114,7 +115,7 @@ pub enum ReadConsistency {
 }
 
 /// What vectors are shortened to for searching.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Quantization {
     /// Nothing: searches compare the whole ones.
@@ -123,6 +124,34 @@ pub enum Quantization {
     Scalar,
     /// A bit per number.
     Binary,
+}
+
+impl Default for QdrantConfig {
+    fn default() -> Self {
+        Self {
+            url: "http://127.0.0.1:6334".to_owned(),
+            api_key: None,
+            api_key_file: None,
+            ca_file: None,
+            collection: "photo_embeddings".to_owned(),
+            connect_timeout_ms: 5_000,
+            request_timeout_ms: 30_000,
+            wait: true,
+            write_ordering: WriteOrdering::Medium,
+            read_consistency: ReadConsistency::One,
+            shard_number: None,
+            replication_factor: None,
+            write_consistency_factor: None,
+            vectors_on_disk: false,
+            payload_on_disk: true,
+            quantization: Quantization::None,
+            quantization_always_ram: true,
+            quantization_oversampling: 2.0,
+            hnsw_m: None,
+            hnsw_ef_construct: None,
+            search_ef: None,
+        }
+    }
 }
 
 impl Settings for QdrantConfig {
@@ -176,6 +205,14 @@ impl Settings for QdrantConfig {
         within("hnsw_m", self.hnsw_m, 4, 128)?;
         within("hnsw_ef_construct", self.hnsw_ef_construct, 4, 4096)?;
         within("search_ef", self.search_ef, 1, 10_000)
+    }
+
+    fn check_local(&self, _: &BuildContext) -> Vec<Error> {
+        let files = [("api_key_file", &self.api_key_file), ("ca_file", &self.ca_file)];
+        files
+            .into_iter()
+            .filter_map(|(field, file)| local::readable_file(field, file.as_ref()?).err())
+            .collect()
     }
 }
 

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use lucida_core::config::Secret;
-use lucida_core::{Error, Result, Settings};
+use lucida_core::config::local;
+use lucida_core::{BuildContext, Error, Result, Settings};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -17,7 +18,7 @@ const DATABASE_BYTES: usize = 63;
 
 /// The ledger in a MongoDB, which any number of processes share.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct MongodbConfig {
     /// The connection string: servers, user, TLS. What it sets itself, such as `connectTimeoutMS`, goes before the
     /// settings below; `w`, `readConcernLevel` and `readPreference` may only be `majority`, `majority` and `primary`.
@@ -57,6 +58,23 @@ pub struct MongodbConfig {
 pub(crate) enum ConnectionStringIn<'a> {
     Setting(&'a Secret),
     File(&'a Path),
+}
+
+impl Default for MongodbConfig {
+    fn default() -> Self {
+        Self {
+            uri: None,
+            uri_file: None,
+            database: "lucida".to_owned(),
+            collection_prefix: String::new(),
+            max_connections: 50,
+            min_connections: 1,
+            max_idle_secs: 300,
+            connect_timeout_ms: 3000,
+            server_selection_timeout_ms: 5000,
+            operation_timeout_ms: 8000,
+        }
+    }
 }
 
 impl MongodbConfig {
@@ -120,5 +138,13 @@ impl Settings for MongodbConfig {
             }
         }
         Ok(())
+    }
+
+    fn check_local(&self, _: &BuildContext) -> Vec<Error> {
+        let files = [("uri_file", &self.uri_file)];
+        files
+            .into_iter()
+            .filter_map(|(field, file)| local::readable_file(field, file.as_ref()?).err())
+            .collect()
     }
 }

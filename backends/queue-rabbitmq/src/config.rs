@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use lucida_core::{Error, Result, Secret, Settings};
+use lucida_core::config::local;
+use lucida_core::{BuildContext, Error, Result, Secret, Settings};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -11,7 +12,7 @@ use crate::topology::QUEUE_BYTES;
 
 /// The jobs in RabbitMQ 3.10 or later, for any number of processes on any number of machines.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct RabbitmqConfig {
     /// The broker, user, password and virtual host; `amqps` is TLS. Without a path it is the virtual host `/`.
     /// Special characters are percent-encoded.
@@ -34,6 +35,19 @@ pub struct RabbitmqConfig {
     /// A PEM file of certificate authorities to trust beside the system's, for `amqps`.
     #[schemars(example = "/etc/lucida/rabbitmq-ca.pem")]
     pub ca_file: Option<PathBuf>,
+}
+
+impl Default for RabbitmqConfig {
+    fn default() -> Self {
+        Self {
+            uri: None,
+            uri_file: None,
+            queue: "lucida.photos".to_owned(),
+            heartbeat_secs: 10,
+            connect_timeout_ms: 5000,
+            ca_file: None,
+        }
+    }
 }
 
 impl Settings for RabbitmqConfig {
@@ -62,5 +76,13 @@ impl Settings for RabbitmqConfig {
             return Err(Error::config("connect_timeout_ms", message));
         }
         Ok(())
+    }
+
+    fn check_local(&self, _: &BuildContext) -> Vec<Error> {
+        let files = [("uri_file", &self.uri_file), ("ca_file", &self.ca_file)];
+        files
+            .into_iter()
+            .filter_map(|(field, file)| local::readable_file(field, file.as_ref()?).err())
+            .collect()
     }
 }

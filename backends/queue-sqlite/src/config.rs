@@ -2,13 +2,14 @@
 
 use std::path::PathBuf;
 
-use lucida_core::{Error, Result, Settings};
+use lucida_core::config::local;
+use lucida_core::{BuildContext, Error, Result, Settings};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// The jobs in one SQLite file on this machine.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct SqliteQueueConfig {
     /// The database file, on a local disk and not the ledger's; made when it isn't there. Two more files and a
     /// folder lie beside it.
@@ -18,6 +19,15 @@ pub struct SqliteQueueConfig {
     /// process lives. The jobs of a process that died come back at once.
     #[schemars(example = 900, range(min = 1))]
     pub visibility_timeout_secs: u64,
+}
+
+impl Default for SqliteQueueConfig {
+    fn default() -> Self {
+        Self {
+            path: "data/queue.db".into(),
+            visibility_timeout_secs: 900,
+        }
+    }
 }
 
 impl Settings for SqliteQueueConfig {
@@ -35,5 +45,12 @@ impl Settings for SqliteQueueConfig {
             ));
         }
         Ok(())
+    }
+
+    fn check_local(&self, _: &BuildContext) -> Vec<Error> {
+        local::writable_file("path", &self.path)
+            .err()
+            .into_iter()
+            .collect()
     }
 }

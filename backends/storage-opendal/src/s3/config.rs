@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use lucida_core::config::Secret;
-use lucida_core::{BlobKey, Error, Result, Settings};
+use lucida_core::config::local;
+use lucida_core::{BlobKey, BuildContext, Error, Result, Settings};
 use reqwest::Url;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// What S3 allows for all parts but the last.
 const MIN_PART_BYTES: u64 = 5 << 20;
@@ -15,7 +16,7 @@ const MAX_PART_BYTES: u64 = 1 << 30;
 
 /// Photos as objects in a bucket of S3, MinIO, Ceph, SeaweedFS or another store that speaks S3's protocol.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct S3Config {
     /// Where the store is; without it, AWS in `region`.
     #[schemars(example = &"http://127.0.0.1:9000")]
@@ -71,13 +72,37 @@ pub struct S3Config {
 }
 
 /// Whose keys the store encrypts with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Encryption {
     /// The store's own (SSE-S3).
     S3,
     /// A key management service's (SSE-KMS).
     Kms,
+}
+
+impl Default for S3Config {
+    fn default() -> Self {
+        Self {
+            endpoint: None,
+            bucket: "photos".to_owned(),
+            region: "us-east-1".to_owned(),
+            prefix: None,
+            virtual_host_style: None,
+            access_key_id: None,
+            secret_access_key: None,
+            secret_access_key_file: None,
+            session_token: None,
+            credential_chain: true,
+            server_side_encryption: None,
+            kms_key_id: None,
+            checksum: true,
+            part_size_bytes: 8 << 20,
+            concurrent_parts: 2,
+            connect_timeout_secs: 5,
+            read_timeout_secs: 60,
+        }
+    }
 }
 
 impl S3Config {
@@ -193,6 +218,14 @@ impl Settings for S3Config {
             }
         }
         Ok(())
+    }
+
+    fn check_local(&self, _: &BuildContext) -> Vec<Error> {
+        let files = [("secret_access_key_file", &self.secret_access_key_file)];
+        files
+            .into_iter()
+            .filter_map(|(field, file)| local::readable_file(field, file.as_ref()?).err())
+            .collect()
     }
 }
 
