@@ -418,7 +418,7 @@ fn what_a_chosen_type_needs_must_be_set() {
     );
     assert_eq!(
         file("[[auth.keys]]\nname = \"a\"\nkey = \"opensesame\"\nuser = \"alice\"\n").findings(),
-        ["lucida.toml:1: auth.keys[0].scopes: must be set, such as [\"embed\",\"read\",\"write\"]"]
+        ["lucida.toml:1: auth.keys[0].scopes: must be set, such as [\"embed\", \"read\", \"write\"]"]
     );
 }
 

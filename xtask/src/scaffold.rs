@@ -10,8 +10,8 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum;
 
-use crate::cache::remove_dir;
 use crate::cargo::{Workspace, run as execute};
+use lucida_setup::cache::remove_dir;
 
 /// What a backend can be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -80,7 +80,7 @@ impl Role {
             Self::Storage => &["async-trait", "futures", "schemars", "serde"],
             Self::Metadata => &["async-trait", "schemars", "serde", "serde_json"],
             Self::Index | Self::Queue => &["async-trait", "schemars", "serde"],
-            Self::Embedder => &["schemars", "serde"],
+            Self::Embedder => &["lucida-models", "schemars", "serde"],
         }
     }
 

@@ -1,8 +1,9 @@
 //! What `[embedder.candle]` in a config file can say.
 
-use lucida_core::checkpoint::hub::HubConfig;
-use lucida_core::checkpoint::local_folder;
-use lucida_core::{BatchOptions, BatchSettings, BuildContext, Error, Result, Settings};
+use lucida_core::{BuildContext, Error, Result, Settings};
+use lucida_models::checkpoint::local_folder;
+use lucida_models::hub::HubConfig;
+use lucida_models::{BatchOptions, BatchSettings};
 use schemars::JsonSchema;
 use serde::Deserialize;
 

@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use lucida_core::checkpoint::hub::HubConfig;
-use lucida_core::checkpoint::local_folder;
-use lucida_core::{BatchOptions, BatchSettings, BuildContext, Error, Result, Settings};
+use lucida_core::{BuildContext, Error, Result, Settings};
+use lucida_models::checkpoint::local_folder;
+use lucida_models::hub::HubConfig;
+use lucida_models::{BatchOptions, BatchSettings};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

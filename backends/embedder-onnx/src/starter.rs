@@ -2,7 +2,7 @@
 //!
 //! ConSE (Norouzi et al., "Zero-Shot Learning by Convex Combination of Semantic Embeddings", ICLR 2014): a
 //! classifier tells the likeliest labels of a picture, and the picture's vector is the mean of those labels'
-//! sentence vectors, weighted by their probability. The folder is made by `starter/convert.py` in this crate.
+//! sentence vectors, weighted by their probability. The folder is made by `convert.py` of the crate `lucida-setup`.
 
 mod consensus;
 mod image_tower;
@@ -11,7 +11,8 @@ mod text_tower;
 
 use std::path::Path;
 
-use lucida_core::{EmbedderInfo, Fingerprint, Modalities, Model, Picture, Result, Tower};
+use lucida_core::{EmbedderInfo, Fingerprint, Modalities, Picture, Result};
+use lucida_models::{Model, Tower};
 
 use crate::config::Precision;
 use crate::device::Compute;
