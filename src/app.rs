@@ -43,10 +43,10 @@ pub async fn open(registry: &Registry, config: &Config) -> Result<Photos> {
     Photos::new(parts, config.ingest.options())
 }
 
-/// Opens only the ledger.
+/// Opens only the metadata store.
 ///
 /// # Errors
-/// The ledger's own.
+/// Those of the metadata store.
 pub(crate) async fn open_metadata(registry: &Registry, config: &Config) -> Result<Arc<dyn MetadataStore>> {
     let metadata = registry
         .metadata
@@ -56,7 +56,7 @@ pub(crate) async fn open_metadata(registry: &Registry, config: &Config) -> Resul
     Ok(guard_metadata(metadata.part, metadata.type_name, options))
 }
 
-/// Opens the index beside an open ledger, for work on the library's models.
+/// Opens the index next to an open metadata store, for work on the library's models.
 ///
 /// # Errors
 /// The index's own; `Conflict` or `Unavailable` while another process holds an index that only one can open.
@@ -97,7 +97,7 @@ async fn plugins(
         let plugin = factories.build(selection, context).await?.part;
         let name = plugin.name();
         if plugins.iter().any(|earlier| earlier.name() == name) {
-            let message = format!("there is a plugin named `{name}` already");
+            let message = format!("another plugin is already named `{name}`");
             return Err(Error::config(selection.path(), message));
         }
         plugins.push(plugin);
@@ -105,12 +105,12 @@ async fn plugins(
     Ok(plugins)
 }
 
-/// Makes the folder for uploads under way, so that a wrong one is told at start.
+/// Creates the folder for uploads in progress, so that a wrong one is reported at start.
 fn make_spool(folder: &Path) -> Result<()> {
     std::fs::create_dir_all(folder).map_err(|error| {
         Error::new(
             ErrorKind::Unavailable,
-            format!("ingest.spool_dir {} can't be made", folder.display()),
+            format!("ingest.spool_dir {} can't be created", folder.display()),
         )
         .with_source(error)
     })

@@ -69,7 +69,7 @@ fn check_names_every_folder_file_and_model_that_can_not_be_used_and_opens_none_o
         ("my.toml:3: auth.keys[0].key_file: ", "no-key"),
         (
             "my.toml:7: ingest.spool_dir: ",
-            "taken/spool can't be made: taken is a file",
+            "taken/spool can't be created: taken is a file",
         ),
         (
             "my.toml:9: storage.disk.root: ",

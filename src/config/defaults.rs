@@ -102,15 +102,8 @@ impl Writer {
     fn entries(&mut self, section: &Field, types: &Types) {
         self.line("");
         self.comment(&section.doc);
-        for (index, built) in types
-            .default
-            .iter()
-            .filter_map(|name| types.get(name))
-            .enumerate()
-        {
-            if index > 0 {
-                self.line("");
-            }
+        for built in types.default.iter().filter_map(|name| types.get(name)) {
+            self.line("");
             self.comment(&built.doc);
             self.line(&format!("[[{}]]", section.name));
             self.line(&format!("type = \"{}\"", built.name));

@@ -218,10 +218,12 @@ impl Reading<'_> {
     /// Adds a finding about the whole, unless it is a mere consequence of an earlier one: of one about the same key, or,
     /// where nobody wrote what it is about, of any in the same section.
     fn add(&mut self, finding: Finding) {
+        let unwritten = self.merged.written(finding.path()).is_none();
         let section = section_of(finding.path());
-        let is_consequence = self.findings.iter().any(|earlier| {
-            earlier.overlaps(finding.path()) || (finding.place().is_none() && earlier.concerns(section))
-        });
+        let is_consequence = self
+            .findings
+            .iter()
+            .any(|earlier| earlier.overlaps(finding.path()) || (unwritten && earlier.concerns(section)));
         if !is_consequence {
             self.findings.push(finding);
         }
@@ -234,16 +236,7 @@ impl Reading<'_> {
         let message = message
             .strip_prefix(&path)
             .map_or(message.as_str(), str::trim_start);
-        let place = self.merged.place_of(&path);
-        let is_caused = self
-            .findings
-            .iter()
-            .any(|earlier| earlier.concerns(section_of(&path)));
-        let place = if is_caused {
-            place
-        } else {
-            place.or_else(|| self.cause(table, message))
-        };
+        let place = self.merged.place_of(&path).or_else(|| self.cause(table, message));
         self.add(Finding::new(path, place, message));
     }
 
@@ -293,7 +286,9 @@ impl Reading<'_> {
 
     /// Reads a list of entries, each with its `type` and the keys of that type.
     fn entries<P: Part + ?Sized>(&mut self, factories: &Factories<P>) -> Option<Vec<Selection>> {
-        let entries: Vec<serde_json::Map<String, serde_json::Value>> = self.merged.extract(P::ROLE)?;
+        // Without any type that is a default, there is no list.
+        let entries: Vec<serde_json::Map<String, serde_json::Value>> =
+            self.merged.extract(P::ROLE).unwrap_or_default();
         let mut selections = Vec::new();
         for (index, mut settings) in entries.into_iter().enumerate() {
             let path = format!("{}[{index}]", P::ROLE);

@@ -72,7 +72,11 @@ fn role<P: Part + ?Sized>(
     doc: &str,
     kind: impl Fn(Types) -> ValueKind,
 ) -> Field {
-    field(P::ROLE, doc.to_owned(), kind(factories.types(default)))
+    let field = field(P::ROLE, doc.to_owned(), kind(factories.types(default)));
+    Field {
+        required: matches!(field.kind, ValueKind::Part(_)),
+        ..field
+    }
 }
 
 fn field(name: &str, doc: String, kind: ValueKind) -> Field {

@@ -11,22 +11,21 @@ use serde::Deserialize;
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CandleConfig {
-    /// The model: a repository on a hub, such as `"sentence-transformers/clip-ViT-B-32"`, a folder, which has a `/` in it,
-    /// such as `"./models/mine"`, or the name of one in the cache's `models` folder.
+    /// The model: a repository on a hub, such as `"sentence-transformers/clip-ViT-B-32"`, a folder, with a `/` in it, such
+    /// as `"./models/mine"`, or a name in the cache's `models` folder.
     pub model: String,
-    /// A model of its own for texts, in the same space, such as
-    /// `"sentence-transformers/clip-ViT-B-32-multilingual-v1"` beside `clip-ViT-B-32`.
+    /// Another model for texts, in the same space as the one for pictures.
     #[schemars(example = &"sentence-transformers/clip-ViT-B-32-multilingual-v1")]
     pub text_model: Option<String>,
-    /// How many threads compute one batch, and how many inputs are prepared at once; 0 is one for each core.
+    /// The threads that compute a batch, and the inputs that are prepared at a time; 0 is one per core.
     pub threads: usize,
-    /// How many inputs may wait in each lane of each tower, such as 256; more are answered with 429.
+    /// The most inputs that wait in each lane of each tower; more are answered with 429.
     pub queue_items: usize,
     /// Whether the model is loaded at start (`true`) or when it is first needed (`false`).
     pub preload: bool,
-    /// After how many seconds without work a tower leaves memory, such as 600; 0 is never.
+    /// After how many idle seconds a tower is unloaded from memory; 0 is never.
     pub idle_unload_secs: u64,
-    /// How models are fetched from a hub.
+    /// How models are downloaded from a hub.
     pub hub: HubConfig,
 }
 

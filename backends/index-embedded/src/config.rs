@@ -13,9 +13,9 @@ use serde::Deserialize;
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct EmbeddedConfig {
-    /// The folder; made when it isn't there. One process at a time may use it.
+    /// The folder; created if missing. Only one process at a time can use it.
     pub path: PathBuf,
-    /// The alias under which searches find the current collection.
+    /// The alias of the current collection.
     pub collection: String,
     /// Whether vectors and graph stay on disk and only what searches touch is in memory: less memory, and searches
     /// that wait for the disk.

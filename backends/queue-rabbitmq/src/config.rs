@@ -14,25 +14,25 @@ use crate::topology::QUEUE_BYTES;
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RabbitmqConfig {
-    /// The broker, user, password and virtual host; `amqps` is TLS. Without a path it is the virtual host `/`.
+    /// The broker, user, password and virtual host; `amqps` uses TLS. Without a path, the virtual host is `/`.
     /// Special characters are percent-encoded.
     #[schemars(example = "amqps://lucida:secret@rabbitmq.internal:5671/photos")]
     pub uri: Option<Secret>,
     /// A file that holds the URI, instead of `uri`.
     #[schemars(example = "/run/secrets/rabbitmq-uri")]
     pub uri_file: Option<PathBuf>,
-    /// The queue of jobs. Beside it are its queues for delays and dead letters, whose names begin with its own; all
-    /// are made when they aren't there.
+    /// The queue of jobs. The names of its queues for delays and dead letters begin with its own; all are declared if
+    /// missing.
     #[schemars(example = "lucida.photos")]
     pub queue: String,
-    /// Seconds between signs of life on a connection where nothing else is said, at least 1; after twice as long
-    /// without any, it is given up and made anew.
+    /// The interval of heartbeats on an idle connection, in seconds, at least 1; after twice as long without any, the
+    /// connection is replaced.
     #[schemars(example = 10, range(min = 1))]
     pub heartbeat_secs: u16,
-    /// Milliseconds that connecting may take, with TLS and login, at least 1.
+    /// How long connecting may take, with TLS and login, in milliseconds, at least 1.
     #[schemars(example = 5000, range(min = 1))]
     pub connect_timeout_ms: u64,
-    /// A PEM file of certificate authorities to trust beside the system's, for `amqps`.
+    /// A PEM file of certificate authorities to trust in addition to the system's, for `amqps`.
     #[schemars(example = "/etc/lucida/rabbitmq-ca.pem")]
     pub ca_file: Option<PathBuf>,
 }
@@ -63,7 +63,7 @@ impl Settings for RabbitmqConfig {
         let name = &self.queue;
         if name.is_empty() || name.len() > QUEUE_BYTES || name.starts_with("amq.") {
             let message = format!(
-                "`{name}` is no name of a queue: use 1 to {QUEUE_BYTES} bytes that don't begin with `amq.`"
+                "`{name}` is not the name of a queue: use 1 to {QUEUE_BYTES} bytes that don't begin with `amq.`"
             );
             return Err(Error::config("queue", message));
         }

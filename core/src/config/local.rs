@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// Checks that a folder can be written to, or made where it is missing.
+/// Checks that a folder can be written to, or created if it is missing.
 ///
 /// # Errors
 /// `ConfigInvalid` with `field`, naming what is in the way.
@@ -17,12 +17,12 @@ pub fn writable_folder(field: &str, folder: &Path) -> Result<()> {
             format!("{} is a file; expected a folder", folder.display()),
         )),
         Ok(_) => writable(field, folder),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => can_be_made(field, folder),
+        Err(error) if is_missing(&error) => can_be_made(field, folder),
         Err(error) => Err(unreachable(field, folder, error)),
     }
 }
 
-/// Checks that a file can be written to, or made where it is missing, with others beside it.
+/// Checks that a file can be written to, or created if it is missing, with others beside it.
 ///
 /// # Errors
 /// `ConfigInvalid` with `field`, naming what is in the way.
@@ -35,7 +35,7 @@ pub fn writable_file(field: &str, file: &Path) -> Result<()> {
             ));
         }
         Ok(_) => writable(field, file)?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) if is_missing(&error) => {}
         Err(error) => return Err(unreachable(field, file, error)),
     }
     match file.parent().filter(|folder| !folder.as_os_str().is_empty()) {
@@ -60,6 +60,14 @@ pub fn readable_file(field: &str, file: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Reports whether nothing is at a path, also because a part of it is a file.
+fn is_missing(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
+}
+
 /// Checks the nearest folder that exists.
 fn can_be_made(field: &str, folder: &Path) -> Result<()> {
     let parents = folder.ancestors().skip(1);
@@ -73,17 +81,17 @@ fn can_be_made(field: &str, folder: &Path) -> Result<()> {
         match fs::metadata(parent) {
             Ok(found) if found.is_dir() => {
                 return writable(field, parent)
-                    .map_err(|error| error.context(format!("{} can't be made", folder.display())));
+                    .map_err(|error| error.context(format!("{} can't be created", folder.display())));
             }
             Ok(_) => {
                 let message = format!(
-                    "{} can't be made: {} is a file",
+                    "{} can't be created: {} is a file",
                     folder.display(),
                     parent.display()
                 );
                 return Err(Error::config(field, message));
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) if is_missing(&error) => {}
             Err(error) => return Err(unreachable(field, parent, error)),
         }
     }
@@ -177,6 +185,6 @@ mod tests {
         }
         let error = message(writable_folder("path", &folder.path().join("photos")));
         assert!(error.contains("is not writable for this user"), "{error}");
-        assert!(error.contains("photos can't be made"), "{error}");
+        assert!(error.contains("photos can't be created"), "{error}");
     }
 }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ExifConfig {
-    /// Whether the place is kept among the attributes; the original file keeps it either way.
+    /// Whether the attributes include the location; the original file keeps it either way.
     pub gps: bool,
 }
 

@@ -11,7 +11,7 @@ use serde::Deserialize;
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DiskConfig {
-    /// The folder; made when it isn't there. All below it must be on one file system.
+    /// The folder; created if missing. Everything in it must be on one file system.
     #[schemars(example = "data/photos")]
     pub root: PathBuf,
 }
