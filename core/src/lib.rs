@@ -6,6 +6,7 @@
 mod backoff;
 pub mod config;
 pub mod decorate;
+pub mod durable;
 mod embedder;
 mod error;
 mod foreign;

@@ -182,11 +182,8 @@ pub(crate) async fn count(server: &Server, config: &QdrantConfig, collection: &s
         read_consistency: options::consistency(config),
         ..CountPoints::default()
     };
-    let answer = server.points().count(request).await;
-    let result = answer
-        .map_err(|status| server.failed(status))?
-        .into_inner()
-        .result;
+    let answer = server.client().count(request).await;
+    let result = answer.map_err(|error| server.failed(error))?.result;
     Ok(result.unwrap_or_default().count)
 }
 

@@ -7,7 +7,6 @@ use lucida_core::config::local;
 use lucida_core::{BuildContext, CollectionName, Error, Result, Settings};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tonic::metadata::AsciiMetadataValue;
 use tonic::transport::Uri;
 
 /// The settings of the vector index on a Qdrant server. Those from `shard_number` to `hnsw_ef_construct` apply to
@@ -24,7 +23,8 @@ pub struct QdrantConfig {
     /// A file with that key.
     #[schemars(example = "/run/secrets/qdrant")]
     pub api_key_file: Option<PathBuf>,
-    /// A PEM file with the certificate authorities to trust instead of the system's, for an `https` URL.
+    /// No longer read: set the variable `SSL_CERT_FILE` to a PEM file with the certificate authorities to trust instead of
+    /// the system's, for an `https` URL.
     #[schemars(example = "/etc/ssl/qdrant-ca.pem")]
     pub ca_file: Option<PathBuf>,
     /// The alias of the current collection, and the prefix of the names of collections.
@@ -164,19 +164,22 @@ impl Settings for QdrantConfig {
             ));
         }
         if let Some(key) = &self.api_key {
-            header("api_key", key)?;
+            check_key("api_key", key)?;
         }
-        if self.ca_file.is_some() && !self.url.starts_with("https:") {
+        if self.ca_file.is_some() {
             return Err(Error::config(
                 "ca_file",
-                "is set, but the url is without TLS: begin it with https://",
+                "is no longer read: leave it out, and set the variable SSL_CERT_FILE to that file, as for S3",
             ));
         }
         // A collection's name is the alias, a dash and a fingerprint of 32 digits.
         if self.collection.len() > 95 || CollectionName::new(self.collection.as_str()).is_err() {
             return Err(Error::config(
                 "collection",
-                format!("`{}` is no name: use 1 to 95 of a-z A-Z 0-9 _ -", self.collection),
+                format!(
+                    "`{}` is not a name: use 1 to 95 of a-z A-Z 0-9 _ -",
+                    self.collection
+                ),
             ));
         }
         within("connect_timeout_ms", Some(self.connect_timeout_ms), 1, 600_000)?;
@@ -208,7 +211,7 @@ impl Settings for QdrantConfig {
     }
 
     fn check_local(&self, _: &BuildContext) -> Vec<Error> {
-        let files = [("api_key_file", &self.api_key_file), ("ca_file", &self.ca_file)];
+        let files = [("api_key_file", &self.api_key_file)];
         files
             .into_iter()
             .filter_map(|(field, file)| local::readable_file(field, file.as_ref()?).err())
@@ -216,42 +219,38 @@ impl Settings for QdrantConfig {
     }
 }
 
-/// Turns a key into what goes with each request.
+/// Checks a key, which goes with each request as a header.
 ///
 /// # Errors
 /// `ConfigInvalid`, naming `field`, without the key.
-pub(crate) fn header(field: &str, key: &Secret) -> Result<AsciiMetadataValue> {
-    let key = key.expose();
-    let value = AsciiMetadataValue::try_from(key)
-        .ok()
-        .filter(|_| !key.is_empty() && !key.contains(char::is_whitespace));
-    let Some(mut value) = value else {
-        return Err(Error::config(
-            field,
-            "is empty or has blanks or letters outside ASCII: it can't be a key",
-        ));
-    };
-    value.set_sensitive(true);
-    Ok(value)
+pub(crate) fn check_key(field: &str, key: &Secret) -> Result<()> {
+    let fits = key.expose().bytes().all(|byte| byte.is_ascii_graphic());
+    if fits && !key.expose().is_empty() {
+        return Ok(());
+    }
+    Err(Error::config(
+        field,
+        "is not a key: it is empty, or has blanks or characters outside ASCII",
+    ))
 }
 
 /// Checks the server's address, and keeps it out of what it says: it may hold a password.
 fn check_url(url: &str) -> Result<()> {
     let refuse = |message: &str| Err(Error::config("url", message));
     let Ok(uri) = url.parse::<Uri>() else {
-        return refuse("is no URL, such as \"http://127.0.0.1:6334\"");
+        return refuse("is not a URL; expected one like `http://127.0.0.1:6334`");
     };
     let Some(authority) = uri.authority() else {
-        return refuse("names no server, such as \"http://127.0.0.1:6334\"");
+        return refuse("has no host; expected a URL like `http://127.0.0.1:6334`");
     };
     if !matches!(uri.scheme_str(), Some("http" | "https")) {
-        return refuse("starts with neither http:// nor https://");
+        return refuse("starts with neither http:// nor https://: begin it with one of them");
     }
     if authority.as_str().contains('@') {
-        return refuse("holds a user or a password: put a key into api_key");
+        return refuse("contains a user or a password: set api_key instead");
     }
     if uri.port_u16().is_none() {
-        return refuse("has no port: name the gRPC port, which is 6334 unless it was changed");
+        return refuse("has no port: add the gRPC port, which is 6334 unless it was changed");
     }
     if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
         return refuse("has something after the port: leave it out");
@@ -344,10 +343,18 @@ mod tests {
     }
 
     #[test]
-    fn settings_and_headers_keep_the_key_to_themselves() {
+    fn settings_keep_the_key_to_themselves() {
         let config: QdrantConfig = parse(&settings(json!({ "api_key": "hunter2" }))).unwrap();
-        let header = header("api_key", config.api_key.as_ref().unwrap()).unwrap();
-        assert!(!format!("{config:?} {header:?}").contains("hunter2"));
-        assert_eq!(header, "hunter2");
+        assert!(!format!("{config:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn a_ca_file_is_refused_with_what_to_set_instead() {
+        for url in ["http://127.0.0.1:6334", "https://127.0.0.1:6334"] {
+            let changes = json!({ "url": url, "ca_file": "/ca.pem" });
+            let error = parse::<QdrantConfig>(&settings(changes)).unwrap_err();
+            assert_eq!(error.field(), Some("ca_file"));
+            assert!(error.message().contains("SSL_CERT_FILE"), "{error}");
+        }
     }
 }

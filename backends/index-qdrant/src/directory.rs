@@ -1,12 +1,10 @@
-//! What there is on the server: collections, and where the alias points.
+//! The server's collections, and where the alias points.
 
 use lucida_core::{CollectionName, Error, Result};
-use qdrant_client::qdrant::{
-    CollectionInfo, GetCollectionInfoRequest, ListAliasesRequest, ListCollectionsRequest,
-};
-use tonic::Code;
+use qdrant_client::qdrant::{CollectionInfo, GetCollectionInfoRequest};
 
 use crate::collection::creation;
+use crate::error::is_absent;
 use crate::index::QdrantIndex;
 
 impl QdrantIndex {
@@ -15,10 +13,10 @@ impl QdrantIndex {
         let request = GetCollectionInfoRequest {
             collection_name: collection.to_string(),
         };
-        match self.server.collections().get(request).await {
-            Ok(answer) => Ok(answer.into_inner().result),
-            Err(status) if status.code() == Code::NotFound => Ok(None),
-            Err(status) => Err(self.server.failed(status)),
+        match self.server.client().collection_info(request).await {
+            Ok(answer) => Ok(answer.result),
+            Err(error) if is_absent(&error) => Ok(None),
+            Err(error) => Err(self.server.failed(error)),
         }
     }
 
@@ -29,25 +27,18 @@ impl QdrantIndex {
         dimensions: usize,
     ) -> Result<CollectionInfo> {
         let request = creation(collection, dimensions, &self.config);
-        let created = self.server.collections().create(request).await;
+        let created = self.server.client().create_collection(request).await;
         match (self.info(collection).await?, created) {
             (Some(info), _) => Ok(info),
-            (None, Err(status)) => Err(self.server.failed(status)),
+            (None, Err(error)) => Err(self.server.failed(error)),
             (None, Ok(_)) => Err(absent(collection)),
         }
     }
 
     /// Returns the name of the collection that the alias points to, whoever made it.
     pub(crate) async fn alias_target(&self) -> Result<Option<String>> {
-        let answer = self
-            .server
-            .collections()
-            .list_aliases(ListAliasesRequest {})
-            .await;
-        let aliases = answer
-            .map_err(|status| self.server.failed(status))?
-            .into_inner()
-            .aliases;
+        let answer = self.server.client().list_aliases().await;
+        let aliases = answer.map_err(|error| self.server.failed(error))?.aliases;
         let ours = aliases
             .into_iter()
             .find(|alias| alias.alias_name == self.config.collection);
@@ -56,11 +47,8 @@ impl QdrantIndex {
 
     /// Returns the names of all collections of the server.
     pub(crate) async fn all_collections(&self) -> Result<Vec<String>> {
-        let answer = self.server.collections().list(ListCollectionsRequest {}).await;
-        let collections = answer
-            .map_err(|status| self.server.failed(status))?
-            .into_inner()
-            .collections;
+        let answer = self.server.client().list_collections().await;
+        let collections = answer.map_err(|error| self.server.failed(error))?.collections;
         Ok(collections
             .into_iter()
             .map(|collection| collection.name)
@@ -77,7 +65,7 @@ impl QdrantIndex {
     }
 }
 
-/// Says that a collection isn't there.
+/// Makes the error of a missing collection.
 pub(crate) fn absent(collection: &CollectionName) -> Error {
     Error::not_found(format!("qdrant has no collection `{collection}`"))
 }

@@ -43,11 +43,8 @@ impl QdrantForeign {
         let request = GetCollectionInfoRequest {
             collection_name: name.to_owned(),
         };
-        let answer = server.collections().get(request).await;
-        let info = answer
-            .map_err(|status| server.failed(status))?
-            .into_inner()
-            .result;
+        let answer = server.client().collection_info(request).await;
+        let info = answer.map_err(|error| server.failed(error))?.result;
         let vectors = info.as_ref().map(vectors).unwrap_or_default();
         let unsupported = |what: String| {
             Error::new(
@@ -122,8 +119,8 @@ impl ForeignCollection for QdrantForeign {
             read_consistency: options::consistency(&self.config),
             ..ScrollPoints::default()
         };
-        let answer = self.server.points().scroll(request).await;
-        let answer = answer.map_err(|status| self.server.failed(status))?.into_inner();
+        let answer = self.server.client().scroll(request).await;
+        let answer = answer.map_err(|error| self.server.failed(error))?;
         Ok(ForeignPage {
             points: answer.result.into_iter().map(|point| self.point(point)).collect(),
             next: answer.next_page_offset.map(id),

@@ -8,23 +8,22 @@ use lucida_core::{
     CollectionName, Error, ErrorKind, ForeignCollection, IndexFilter, PhotoId, Point, Result, ScoredId,
     VectorIndex,
 };
-use qdrant_client::qdrant::alias_operations::Action;
 use qdrant_client::qdrant::points_selector::PointsSelectorOneOf;
 use qdrant_client::qdrant::query::Variant as QueryKind;
 use qdrant_client::qdrant::vector_input::Variant as InputKind;
 use qdrant_client::qdrant::vector_output::Vector as OutputVector;
 use qdrant_client::qdrant::{
-    AliasOperations, ChangeAliases, CreateAlias, DeleteCollection, DeletePoints, DenseVector, GetPoints,
-    PointId, PointsIdsList, PointsOperationResponse, PointsSelector, Query, QueryPoints, ScrollPoints,
-    UpdateStatus, UpsertPoints, VectorInput,
+    CreateAlias, DeleteCollection, DeletePoints, DenseVector, GetPoints, PointId, PointsIdsList,
+    PointsOperationResponse, PointsSelector, Query, QueryPoints, ScrollPoints, UpdateStatus, UpsertPoints,
+    VectorInput,
 };
-use tonic::Code;
 use uuid::Uuid;
 
 use crate::batch::{BATCH_POINTS, Batches};
 use crate::collection::{count, dimensions, missing_indexes};
 use crate::config::QdrantConfig;
 use crate::directory::absent;
+use crate::error::is_absent;
 use crate::foreign::QdrantForeign;
 use crate::point::{photo_id, point_id};
 use crate::server::Server;
@@ -130,8 +129,8 @@ impl VectorIndex for QdrantIndex {
             )));
         }
         for index in missing_indexes(collection, &info) {
-            let made = self.server.points().create_field_index(index).await;
-            made.map_err(|status| self.server.failed(status))?;
+            let made = self.server.client().create_field_index(index).await;
+            made.map_err(|error| self.server.failed(error))?;
         }
         self.known().insert(collection.clone(), there);
         Ok(())
@@ -148,8 +147,8 @@ impl VectorIndex for QdrantIndex {
                 ordering: options::ordering(&self.config),
                 ..UpsertPoints::default()
             };
-            let answer = self.server.points().upsert(request).await;
-            self.written(answer.map_err(|status| self.server.failed(status))?.into_inner())?;
+            let answer = self.server.client().upsert_points(request).await;
+            self.written(answer.map_err(|error| self.server.failed(error))?)?;
         }
         Ok(())
     }
@@ -182,11 +181,8 @@ impl VectorIndex for QdrantIndex {
             read_consistency: options::consistency(&self.config),
             ..QueryPoints::default()
         };
-        let answer = self.server.points().query(request).await;
-        let hits = answer
-            .map_err(|status| self.server.failed(status))?
-            .into_inner()
-            .result;
+        let answer = self.server.client().query(request).await;
+        let hits = answer.map_err(|error| self.server.failed(error))?.result;
         hits.into_iter()
             .map(|hit| {
                 Ok(ScoredId {
@@ -206,11 +202,8 @@ impl VectorIndex for QdrantIndex {
             read_consistency: options::consistency(&self.config),
             ..GetPoints::default()
         };
-        let answer = self.server.points().get(request).await;
-        let points = answer
-            .map_err(|status| self.server.failed(status))?
-            .into_inner()
-            .result;
+        let answer = self.server.client().get_points(request).await;
+        let points = answer.map_err(|error| self.server.failed(error))?.result;
         let Some(point) = points.into_iter().next() else {
             return Ok(None);
         };
@@ -235,10 +228,10 @@ impl VectorIndex for QdrantIndex {
                 ordering: options::ordering(&self.config),
                 ..DeletePoints::default()
             };
-            match self.server.points().delete(request).await {
-                Ok(answer) => self.written(answer.into_inner())?,
-                Err(status) if status.code() == Code::NotFound => return Ok(()),
-                Err(status) => return Err(self.server.failed(status)),
+            match self.server.client().delete_points(request).await {
+                Ok(answer) => self.written(answer)?,
+                Err(error) if is_absent(&error) => return Ok(()),
+                Err(error) => return Err(self.server.failed(error)),
             }
         }
         Ok(())
@@ -271,8 +264,8 @@ impl VectorIndex for QdrantIndex {
                 read_consistency: options::consistency(&self.config),
                 ..ScrollPoints::default()
             };
-            let answer = self.server.points().scroll(request).await;
-            let answer = answer.map_err(|status| self.server.failed(status))?.into_inner();
+            let answer = self.server.client().scroll(request).await;
+            let answer = answer.map_err(|error| self.server.failed(error))?;
             for point in answer.result {
                 ids.push(photo_id(point.id)?);
             }
@@ -317,16 +310,10 @@ impl VectorIndex for QdrantIndex {
             collection_name: collection.to_string(),
             alias_name: self.config.collection.clone(),
         };
-        // An alias that is there is moved by this at once. Deleting it in the same request would leave none where the
-        // collection turns out to be absent.
-        let request = ChangeAliases {
-            actions: vec![AliasOperations {
-                action: Some(Action::CreateAlias(create)),
-            }],
-            timeout: None,
-        };
-        let changed = self.server.collections().update_aliases(request).await;
-        changed.map(drop).map_err(|status| self.server.failed(status))
+        // An existing alias is moved by this at once. Deleting it in the same request would leave none where the
+        // collection turns out to be missing.
+        let created = self.server.client().create_alias(create).await;
+        created.map(drop).map_err(|error| self.server.failed(error))
     }
 
     fn alias_name(&self) -> &str {
@@ -346,9 +333,9 @@ impl VectorIndex for QdrantIndex {
             collection_name: collection.to_string(),
             timeout: None,
         };
-        match self.server.collections().delete(request).await {
-            Err(status) if status.code() != Code::NotFound => Err(self.server.failed(status)),
-            _ => Ok(()),
+        match self.server.client().delete_collection(request).await {
+            Err(error) if !is_absent(&error) => Err(self.server.failed(error)),
+            Ok(_) | Err(_) => Ok(()),
         }
     }
 

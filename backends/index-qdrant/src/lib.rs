@@ -1,7 +1,6 @@
 //! The vector index on a Qdrant server or cluster, over gRPC.
 //!
-//! The protocol is qdrant-client's; the connection is tonic's own, because qdrant-client's wrapper tries calls again by
-//! itself, prints, and takes no certificate authority. The README beside this crate says how things lie on the server.
+//! The connection is qdrant-client's. The README beside this crate says what is stored on the server.
 
 mod batch;
 mod collection;

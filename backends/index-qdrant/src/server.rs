@@ -1,110 +1,87 @@
-//! The connection to the server: where it is, how long it may take, and the key that goes with each request.
+//! The connection to the server, which is qdrant-client's: where it is, how long it may take, and the key.
+//!
+//! What qdrant-client 1.20 does that its callers should know:
+//! - It prints to stdout when it compares versions; that is skipped here, and an old server is reported by its first refusal.
+//! - It sends a call about points a second time at once, over a new connection, when the first ended as `Internal`, `Unknown`,
+//!   `Unavailable` or `Cancelled`, so such a call takes up to two times `request_timeout_ms`. All of those calls may be repeated.
+//! - It has no setting for a certificate authority or for the interval of HTTP/2 pings: authorities are the system's, or those of
+//!   `SSL_CERT_FILE`, and a connection that was lost without a word is noticed by the first call that times out on it.
+//! - A connection that fails is an `Internal` status whose message prints Rust's structures: see `error.rs`.
 
+use std::fmt;
 use std::time::Duration;
 
 use lucida_core::config::Secret;
 use lucida_core::{Error, Result, ResultExt};
-use qdrant_client::qdrant::collections_client::CollectionsClient;
-use qdrant_client::qdrant::points_client::PointsClient;
-use tonic::metadata::AsciiMetadataValue;
-use tonic::service::Interceptor;
-use tonic::service::interceptor::InterceptedService;
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
-use tonic::{Request, Status};
+use qdrant_client::{Qdrant, QdrantError};
 
-use crate::config::{QdrantConfig, header};
-use crate::error::from_status;
-
-/// How often a connection that nothing goes through is tried, so that a server which vanished without a word is
-/// noticed before it is needed.
-const KEEP_ALIVE: Duration = Duration::from_secs(30);
-/// How long the answer to that may take.
-const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
-/// The largest answer: a page of points with their vectors is below it.
-const ANSWER_BYTES: usize = 64 << 20;
-
-/// What requests go through.
-type Transport = InterceptedService<Channel, ApiKey>;
+use crate::config::{QdrantConfig, check_key};
+use crate::error::from_client;
 
 /// A server, connected to when it is first needed, and again whenever the connection was lost.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Server {
     url: String,
-    transport: Transport,
+    client: Qdrant,
 }
 
 impl Server {
-    /// Reads key and certificates and prepares the connection, without making it.
+    /// Reads the key and prepares the connection, without making it.
     pub(crate) async fn open(config: &QdrantConfig) -> Result<Self> {
-        let mut endpoint = Endpoint::from_shared(config.url.clone())
-            .map_err(|_| Error::config("url", "is no URL, such as \"http://127.0.0.1:6334\""))?
+        let key = find_key(config).await?;
+        let mut settings = Qdrant::from_url(&config.url)
             .connect_timeout(Duration::from_millis(config.connect_timeout_ms))
             .timeout(Duration::from_millis(config.request_timeout_ms))
-            .tcp_nodelay(true)
-            .http2_keep_alive_interval(KEEP_ALIVE)
-            .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
-            .keep_alive_while_idle(true);
-        if config.url.starts_with("https:") {
-            endpoint = endpoint
-                .tls_config(tls(config).await?)
-                .map_err(|error| Error::config("url", "can't be used with TLS").with_source(error))?;
-        }
-        let key = ApiKey(find_key(config).await?);
+            .api_key(key.map(|key| key.expose().to_owned()))
+            .keep_alive_while_idle()
+            .skip_compatibility_check();
+        // One carries any number of calls at once.
+        settings.set_pool_size(1);
+        let client = settings.build().map_err(|error| {
+            Error::config("url", "is not a URL; expected one like `http://127.0.0.1:6334`").with_source(error)
+        })?;
         Ok(Self {
             url: config.url.clone(),
-            transport: InterceptedService::new(endpoint.connect_lazy(), key),
+            client,
         })
     }
 
-    /// Returns the calls about points.
-    pub(crate) fn points(&self) -> PointsClient<Transport> {
-        PointsClient::new(self.transport.clone()).max_decoding_message_size(ANSWER_BYTES)
-    }
-
-    /// Returns the calls about collections.
-    pub(crate) fn collections(&self) -> CollectionsClient<Transport> {
-        CollectionsClient::new(self.transport.clone()).max_decoding_message_size(ANSWER_BYTES)
+    /// Returns the client, to call the server.
+    pub(crate) fn client(&self) -> &Qdrant {
+        &self.client
     }
 
     /// Turns what a call failed with into Lucida's error.
-    pub(crate) fn failed(&self, status: Status) -> Error {
-        from_status(status, &self.url)
+    pub(crate) fn failed(&self, error: QdrantError) -> Error {
+        from_client(error, &self.url)
     }
 }
 
-/// Puts the key, if there is one, into each request.
-#[derive(Debug, Clone)]
-pub(crate) struct ApiKey(Option<AsciiMetadataValue>);
-
-impl Interceptor for ApiKey {
-    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        if let Some(key) = &self.0 {
-            request.metadata_mut().insert("api-key", key.clone());
-        }
-        Ok(request)
+impl fmt::Debug for Server {
+    /// Leaves out the client, which holds the key.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("url", &self.url)
+            .finish_non_exhaustive()
     }
 }
 
-async fn find_key(config: &QdrantConfig) -> Result<Option<AsciiMetadataValue>> {
+async fn find_key(config: &QdrantConfig) -> Result<Option<Secret>> {
     if let Some(key) = &config.api_key {
-        return header("api_key", key).map(Some);
+        check_key("api_key", key)?;
+        return Ok(Some(key.clone()));
     }
     let Some(file) = &config.api_key_file else {
         return Ok(None);
     };
-    let doing = || format!("reading the key in `{}`", file.display());
-    let text = tokio::fs::read_to_string(file).await.context(doing())?;
-    header("api_key_file", &Secret::new(text.trim()))
-        .map(Some)
-        .context(doing())
-}
-
-async fn tls(config: &QdrantConfig) -> Result<ClientTlsConfig> {
-    let Some(file) = &config.ca_file else {
-        return Ok(ClientTlsConfig::new().with_native_roots());
+    let doing = || {
+        format!(
+            "reading the key in `{}` of index.qdrant.api_key_file",
+            file.display()
+        )
     };
-    let pem = tokio::fs::read(file)
-        .await
-        .context(format!("reading the certificates in `{}`", file.display()))?;
-    Ok(ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem)))
+    let text = tokio::fs::read_to_string(file).await.context(doing())?;
+    let key = Secret::new(text.trim());
+    check_key("api_key_file", &key).context(doing())?;
+    Ok(Some(key))
 }

@@ -1,29 +1,32 @@
-//! Makes the driver's client: what the connection string says, and what the ledger needs of it.
+//! Makes the driver's client: what the connection string says, and what the metadata store needs of it.
 
 use std::time::Duration;
 
 use lucida_core::config::Secret;
-use lucida_core::{Error, ErrorKind, Result, ResultExt};
-use mongodb::Client;
+use lucida_core::{ErrorKind, Result, ResultExt};
 use mongodb::options::{
-    Acknowledgment, ClientOptions, ConnectionString, ReadConcern, ReadConcernLevel, ReadPreference,
-    SelectionCriteria, WriteConcern,
+    Acknowledgment, ClientOptions, ReadConcern, ReadPreference, SelectionCriteria, WriteConcern,
 };
+use mongodb::{Client, Database};
 
 use crate::config::{ConnectionStringIn, MongodbConfig};
-use crate::error;
+use crate::{error, uri};
 
 /// How the server's log and its list of connections name this program, unless the connection string does.
 const APP_NAME: &str = "lucida";
 
-/// Makes a client; no server is asked yet, but DNS is for `mongodb+srv`.
-pub(crate) async fn connect(config: &MongodbConfig) -> Result<Client> {
+/// Makes a client and names the database; no server is asked yet, but DNS is for `mongodb+srv`.
+pub(crate) async fn connect(config: &MongodbConfig) -> Result<Database> {
     let (field, uri) = read(config).await?;
-    let parsed = parse(field, &uri)?;
+    let parsed = uri::parse(field, &uri)?;
+    let database = uri::database(config.database.as_deref(), field, &parsed)?;
     let options = ClientOptions::parse(parsed)
         .await
         .map_err(|error| error::refused(field, &error))?;
-    Client::with_options(completed(options, config)).map_err(|error| error::refused(field, &error))
+    let client = Client::with_options(completed(options, config));
+    Ok(client
+        .map_err(|error| error::refused(field, &error))?
+        .database(&database))
 }
 
 /// Returns the connection string and the setting that it came from.
@@ -39,49 +42,7 @@ async fn read(config: &MongodbConfig) -> Result<(&'static str, Secret)> {
     Ok(("uri_file", Secret::new(text.trim())))
 }
 
-/// Reads a connection string and refuses what would break the ledger's promises, without any I/O.
-///
-/// The driver's own words about a wrong one may quote a piece of the password, so they are not passed on.
-pub(crate) fn parse(field: &'static str, uri: &Secret) -> Result<ConnectionString> {
-    let parsed = ConnectionString::parse(uri.expose()).map_err(|_| {
-        let servers = uri.expose().split('?').next().unwrap_or_default();
-        Error::config(
-            field,
-            if ConnectionString::parse(servers).is_ok() {
-                "has an option after its `?` that MongoDB's connection strings don't have, or with a wrong value"
-            } else {
-                "is no connection string: it looks like `mongodb://user:password@host:27017/?replicaSet=rs0`, with \
-                 each of : / ? # [ ] @ % in the user or password written as % and two hexadecimal digits"
-            },
-        )
-    })?;
-    let refused = |option: &str, only: &str| {
-        let message = format!("sets `{option}`: leave it out, since the ledger is only safe with `{only}`");
-        Err(Error::config(field, message))
-    };
-    match &parsed.write_concern {
-        Some(concern) if !matches!(concern.w, None | Some(Acknowledgment::Majority)) => {
-            return refused("w", "majority");
-        }
-        Some(concern) if concern.journal == Some(false) => return refused("journal", "true"),
-        Some(_) | None => {}
-    }
-    match &parsed.read_concern {
-        Some(concern) if concern.level != ReadConcernLevel::Majority => {
-            return refused("readConcernLevel", "majority");
-        }
-        Some(_) | None => {}
-    }
-    match &parsed.read_preference {
-        Some(preference) if *preference != ReadPreference::Primary => {
-            return refused("readPreference", "primary");
-        }
-        Some(_) | None => {}
-    }
-    Ok(parsed)
-}
-
-/// Sets what the connection string left open, and what the ledger relies on.
+/// Sets what the connection string left open, and what the metadata store relies on.
 ///
 /// `retryWrites` and `retryReads` stay on unless the string turns them off: the driver then repeats a call once when
 /// the primary changes under it, and a replica set knows a repeated write by its number and does not apply it twice.

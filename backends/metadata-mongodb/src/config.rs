@@ -8,13 +8,10 @@ use lucida_core::{BuildContext, Error, Result, Settings};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::client;
+use crate::uri;
 
-/// What MongoDB forbids in the name of a database, on any system that it runs on.
-const FORBIDDEN: &[char] = &['/', '\\', '.', ' ', '"', '$', '*', '<', '>', ':', '|', '?', '\0'];
-
-/// The most bytes of a database's name.
-const DATABASE_BYTES: usize = 63;
+/// The most bytes of a collection's prefix.
+const PREFIX_BYTES: usize = 63;
 
 /// The metadata store in MongoDB, shared by any number of processes.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -27,9 +24,9 @@ pub struct MongodbConfig {
     /// A file that holds the connection string, instead of `uri`.
     #[schemars(example = "/run/secrets/mongodb-uri")]
     pub uri_file: Option<PathBuf>,
-    /// The database; created by the first write.
+    /// The database; without it, the one that the connection string names, else `lucida`. It is created by the first write.
     #[schemars(example = &"lucida")]
-    pub database: String,
+    pub database: Option<String>,
     /// A prefix for the names of collections, so that one database can hold several metadata stores; may be empty.
     #[schemars(example = &"staging_")]
     pub collection_prefix: String,
@@ -65,7 +62,7 @@ impl Default for MongodbConfig {
         Self {
             uri: None,
             uri_file: None,
-            database: "lucida".to_owned(),
+            database: None,
             collection_prefix: String::new(),
             max_connections: 50,
             min_connections: 1,
@@ -96,24 +93,18 @@ impl MongodbConfig {
 
 impl Settings for MongodbConfig {
     fn validate(&self) -> Result<()> {
-        if let ConnectionStringIn::Setting(uri) = self.connection_string()? {
-            client::parse("uri", uri)?;
-        }
-        let name = &self.database;
-        if name.is_empty() || name.len() > DATABASE_BYTES || name.contains(FORBIDDEN) {
-            let message = format!(
-                "`{name}` is not the name of a database: use 1 to {DATABASE_BYTES} bytes without / \\ . \" $ * < > : | ? \
-                 and spaces"
-            );
-            return Err(Error::config("database", message));
+        if let ConnectionStringIn::Setting(text) = self.connection_string()? {
+            uri::database(self.database.as_deref(), "uri", &uri::parse("uri", text)?)?;
+        } else if let Some(name) = &self.database {
+            uri::check(name, "database")?;
         }
         let prefix = &self.collection_prefix;
         let fits = prefix
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
-        if !fits || prefix.len() > DATABASE_BYTES || prefix.starts_with("system") {
+        if !fits || prefix.len() > PREFIX_BYTES || prefix.starts_with("system") {
             let message = format!(
-                "`{prefix}` can't begin the names of collections: use up to {DATABASE_BYTES} of A-Z a-z 0-9 _ -, not \
+                "`{prefix}` can't begin the names of collections: use up to {PREFIX_BYTES} of A-Z a-z 0-9 _ -, not \
                  beginning with `system`"
             );
             return Err(Error::config("collection_prefix", message));

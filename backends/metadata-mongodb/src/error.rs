@@ -1,4 +1,4 @@
-//! What the driver's errors mean to a caller of the ledger.
+//! What the driver's errors mean to a caller of the metadata store.
 //!
 //! The driver's error is not kept as the source: its text repeats the server's whole answer. What is worth reading
 //! in it goes into the message; none of that holds the connection string.
@@ -53,12 +53,13 @@ fn described(error: &mongodb::error::Error) -> Error {
                 "MongoDB refused the user of metadata.mongodb.uri: check its user, password and `authSource` ({message})"
             ),
         ),
-        Driver::ServerSelection { message, .. } | Driver::ConnectionPoolCleared { message, .. } => {
-            Error::unavailable(format!("MongoDB can't be reached: {message}"))
+        Driver::ServerSelection { message, .. } => unselected(message),
+        Driver::ConnectionPoolCleared { message, .. } => {
+            Error::unavailable(format!("the connections to MongoDB were lost: {message}"))
         }
-        Driver::Io(error) => Error::unavailable(format!("the connection to MongoDB broke: {error}")),
+        Driver::Io(error) => Error::unavailable(format!("the connection to MongoDB was lost: {error}")),
         Driver::DnsResolve { message, .. } => Error::unavailable(format!(
-            "the host of metadata.mongodb.uri can't be looked up: {message}"
+            "the host of metadata.mongodb.uri can't be resolved: {message}"
         )),
         Driver::InvalidTlsConfig { message, .. } => Error::config(
             "uri",
@@ -66,10 +67,41 @@ fn described(error: &mongodb::error::Error) -> Error {
         ),
         Driver::IncompatibleServer { message, .. } => Error::new(
             ErrorKind::Unsupported,
-            format!("this MongoDB can't be used, take 5.0 or later: {message}"),
+            format!("this version of MongoDB can't be used: install 5.0 or later: {message}"),
         ),
-        kind => Error::internal(format!("the ledger could not be understood: {kind}")),
+        kind => Error::internal(format!("MongoDB's answer could not be read: {kind}")),
     }
+}
+
+/// Makes the error of a driver that found no primary, of the servers that it knows; its message prints how it knows them:
+/// `… Topology: { Type: …, Servers: [ { Address: h:27017, Type: Unknown, Error: Kind: I/O error: …, labels: {} }, … ] }`.
+fn unselected(message: &str) -> Error {
+    let servers: Vec<String> = message
+        .split("{ Address: ")
+        .skip(1)
+        .filter_map(|server| {
+            let (address, rest) = server.split_once(", Type: ")?;
+            let kind = rest.split([',', ' ']).next().unwrap_or_default();
+            let state = match rest.split_once("Error: Kind: ") {
+                Some((_, error)) => error.split(", labels").next().unwrap_or_default().trim(),
+                None if kind == "Unknown" => "no answer",
+                None => kind,
+            };
+            Some(format!("{address} ({state})"))
+        })
+        .collect();
+    let servers = match servers.as_slice() {
+        [] => "none is known".to_owned(),
+        servers => servers.join(", "),
+    };
+    Error::unavailable(if message.contains("None of the available servers") {
+        format!(
+            "MongoDB has no primary at the moment: {servers}: wait for an election, or name all members in \
+             metadata.mongodb.uri"
+        )
+    } else {
+        format!("MongoDB is unavailable: {servers}: start it, or set metadata.mongodb.uri to its servers")
+    })
 }
 
 /// Makes an error of a server's code; the names are MongoDB's.
@@ -80,7 +112,7 @@ fn of_server(code: i32, message: &str, retryable: bool) -> Error {
         13 | 18 => Error::new(
             ErrorKind::PermissionDenied,
             told(
-                "the user of metadata.mongodb.uri may not do that: give it the role `readWrite` on the database",
+                "the user of metadata.mongodb.uri lacks a permission: give it the role `readWrite` on the database",
             ),
         ),
         // LockTimeout, MaxTimeMSExpired, WriteConcernTimeout, NetworkInterfaceExceededTimeLimit, ExceededTimeLimit
@@ -100,17 +132,22 @@ fn of_server(code: i32, message: &str, retryable: bool) -> Error {
         | 13_435 | 13_436 => Error::unavailable(told("MongoDB has no primary at the moment")),
         // Overflow (nested too deep), BSONObjectTooLarge
         15 | 10_334 => Error::invalid(told(
-            "the record is too large for MongoDB: it takes 16 MB, nested up to 100 deep",
+            "the record is too large for MongoDB: its limits are 16 MB and 100 levels",
         )),
         // IndexOptionsConflict, IndexKeySpecsConflict
         85 | 86 => Error::config(
             "collection_prefix",
             told(
-                "the collections have other indexes of the ledger's names: drop those, or set another prefix",
+                "the collections have other indexes with the names of ours: drop those, or set metadata.mongodb.collection_prefix",
             ),
         ),
         // InvalidNamespace
-        73 => Error::config("database", told("MongoDB has no use for such a name")),
+        73 => Error::config(
+            "database",
+            told(
+                "MongoDB refused a name: set metadata.mongodb.database or metadata.mongodb.collection_prefix",
+            ),
+        ),
         _ if retryable => Error::unavailable(told("MongoDB could not do that at the moment")),
         _ => Error::internal(told("MongoDB refused")),
     }
@@ -119,6 +156,28 @@ fn of_server(code: i32, message: &str, retryable: bool) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_unavailable_mongodb_is_told_by_its_servers_without_the_drivers_structures() {
+        let refused = "Server selection timeout: No available servers. Topology: { Type: Unknown, Servers: [ { Address: \
+                       127.0.0.1:27017, Type: Unknown, Error: Kind: I/O error: Connection refused (os error 111), labels: \
+                       {} }, { Address: db2:27017, Type: Unknown } ] }";
+        let error = unselected(refused);
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        assert_eq!(
+            error.to_string(),
+            "MongoDB is unavailable: 127.0.0.1:27017 (I/O error: Connection refused (os error 111)), db2:27017 (no answer): \
+             start it, or set metadata.mongodb.uri to its servers"
+        );
+        let secondary = "Server selection timeout: None of the available servers suitable for criteria \
+                         ReadPreference(Primary). Topology: { Type: ReplicaSetNoPrimary, Set Name: rs0, Servers: [ { \
+                         Address: db1:27017, Type: RsSecondary, Average RTT: 1ms } ] }";
+        assert_eq!(
+            unselected(secondary).to_string(),
+            "MongoDB has no primary at the moment: db1:27017 (RsSecondary): wait for an election, or name all members in \
+             metadata.mongodb.uri"
+        );
+    }
 
     #[test]
     fn what_may_pass_by_itself_is_tried_again_and_the_rest_is_not() {

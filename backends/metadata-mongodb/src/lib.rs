@@ -13,6 +13,7 @@ mod layout;
 mod list;
 mod photo;
 mod store;
+mod uri;
 
 pub use config::MongodbConfig;
 pub use factory::factory;

@@ -34,7 +34,7 @@ impl MongodbMetadata {
     /// `Unsupported` for a ledger that a newer Lucida wrote, `PermissionDenied` for a user that MongoDB refuses,
     /// `Unavailable` where no primary can be reached.
     pub async fn open(config: MongodbConfig) -> Result<Self> {
-        let database = client::connect(&config).await?.database(&config.database);
+        let database = client::connect(&config).await?;
         let layout = Layout::new(&database, &config);
         layout.prepare().await?;
         Ok(Self {

@@ -1,20 +1,16 @@
 //! Opening the database file: its settings, and the migrations that bring it to this build's schema.
 
-use std::fs::{self, File};
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use lucida_core::{Error, ErrorKind, Result};
-use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+use lucida_core::{Error, ErrorKind, Result, durable};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
+use rusqlite_migration::{M, Migrations, SchemaVersion};
 
-use crate::error::failed;
+use crate::error::{failed, unmigrated};
 
-/// Each brings the schema from the version before, its place in the list, to the next. Never change one that
-/// was released: add another.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_ledger.sql")];
-
-/// What SQLite's header says whose file it is: "LucM".
+/// The mark in SQLite's header by which the file is known as ours: "LucM".
 const APPLICATION_ID: i32 = 0x4c75_634d;
 
 /// How long to wait for another process that is writing.
@@ -24,7 +20,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) fn open_writer(path: &Path) -> Result<Connection> {
     make_folder(path)?;
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_CREATE)?;
-    let setting_up = |error| failed("setting up the ledger", error);
+    let setting_up = |error| failed("setting up the metadata store", error);
     // In WAL mode with FULL, a commit is one sync of the log; it has happened when the commit returns.
     use_wal(&connection)?;
     connection
@@ -36,12 +32,12 @@ pub(crate) fn open_writer(path: &Path) -> Result<Connection> {
     Ok(connection)
 }
 
-/// Opens another connection to a file that is there, for reading only.
+/// Opens another connection to an existing file, for reading only.
 pub(crate) fn open_reader(path: &Path) -> Result<Connection> {
     let connection = connect(path, OpenFlags::empty())?;
     connection
         .execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -8192;")
-        .map_err(|error| failed("opening the ledger for reading", error))?;
+        .map_err(|error| failed("opening the metadata store for reading", error))?;
     Ok(connection)
 }
 
@@ -49,7 +45,7 @@ fn connect(path: &Path, more: OpenFlags) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | more;
     let opening = |error| {
         let path = path.display();
-        failed(&format!("opening the ledger `{path}`"), error).with_field("path")
+        failed(&format!("opening the metadata store `{path}`"), error).with_field("path")
     };
     let connection = Connection::open_with_flags(path, flags).map_err(opening)?;
     connection.busy_timeout(BUSY_TIMEOUT).map_err(opening)?;
@@ -66,23 +62,10 @@ fn make_folder(path: &Path) -> Result<()> {
         ))
     };
     let path = std::path::absolute(path).map_err(making)?;
-    let missing: Vec<&Path> = path
-        .ancestors()
-        .skip(1)
-        .take_while(|above| !above.exists())
-        .collect();
-    for folder in missing.into_iter().rev() {
-        match fs::create_dir(folder) {
-            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(making(error)),
-            Ok(()) | Err(_) => {}
-        }
-        if let Some(parent) = folder.parent().filter(|_| cfg!(unix)) {
-            File::open(parent)
-                .and_then(|parent| parent.sync_all())
-                .map_err(making)?;
-        }
+    match path.parent() {
+        Some(folder) => durable::make_folder(folder).map_err(making),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// Turns the log on. SQLite doesn't wait by itself for another process that is doing the same.
@@ -97,7 +80,7 @@ fn use_wal(connection: &Connection) -> Result<()> {
                 return Err(Error::config(
                     "path",
                     format!(
-                        "the file system of metadata.sqlite.path can't hold a write-ahead log (mode `{mode}`): use a local disk"
+                        "the file system of metadata.sqlite.path has no write-ahead log (mode `{mode}`): set it to a file on a local disk"
                     ),
                 ));
             }
@@ -107,59 +90,61 @@ fn use_wal(connection: &Connection) -> Result<()> {
             {
                 thread::sleep(Duration::from_millis(5));
             }
-            Err(error) => return Err(failed("setting up the ledger", error).with_field("path")),
+            Err(error) => return Err(failed("setting up the metadata store", error).with_field("path")),
         }
     }
 }
 
-fn migrate(connection: &mut Connection, path: &Path) -> Result<()> {
-    let migrating = |error| failed("migrating the ledger", error);
-    let transaction = connection
-        .transaction_with_behavior(TransactionBehavior::Immediate)
-        .map_err(migrating)?;
-    let number = |pragma: &str| -> Result<i32> {
-        transaction
-            .pragma_query_value(None, pragma, |row| row.get(0))
-            .map_err(migrating)
+/// Returns the versions of the schema. Never change one that was released: add another.
+fn migrations() -> Migrations<'static> {
+    let mark = |transaction: &Transaction<'_>| {
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+        Ok(())
     };
-    let version = usize::try_from(number("user_version")?).unwrap_or(usize::MAX);
-    let owner = number("application_id")?;
-    let empty: bool = transaction
-        .query_row("SELECT NOT EXISTS (SELECT 1 FROM sqlite_schema)", [], |row| {
-            row.get(0)
-        })
-        .map_err(migrating)?;
+    Migrations::new(vec![M::up_with_hook(
+        include_str!("migrations/0001_ledger.sql"),
+        mark,
+    )])
+}
+
+/// Brings the schema to this build's version.
+fn migrate(connection: &mut Connection, path: &Path) -> Result<()> {
+    let migrating = "migrating the metadata store";
+    let migrations = migrations();
+    // By one statement, which sees the database as it is at one moment.
+    let (owner, empty): (i32, bool) = connection
+        .query_row(
+            "SELECT (SELECT application_id FROM pragma_application_id), NOT EXISTS (SELECT 1 FROM sqlite_schema)",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+        .map_err(|error| failed(migrating, error))?;
     if owner != APPLICATION_ID && !empty {
         return Err(Error::config(
             "path",
             format!(
-                "`{}` is another program's database: set metadata.sqlite.path to a file of its own",
+                "`{}` is the database of another program: set metadata.sqlite.path to a file of its own",
                 path.display()
             ),
         ));
     }
-    if version == MIGRATIONS.len() {
-        return Ok(());
-    }
-    let Some(missing) = MIGRATIONS.get(version..) else {
-        return Err(Error::new(
+    connection.set_transaction_behavior(TransactionBehavior::Immediate);
+    let migrated = migrations.to_latest(connection);
+    let version = migrations
+        .current_version(connection)
+        .map_err(|error| unmigrated(migrating, error))?;
+    match (migrated, version) {
+        (_, SchemaVersion::Outside(version)) => Err(Error::new(
             ErrorKind::Unsupported,
             format!(
-                "ledger `{}` has schema version {version}, and this build knows up to {}: run the newer Lucida that \
-                 wrote it, or restore a backup from before",
-                path.display(),
-                MIGRATIONS.len()
+                "metadata store `{}` has schema version {version}, which is newer than this build: run the Lucida that \
+                 wrote it, or restore an older backup",
+                path.display()
             ),
         )
-        .with_field("path"));
-    };
-    for migration in missing {
-        transaction.execute_batch(migration).map_err(migrating)?;
+        .with_field("path")),
+        // It reads the version before its transaction: another process may have migrated the database in between.
+        (Err(_), SchemaVersion::Inside(_)) if migrations.pending_migrations(connection).ok() == Some(0) => Ok(()),
+        (migrated, _) => migrated.map_err(|error| unmigrated(migrating, error)),
     }
-    let version = i32::try_from(MIGRATIONS.len()).unwrap_or(i32::MAX);
-    transaction
-        .pragma_update(None, "user_version", version)
-        .and_then(|()| transaction.pragma_update(None, "application_id", APPLICATION_ID))
-        .and_then(|()| transaction.commit())
-        .map_err(migrating)
 }

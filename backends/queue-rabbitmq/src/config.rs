@@ -7,8 +7,8 @@ use lucida_core::{BuildContext, Error, Result, Secret, Settings};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::broker;
 use crate::topology::QUEUE_BYTES;
+use crate::uri;
 
 /// The jobs in RabbitMQ 3.10 or later, for any number of processes on any number of machines.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -53,7 +53,7 @@ impl Default for RabbitmqConfig {
 impl Settings for RabbitmqConfig {
     fn validate(&self) -> Result<()> {
         match (&self.uri, &self.uri_file) {
-            (Some(uri), None) => broker::parse("uri", uri.expose()).map(drop)?,
+            (Some(text), None) => uri::parse("uri", text.expose()).map(drop)?,
             (None, Some(_)) => {}
             (None, None) | (Some(_), Some(_)) => {
                 let message = "queue.rabbitmq needs exactly one of `uri` and `uri_file`";

@@ -20,15 +20,17 @@ pub(crate) fn failed(doing: &str, error: &lapin::Error) -> Error {
     let made = match error.kind() {
         Lapin::ProtocolError(error) => refused(error),
         Lapin::IOError(error) => broke(error),
-        Lapin::MissingHeartbeatError => Error::unavailable("the broker gave no sign of life for too long"),
+        Lapin::MissingHeartbeatError => Error::unavailable(
+            "the broker sent no heartbeat within queue.rabbitmq.heartbeat_secs: check it and the network between",
+        ),
         Lapin::ChannelsLimitReached => Error::unavailable(
             "the connection has as many channels as the broker allows: raise its channel_max, or lower ingest.workers",
         ),
-        Lapin::InvalidProtocolVersion(_) | Lapin::ParsingError(_) => {
-            Error::unavailable("what answers there doesn't speak AMQP 0-9-1: check queue.rabbitmq.uri")
-        }
+        Lapin::InvalidProtocolVersion(_) | Lapin::ParsingError(_) => Error::unavailable(
+            "the server there does not speak AMQP 0-9-1: set queue.rabbitmq.uri to RabbitMQ's port, 5672 or 5671 with TLS",
+        ),
         Lapin::InvalidChannel(_) | Lapin::InvalidChannelState(..) | Lapin::InvalidConnectionState(_) => {
-            Error::unavailable("the connection to the broker was lost: it is being made anew")
+            Error::unavailable("the connection to the broker was lost: it is being made again")
         }
         Lapin::RuntimeShutdownError(_) => Error::unavailable("this process is shutting down"),
         // Its text is the library's or an extension's, and unknown.
@@ -61,22 +63,24 @@ fn refused(error: &AMQPError) -> Error {
         code::ACCESS_REFUSED => Error::new(
             ErrorKind::PermissionDenied,
             format!(
-                "the broker refused ({said}): check user and password in queue.rabbitmq.uri, and that the user may \
+                "the broker refused the user ({said}): correct user and password in queue.rabbitmq.uri, and allow the user to \
                  configure, write and read the queues"
             ),
         ),
         code::NOT_ALLOWED => Error::new(
             ErrorKind::PermissionDenied,
-            format!("the broker refused ({said}): check the virtual host in queue.rabbitmq.uri"),
+            format!(
+                "the broker refused the virtual host ({said}): correct the path of queue.rabbitmq.uri, or add that virtual host"
+            ),
         ),
         code::PRECONDITION_FAILED => Error::config(
             "queue",
             format!(
-                "a queue of that name was made otherwise ({said}): delete it once it is empty, or set \
+                "a queue of that name exists with other properties ({said}): delete it once it is empty, or set \
                  queue.rabbitmq.queue to another name"
             ),
         ),
-        code::NOT_FOUND => Error::unavailable(format!("a queue is gone ({said}): it is being made anew")),
+        code::NOT_FOUND => Error::unavailable(format!("a queue is missing ({said}): it is being made again")),
         _ => Error::unavailable(format!("the broker refused ({said})")),
     }
 }
@@ -91,5 +95,7 @@ fn broke(error: &io::Error) -> Error {
             ),
         );
     }
-    Error::unavailable(format!("the connection failed ({error})"))
+    Error::unavailable(format!(
+        "RabbitMQ is unavailable ({error}): start it, or set queue.rabbitmq.uri to its address"
+    ))
 }

@@ -17,6 +17,7 @@ mod receive;
 mod session;
 mod topology;
 mod upkeep;
+mod uri;
 
 pub use config::RabbitmqConfig;
 pub use factory::factory;

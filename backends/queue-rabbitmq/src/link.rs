@@ -68,7 +68,8 @@ impl Link {
             Ok(Err(_)) | Err(_) => {
                 let millis = broker.connect_timeout.as_millis();
                 let message = format!(
-                    "no answer within {millis} ms: check that the broker runs, or raise queue.rabbitmq.connect_timeout_ms"
+                    "RabbitMQ did not answer within {millis} ms: start it, set queue.rabbitmq.uri to its address, or raise \
+                     queue.rabbitmq.connect_timeout_ms"
                 );
                 Err(Error::new(ErrorKind::Unavailable, message).context(connecting()))
             }

@@ -122,7 +122,7 @@ impl Hand {
             Ok(None) => {
                 // The broker cancels a consumer whose queue was deleted.
                 session.give_up();
-                let gone = Error::unavailable("the queue is gone: it is being made anew");
+                let gone = Error::unavailable("the queue is missing: it is being made again");
                 return Err(gone.context("waiting for a job"));
             }
             Err(_) => consumer.next().await,

@@ -142,7 +142,7 @@ impl Session {
             Confirmation::Ack(None) => Ok(()),
             Confirmation::Ack(Some(_)) | Confirmation::Nack(Some(_)) => {
                 self.give_up();
-                Err(Error::unavailable("the queue is gone: it is being made anew").context(doing))
+                Err(Error::unavailable("the queue is missing: it is being made again").context(doing))
             }
             Confirmation::Nack(None) => {
                 Err(Error::unavailable("the broker couldn't store the message").context(doing))

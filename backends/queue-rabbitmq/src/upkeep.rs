@@ -1,8 +1,8 @@
 //! Keeps a session: when one is lost, connects again until there is the next.
 //!
-//! lapin can recover a connection by itself, but then calls wait through an outage of any length, and it replays
-//! deliveries' channels whose jobs the broker has already given to others. Here calls fail at once while there is no
-//! session, and nothing of an old session reaches a new one.
+//! Not lapin's own recovery, as read at 4.12.3: its thread goes on connecting when the connection is dropped, it takes the broker's
+//! refusals (a deleted queue, a locked one) for something to recover from, and it gives up after its attempts. Here calls fail
+//! at once while there is no session, a deleted queue is made again, and nothing of an old session reaches a new one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,7 +49,7 @@ pub(crate) fn keep(broker: Broker, topology: Arc<Topology>, session: Arc<Session
                 () = state.closed() => break,
             }
             let lost = Error::unavailable(format!(
-                "the connection to RabbitMQ at {} was lost: it is being made anew",
+                "the connection to RabbitMQ at {} was lost: it is being made again",
                 broker.address()
             ));
             state.send_replace(State::down(&lost));

@@ -3,18 +3,28 @@
 use lucida_core::{Error, ErrorKind};
 use rusqlite::ErrorCode;
 
-/// Makes Lucida's error of one of SQLite's, which several callers may have to be told of.
+/// Makes Lucida's error of a migration that failed.
+pub(crate) fn unmigrated(doing: &str, error: rusqlite_migration::Error) -> Error {
+    match error {
+        rusqlite_migration::Error::RusqliteError { err, .. } => failed(doing, &err),
+        other => Error::internal("the schema could not be changed")
+            .with_source(other)
+            .context(doing),
+    }
+}
+
+/// Makes Lucida's error of one of SQLite's, which several callers may wait for.
 pub(crate) fn failed(doing: &str, error: &rusqlite::Error) -> Error {
     let made = match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => {
             Error::unavailable("the disk is full: free space, or move queue.sqlite.path to a larger disk")
                 .with_code("storage_full")
         }
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-            Error::unavailable("another process has kept the queue locked for too long")
-        }
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Error::unavailable(
+            "another process has locked the file of queue.sqlite.path for too long: stop that process",
+        ),
         Some(ErrorCode::SystemIoFailure | ErrorCode::OperationAborted | ErrorCode::OutOfMemory) => {
-            Error::unavailable("the disk of queue.sqlite.path failed")
+            Error::unavailable("the disk of queue.sqlite.path failed: check that disk")
         }
         Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => Error::new(
             ErrorKind::PermissionDenied,
@@ -22,12 +32,12 @@ pub(crate) fn failed(doing: &str, error: &rusqlite::Error) -> Error {
         ),
         Some(ErrorCode::NotADatabase) => Error::config(
             "path",
-            "the file of queue.sqlite.path is no SQLite database: set it to another file",
+            "the file of queue.sqlite.path is not a SQLite database: set it to another file",
         ),
         Some(ErrorCode::DatabaseCorrupt) => Error::internal(
-            "the queue's file is damaged: move it away; the ledger knows what is to be done, and jobs are made anew",
+            "the file of queue.sqlite.path is damaged: move it away, and the jobs are made again from the metadata store",
         ),
-        _ => Error::internal("the queue's database refused"),
+        _ => Error::internal("SQLite refused a statement on the file of queue.sqlite.path"),
     };
     made.context(format!("{doing} ({error})"))
 }

@@ -1,21 +1,17 @@
 //! Opening the database file: its settings, and the migrations that bring it to this build's schema.
 
-use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use lucida_core::{Error, ErrorKind, Result, ResultExt};
-use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+use lucida_core::{Error, ErrorKind, Result, durable};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
+use rusqlite_migration::{M, Migrations, SchemaVersion};
 
-use crate::error::failed;
+use crate::error::{failed, unmigrated};
 
-/// Each brings the schema from the version before, its place in the list, to the next. Never change one that
-/// was released: add another.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_jobs.sql")];
-
-/// What SQLite's header says whose file it is: "LucQ".
+/// The mark in SQLite's header by which the file is known as ours: "LucQ".
 const APPLICATION_ID: i32 = 0x4c75_6351;
 
 /// How long to wait for another process that is writing.
@@ -35,7 +31,7 @@ pub(crate) fn open(path: &Path) -> Result<Connection> {
     Ok(connection)
 }
 
-/// Opens another connection to a file that is there, for reading only.
+/// Opens another connection to an existing file, for reading only.
 pub(crate) fn open_reader(path: &Path) -> Result<Connection> {
     let connection = connect(path, OpenFlags::empty())?;
     connection
@@ -67,7 +63,7 @@ fn connect(path: &Path, more: OpenFlags) -> Result<Connection> {
         return Err(Error::config(
             "path",
             format!(
-                "the file system of queue.sqlite.path can't hold a write-ahead log (mode `{mode}`): use a local disk"
+                "the file system of queue.sqlite.path has no write-ahead log (mode `{mode}`): set it to a file on a local disk"
             ),
         ));
     }
@@ -82,69 +78,62 @@ fn connect(path: &Path, more: OpenFlags) -> Result<Connection> {
 
 /// Makes the folder of the file, durably.
 fn make_folder(path: &Path) -> io::Result<()> {
-    let path = std::path::absolute(path)?;
-    let missing: Vec<&Path> = path
-        .ancestors()
-        .skip(1)
-        .take_while(|above| !above.exists())
-        .collect();
-    let Some(folder) = missing.first() else {
-        return Ok(());
-    };
-    fs::create_dir_all(folder)?;
-    let parents = missing.iter().filter_map(|folder| folder.parent());
-    for parent in parents.filter(|_| cfg!(unix)) {
-        File::open(parent)?.sync_all()?;
+    match std::path::absolute(path)?.parent() {
+        Some(folder) => durable::make_folder(folder),
+        None => Ok(()),
     }
-    Ok(())
 }
 
+/// Returns the versions of the schema. Never change one that was released: add another.
+fn migrations() -> Migrations<'static> {
+    let mark = |transaction: &Transaction<'_>| {
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+        Ok(())
+    };
+    Migrations::new(vec![M::up_with_hook(
+        include_str!("migrations/0001_jobs.sql"),
+        mark,
+    )])
+}
+
+/// Brings the schema to this build's version.
 fn migrate(connection: &mut Connection, path: &Path) -> Result<()> {
-    let migrating = |error| failed("migrating the queue", &error);
-    let transaction = connection
-        .transaction_with_behavior(TransactionBehavior::Immediate)
-        .map_err(migrating)?;
-    let (version, owner, empty): (usize, i32, bool) = transaction
+    let migrating = "migrating the queue";
+    let migrations = migrations();
+    // By one statement, which sees the database as it is at one moment.
+    let (owner, empty): (i32, bool) = connection
         .query_row(
-            "SELECT (SELECT user_version FROM pragma_user_version), \
-             (SELECT application_id FROM pragma_application_id), NOT EXISTS (SELECT 1 FROM sqlite_schema)",
+            "SELECT (SELECT application_id FROM pragma_application_id), NOT EXISTS (SELECT 1 FROM sqlite_schema)",
             [],
-            |row| {
-                let version: u32 = row.get(0)?;
-                Ok((version as usize, row.get(1)?, row.get(2)?))
-            },
+            |row| Ok((row.get(0)?, row.get(1)?)),
         )
-        .map_err(migrating)?;
+        .map_err(|error| failed(migrating, &error))?;
     if owner != APPLICATION_ID && !empty {
         return Err(Error::config(
             "path",
             format!(
-                "`{}` is another program's database, or the ledger's: set queue.sqlite.path to a file of its own",
+                "`{}` is the database of another program or the metadata store: set queue.sqlite.path to a file of its own",
                 path.display()
             ),
         ));
     }
-    let missing = MIGRATIONS.get(version..).ok_or_else(|| {
-        let known = MIGRATIONS.len();
-        Error::new(
+    connection.set_transaction_behavior(TransactionBehavior::Immediate);
+    let migrated = migrations.to_latest(connection);
+    let version = migrations
+        .current_version(connection)
+        .map_err(|error| unmigrated(migrating, error))?;
+    match (migrated, version) {
+        (_, SchemaVersion::Outside(version)) => Err(Error::new(
             ErrorKind::Unsupported,
             format!(
-                "queue `{}` has schema version {version}, and this build knows up to {known}: run the newer Lucida \
-                 that wrote it, or move the file away and let the jobs be made anew from the ledger",
+                "queue `{}` has schema version {version}, which is newer than this build: run the Lucida that wrote it, or \
+                 move the file away, and the jobs are made again from the metadata store",
                 path.display()
             ),
         )
-        .with_field("path")
-    })?;
-    for (migration, version) in missing.iter().zip(version + 1..) {
-        transaction
-            .execute_batch(&format!(
-                "{migration}; PRAGMA user_version = {version}; PRAGMA application_id = {APPLICATION_ID};"
-            ))
-            .map_err(migrating)?;
+        .with_field("path")),
+        // It reads the version before its transaction: another process may have migrated the database in between.
+        (Err(_), SchemaVersion::Inside(_)) if migrations.pending_migrations(connection).ok() == Some(0) => Ok(()),
+        (migrated, _) => migrated.map_err(|error| unmigrated(migrating, error)),
     }
-    transaction
-        .commit()
-        .map_err(migrating)
-        .context("opening the queue")
 }

@@ -2,17 +2,15 @@
 //!
 //! OpenDAL signs the requests and reads the answers; they go out over the HTTP client that the workspace has
 //! anyway. A blob is one object. One that is larger than a part goes up in several, of which only a few are in
-//! memory, and is not there before the store has put them together.
+//! memory, and does not exist before the store has put them together.
 
 mod bucket;
 mod config;
 mod error;
 mod factory;
 mod read;
-mod store;
 mod transport;
-mod upload;
 
+pub use bucket::{Bucket, S3Storage};
 pub use config::{Encryption, S3Config};
 pub use factory::s3_factory;
-pub use store::S3Storage;

@@ -1,6 +1,7 @@
-//! Servers that are away, slow, or want another key.
+//! Servers that are unavailable, slow, or want another key.
 
 use std::path::Path;
+use std::process::Command;
 
 use lucida_core::config::Secret;
 use lucida_core::{Error, ErrorKind, IndexFilter, PhotoId, VectorIndex};
@@ -109,8 +110,25 @@ async fn a_key_is_asked_for_and_a_wrong_one_is_told_without_it() {
     }
 }
 
+/// Not a test by itself: another process, whose `SSL_CERT_FILE` is its parent's choice, calls the server at this variable.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_https_url_trusts_the_authorities_of_its_ca_file_alone() {
+async fn calls_a_server_with_tls() {
+    let Ok(url) = std::env::var(TLS_URL) else { return };
+    let index = open(&url, |_| {}).await;
+    let called = match index.ping().await {
+        Ok(()) => index.ensure(&collection(&index, "main"), DIMENSIONS).await,
+        Err(error) => Err(error),
+    };
+    match called {
+        Ok(()) => println!("\ncalled"),
+        Err(error) => println!("\n{}: {error}", error.kind()),
+    }
+}
+
+const TLS_URL: &str = "LUCIDA_TEST_QDRANT_TLS_URL";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_https_url_trusts_the_authorities_of_ssl_cert_file_alone() {
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tls").join(name);
     let read = |name: &str| std::fs::read(file(name)).unwrap();
@@ -122,16 +140,37 @@ async fn an_https_url_trusts_the_authorities_of_its_ca_file_alone() {
     })
     .unwrap();
     let url = format!("https://{}", stand_in.address());
-    let index = open(&url, |config| config.ca_file = Some(file("ca.pem"))).await;
-    index.ping().await.unwrap();
-    index
-        .ensure(&collection(&index, "main"), DIMENSIONS)
-        .await
-        .unwrap();
-    let index = open(&url, |config| config.ca_file = Some(file("other-ca.pem"))).await;
-    let error = index.ping().await.unwrap_err();
+    let untrusted = format!(
+        "unavailable: qdrant at {url} has a certificate that is not trusted: set the variable SSL_CERT_FILE to a PEM \
+         file with its authority"
+    );
+    for (authority, said) in [("ca.pem", "called"), ("other-ca.pem", untrusted.as_str())] {
+        let child = Command::new(std::env::current_exe().unwrap())
+            .args([
+                "--exact",
+                "cases::connection::calls_a_server_with_tls",
+                "--nocapture",
+            ])
+            .env(TLS_URL, &url)
+            .env("SSL_CERT_FILE", file(authority))
+            .output()
+            .unwrap();
+        let output = String::from_utf8_lossy(&child.stdout);
+        assert!(
+            output.lines().any(|line| line.starts_with(said)),
+            "{authority}: {output}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_without_tls_behind_an_https_url_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let stand_in = start(ANY_PORT, folder.path(), None);
+    let url = format!("https://{}", stand_in.address());
+    let error = open(&url, |_| {}).await.ping().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
-    assert!(error.to_string().contains("certificate"), "{error}");
+    assert!(error.message().contains("does not answer with TLS"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -147,7 +186,6 @@ async fn files_that_are_not_there_or_hold_nothing_are_named() {
             (|config, path| config.api_key_file = Some(path)) as fn(&mut QdrantConfig, _),
         ),
         (&gone, |config, path| config.api_key_file = Some(path)),
-        (&gone, |config, path| config.ca_file = Some(path)),
     ] {
         let mut config = config(url, "photo_embeddings");
         config.api_key = None;

@@ -22,7 +22,7 @@ pub(crate) fn config(uri: &str, database: &str) -> MongodbConfig {
     MongodbConfig {
         uri: Some(Secret::new(uri)),
         uri_file: None,
-        database: database.to_owned(),
+        database: Some(database.to_owned()),
         collection_prefix: String::new(),
         max_connections: 20,
         min_connections: 0,

@@ -100,7 +100,7 @@ async fn a_broker_that_is_not_there_is_named() {
     let address = nobody.local_addr().unwrap();
     drop(nobody);
     let uri = with_password(&format!("amqp://lucida@{address}").parse().unwrap());
-    let words = format!("connecting to RabbitMQ at {address}: the connection failed");
+    let words = format!("connecting to RabbitMQ at {address}: RabbitMQ is unavailable");
     assert_refused(config(&uri, "unused"), ErrorKind::Unavailable, &words).await;
 }
 
@@ -113,7 +113,7 @@ async fn a_broker_that_never_answers_is_given_up() {
         let uri = proxy.uri.to_string().replacen("amqp", scheme, 1);
         let mut settings = config(&with_password(&uri.parse().unwrap()), "unused");
         settings.connect_timeout_ms = 300;
-        assert_refused(settings, ErrorKind::Unavailable, "no answer within 300 ms").await;
+        assert_refused(settings, ErrorKind::Unavailable, "did not answer within 300 ms").await;
     }
 }
 

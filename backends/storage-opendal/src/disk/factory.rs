@@ -4,7 +4,7 @@ use lucida_core::config::factory_fn;
 use lucida_core::{Factory, Storage};
 
 use super::config::DiskConfig;
-use super::store::DiskStorage;
+use super::service::DiskStorage;
 
 /// Returns the factory of the storage type `disk`.
 #[must_use]

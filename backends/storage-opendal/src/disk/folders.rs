@@ -2,14 +2,12 @@
 //! blob.
 
 use std::collections::HashSet;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use lucida_core::{Error, Result};
-
-use super::unfinished;
+use lucida_core::durable::sync_folder;
 
 /// The folders below the root.
 #[derive(Debug)]
@@ -30,17 +28,6 @@ impl Folders {
 
     pub(super) fn root(&self) -> &Path {
         &self.root
-    }
-
-    /// Fails where the store's own folder is gone: what seems absent is on a disk that isn't mounted.
-    pub(super) fn mounted(&self) -> Result<()> {
-        if self.root.join(unfinished::FOLDER).is_dir() {
-            return Ok(());
-        }
-        let root = self.root.display();
-        Err(Error::unavailable(format!(
-            "the folder `{root}` of storage.disk.root is gone or empty: mount its disk again"
-        )))
     }
 
     /// Makes a folder below the root and those above it, but never the root: where that has gone, a disk is
@@ -107,33 +94,6 @@ impl Folders {
 
     fn unsynced(&self) -> MutexGuard<'_, HashSet<PathBuf>> {
         self.unsynced.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Makes the root and what is missing above it, durably.
-pub(super) fn make_root(root: &Path) -> io::Result<()> {
-    let missing: Vec<&Path> = root.ancestors().take_while(|above| !above.exists()).collect();
-    fs::create_dir_all(root)?;
-    if !root.is_dir() {
-        return Err(ErrorKind::NotADirectory.into());
-    }
-    for made in missing.into_iter().rev() {
-        if let Some(parent) = made.parent() {
-            sync_folder(parent)?;
-        }
-    }
-    Ok(())
-}
-
-/// Syncs a folder's entries; one that has gone meanwhile, with its last blob, needs none.
-pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
-    if cfg!(not(unix)) {
-        return Ok(());
-    }
-    match File::open(folder) {
-        Ok(folder) => folder.sync_all(),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
     }
 }
 

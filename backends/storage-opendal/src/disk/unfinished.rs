@@ -1,11 +1,10 @@
 //! Files that are being written: out of sight until they are whole, gone when they never become so.
 
 use std::fs::{self, File};
-use std::io::{self, ErrorKind, IoSlice, Write};
+use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use bytes::Bytes;
 use uuid::Uuid;
 
 use super::folders::Folders;
@@ -20,45 +19,27 @@ const ABANDONED_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 /// How often a put makes its folder again, which deletes may be removing at the same moment.
 const FOLDER_TRIES: usize = 16;
 
-/// A file that is being written, and is removed unless it is finished.
+/// Returns a new name for an unfinished file, relative to the root.
+pub(super) fn path() -> String {
+    format!("{FOLDER}/{}", Uuid::now_v7().simple())
+}
+
+/// An unfinished file, which is removed unless it gets its name.
 #[derive(Debug)]
 pub(super) struct Unfinished {
     path: PathBuf,
-    file: File,
-    finished: bool,
+    renamed: bool,
 }
 
 impl Unfinished {
-    /// Starts a file below `root`.
-    pub(super) fn create(root: &Path) -> io::Result<Self> {
-        let path = root.join(FOLDER).join(Uuid::now_v7().simple().to_string());
-        let file = File::create_new(&path)?;
-        Ok(Self {
-            path,
-            file,
-            finished: false,
-        })
+    /// Takes care of a file, which may not exist yet.
+    pub(super) fn at(path: PathBuf) -> Self {
+        Self { path, renamed: false }
     }
 
-    /// Appends pieces, in as few calls of the system as it takes.
-    pub(super) fn write(&mut self, pieces: &[Bytes]) -> io::Result<()> {
-        let mut slices: Vec<IoSlice<'_>> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
-        let mut left = slices.as_mut_slice();
-        while !left.is_empty() {
-            match self.file.write_vectored(left) {
-                Ok(0) => return Err(ErrorKind::WriteZero.into()),
-                Ok(written) => IoSlice::advance_slices(&mut left, written),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-
-    /// Gives the file its name, durably: first its bytes, then its name, then the folders that hold it.
-    pub(super) fn finish(mut self, folders: &Folders, target: &Path) -> io::Result<()> {
+    /// Gives the file, whose bytes are synced, its name, and syncs the folders that hold it.
+    pub(super) fn rename(mut self, folders: &Folders, target: &Path) -> io::Result<()> {
         let folder = target.parent().unwrap_or(folders.root());
-        self.file.sync_data()?;
         let mut tries = 0;
         while let Err(error) = fs::rename(&self.path, target) {
             tries += 1;
@@ -67,18 +48,24 @@ impl Unfinished {
             }
             folders.make(folder)?;
         }
-        self.finished = true;
+        self.renamed = true;
         folders.sync(folder)
     }
 }
 
 impl Drop for Unfinished {
     fn drop(&mut self) {
-        if !self.finished {
+        if !self.renamed {
             // Where this fails, the next start cleans up.
             let _ = fs::remove_file(&self.path);
         }
     }
+}
+
+/// Writes one byte below `root` and takes it back. OpenDAL would make a root that is gone.
+pub(super) fn probe(root: &Path) -> io::Result<()> {
+    let unfinished = Unfinished::at(root.join(path()));
+    File::create_new(&unfinished.path)?.write_all(b"?")
 }
 
 /// Removes what crashes left behind long ago.

@@ -1,26 +1,72 @@
-//! The bucket as the settings describe it: an OpenDAL operator, and what errors say of it.
+//! The bucket of `storage.s3`: an operator of OpenDAL's `s3` service, and what its errors mean.
 
-use std::fmt::Display;
+use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 
+use async_trait::async_trait;
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use lucida_core::config::Secret;
 use lucida_core::{BlobKey, Error, Result};
 use opendal::layers::CapabilityOverrideLayer;
+use opendal::options::WriteOptions;
 use opendal::services::S3;
-use opendal::{HttpTransporter, OperationContext, Operator};
+use opendal::{Buffer, BytesRange, HttpTransporter, Metadata, OperationContext, Operator, Writer};
+use uuid::Uuid;
 
 use super::config::{Encryption, S3Config};
-use super::error::Place;
+use super::error::{Place, is_absent, is_answered, is_bare};
+use super::read;
 use super::transport::Transport;
-use super::upload::Upload;
+use crate::service::{Opened, Service};
+use crate::store::OpendalStorage;
+use crate::upload::Upload;
 
-/// A bucket, or what lies in it below the prefix.
+/// The prefix of the objects that a ping begins; `+` is in no key.
+const PINGS: &str = "+ping";
+
+/// Keeps blobs as objects in a bucket.
+pub type S3Storage = OpendalStorage<Bucket>;
+
+/// A bucket, or the part of it below the prefix.
 #[derive(Debug, Clone)]
-pub(super) struct Bucket {
+pub struct Bucket {
     operator: Operator,
     place: Arc<Place>,
     part_bytes: usize,
     concurrent_parts: usize,
+}
+
+impl S3Storage {
+    /// Reads the secret's file, and tries the settings out. A store that is merely unavailable is fine: it may come back.
+    ///
+    /// # Errors
+    /// `ConfigInvalid` or `PermissionDenied`, naming the setting, when the store can't be used by these.
+    pub async fn open(config: S3Config) -> Result<Self> {
+        let secret = match &config.secret_access_key_file {
+            Some(path) => Some(read_secret(path).await?),
+            None => config.secret_access_key.clone(),
+        };
+        let bucket = Bucket::of(&config, secret.as_ref())?;
+        let Err(error) = bucket.probe().await else {
+            return Ok(Self::of(bucket));
+        };
+        if config.checksum && is_answered(&error) {
+            // Stores name what they don't like about a checksum in many ways: whether one without it is taken tells.
+            let without = S3Config {
+                checksum: false,
+                ..config.clone()
+            };
+            if Bucket::of(&without, secret.as_ref())?.probe().await.is_ok() {
+                return Err(bucket.place.refuses_checksums(&error));
+            }
+        }
+        match bucket.place.unusable(&error) {
+            Some(error) => Err(error),
+            None => Ok(Self::of(bucket)),
+        }
+    }
 }
 
 impl Bucket {
@@ -28,7 +74,7 @@ impl Bucket {
     ///
     /// # Errors
     /// `ConfigInvalid` for settings that the library refuses, `Internal` when there is no TLS.
-    pub(super) fn of(config: &S3Config, secret: Option<&Secret>) -> Result<Self> {
+    fn of(config: &S3Config, secret: Option<&Secret>) -> Result<Self> {
         let endpoint = config.endpoint();
         let mut builder = S3::default()
             .bucket(&config.bucket)
@@ -69,7 +115,7 @@ impl Bucket {
                 let message = format!("can't be used: {}", error.message());
                 Error::config("bucket", message)
             })?
-            // Parts are cut here already, so that none has to wait for more bytes.
+            // For `probe`, whose parts are of one byte.
             .layer(CapabilityOverrideLayer::new(|mut capability| {
                 capability.write_multi_min_size = None;
                 capability
@@ -81,32 +127,105 @@ impl Bucket {
                 bucket: config.bucket.clone(),
                 endpoint,
                 session_token: config.session_token.clone(),
+                checksum: config.checksum,
+                encryption: config.server_side_encryption.is_some(),
             }),
             part_bytes: usize::try_from(config.part_size_bytes).unwrap_or(usize::MAX),
             concurrent_parts: config.concurrent_parts,
         })
     }
 
-    pub(super) fn operator(&self) -> &Operator {
+    /// Writes a byte as part of an object and gives it up: that takes the right to write and a place to write to, and
+    /// leaves nothing, not even a version where the bucket keeps them.
+    async fn probe(&self) -> opendal::Result<()> {
+        let path = format!("{PINGS}/{}", Uuid::now_v7().simple());
+        let options = WriteOptions {
+            concurrent: 1,
+            ..WriteOptions::default()
+        };
+        let mut upload = Upload::start(self.clone(), path, options).await?;
+        // OpenDAL holds back the first part until it sees a second: an object of one part is a plain `PUT`.
+        for _ in 0..2 {
+            upload = upload.write(Buffer::from("?")).await?;
+        }
+        upload.abort().await
+    }
+}
+
+#[async_trait]
+impl Service for Bucket {
+    const LISTS_ALL_DEPTHS: bool = true;
+
+    fn operator(&self) -> &Operator {
         &self.operator
     }
 
-    pub(super) fn place(&self) -> &Place {
-        &self.place
+    fn write_options(&self) -> WriteOptions {
+        WriteOptions {
+            chunk: Some(self.part_bytes),
+            concurrent: self.concurrent_parts,
+            ..WriteOptions::default()
+        }
     }
 
-    pub(super) fn part_bytes(&self) -> usize {
-        self.part_bytes
+    fn unfinished_path(&self, key: &BlobKey) -> String {
+        key.to_string()
     }
 
-    /// Starts writing a blob.
-    pub(super) async fn upload(&self, key: &BlobKey) -> opendal::Result<Upload> {
-        Upload::start(&self.operator, key.as_str(), self.concurrent_parts).await
+    async fn finish(&self, mut writer: Writer, _path: String, key: BlobKey) -> Result<()> {
+        if let Err(error) = writer.close().await {
+            // The first error is the one to report.
+            let _ = writer.abort().await;
+            return Err(self.failed(format!("writing blob `{key}`"), &error));
+        }
+        Ok(())
     }
 
-    /// Makes the error of something that went wrong with the store.
-    pub(super) fn failed(&self, doing: impl Display, error: &opendal::Error) -> Error {
+    fn discard(&self, mut writer: Writer, _path: &str) -> BoxFuture<'static, opendal::Result<()>> {
+        async move { writer.abort().await }.boxed()
+    }
+
+    async fn stat(&self, key: &BlobKey) -> opendal::Result<Metadata> {
+        match self.operator.stat(key.as_str()).await {
+            Err(error) if is_bare(&error) => {
+                // `HEAD` is answered without a body, which would tell a missing blob from a missing bucket.
+                let byte = BytesRange::new(0, Some(1));
+                let started = read::start(&self.operator, key, byte).await;
+                started.map(|(metadata, _)| metadata)
+            }
+            looked => looked,
+        }
+    }
+
+    async fn open(&self, key: &BlobKey, range: Option<Range<u64>>) -> Result<Opened> {
+        read::open(self, key, range).await
+    }
+
+    async fn ping(&self) -> Result<()> {
+        let probed = self.probe().await;
+        probed.map_err(|error| self.failed("writing to the store".to_owned(), &error))
+    }
+
+    fn is_absent(error: &opendal::Error) -> bool {
+        is_absent(error)
+    }
+
+    fn failed(&self, doing: String, error: &opendal::Error) -> Error {
         self.place.failed(doing, error)
+    }
+}
+
+async fn read_secret(path: &Path) -> Result<Secret> {
+    let failed = |what: &str| {
+        let message = format!("{} {what}", path.display());
+        Error::config("secret_access_key_file", message)
+    };
+    let text = tokio::fs::read_to_string(path)
+        .await
+        .map_err(|error| failed("can't be read").with_source(error))?;
+    match text.trim() {
+        "" => Err(failed("is empty: write the secret into it")),
+        secret => Ok(Secret::new(secret)),
     }
 }
 
@@ -115,6 +234,7 @@ mod tests {
     use std::sync::Mutex;
 
     use http::{HeaderMap, Request, Response};
+    use lucida_core::Storage;
     use lucida_core::config::parse;
     use opendal::{Buffer, HttpBody, HttpTransport};
     use serde_json::{Value, json};
@@ -155,9 +275,12 @@ mod tests {
         let transport = HttpTransporter::new(spy.clone());
         let context = OperationContext::new().with_http_transport(transport);
         bucket.operator = bucket.operator.with_context(context);
-        let upload = bucket.upload(&BlobKey::new("a/b").unwrap()).await.unwrap();
-        let upload = upload.part(Buffer::from("123456789")).await.unwrap();
-        upload.finish().await.unwrap_err();
+        let body = lucida_core::stream_of("123456789");
+        let storage = S3Storage::of(bucket);
+        storage
+            .put(&BlobKey::new("a/b").unwrap(), body)
+            .await
+            .unwrap_err();
         spy.0.lock().unwrap().remove(0)
     }
 

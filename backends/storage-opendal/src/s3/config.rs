@@ -127,20 +127,26 @@ impl S3Config {
                 .bytes()
                 .all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte));
         if !named {
-            let message = format!("`{}` is no bucket's name, such as `photos`", self.bucket);
+            let message = format!(
+                "`{}` is not the name of a bucket; expected one like `photos`",
+                self.bucket
+            );
             return Err(Error::config("bucket", message));
         }
         if self.bucket.ends_with("--x-s3") {
-            let message = "is a directory bucket, which can't list what lies at any depth: name another kind";
+            let message = "is a directory bucket, which can't list all depths: name a general purpose bucket";
             return Err(Error::config("bucket", message));
         }
         let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
         if self.region.is_empty() || !self.region.bytes().all(fits) {
-            return Err(Error::config("region", "is no region, such as `us-east-1`"));
+            return Err(Error::config(
+                "region",
+                "is not a region; expected one like `us-east-1`",
+            ));
         }
         if let Some(prefix) = &self.prefix {
             BlobKey::new(prefix.trim_end_matches('/')).map_err(|_| {
-                let message = format!("`{prefix}` is no prefix, such as `lucida/photos`");
+                let message = format!("`{prefix}` is not a prefix; expected one like `lucida/photos`");
                 Error::config("prefix", message)
             })?;
         }
@@ -231,7 +237,12 @@ impl Settings for S3Config {
 /// Checks an address, and tells whether its host is a name.
 fn check_endpoint(endpoint: &str) -> Result<bool> {
     // An address that can't be read may hold a password, so it is not repeated.
-    let bad = || Error::config("endpoint", "is no address, such as `https://s3.example.com`");
+    let bad = || {
+        Error::config(
+            "endpoint",
+            "is not a URL; expected one like `https://s3.example.com`",
+        )
+    };
     let url = Url::parse(endpoint).map_err(|_| bad())?;
     if !url.username().is_empty() || url.password().is_some() {
         let message = "must not hold credentials: set access_key_id and secret_access_key";

@@ -1,32 +1,34 @@
-//! What a store's refusals, and its silence, mean to a caller of the S3 storage.
+//! What a store's refusals, and no answer at all, mean to a caller of the S3 storage.
 
 use std::error::Error as StdError;
 use std::fmt::{self, Display};
 
 use lucida_core::config::Secret;
-use lucida_core::{BlobKey, Error, ErrorKind};
+use lucida_core::{Error, ErrorKind};
 
-/// What the transport says when no answer came at all.
+/// The transport's message when no answer came at all.
 pub(super) const NO_ANSWER: &str = "no answer";
-/// What OpenDAL says when it has nothing to sign a request with.
+/// OpenDAL's message when it has nothing to sign a request with.
 const UNSIGNED: &str = "signing http request";
-/// How much of a text that is no answer of S3's is repeated; a proxy may send a whole page.
+/// What is under that when no place had credentials, or none that last.
+const UNSIGNED_WITHOUT_REASON: &str = "failed to load signing credential";
+/// How much of a text that is not an answer of S3's is repeated; a proxy may send a whole page.
 const EXCERPT_CHARS: usize = 200;
 
-/// Tells whether the store says that there is no such blob; OpenDAL tells a missing bucket from it where the
+/// Reports whether the store says that there is no such blob; OpenDAL distinguishes a missing bucket where the
 /// answer has a body.
 pub(super) fn is_absent(error: &opendal::Error) -> bool {
     error.kind() == opendal::ErrorKind::NotFound
 }
 
-/// Tells whether the answer had no body, which would say more than its status.
+/// Reports whether the answer had no body, which would say more than its status.
 pub(super) fn is_bare(error: &opendal::Error) -> bool {
     error.message().is_empty()
 }
 
-/// Makes the error of a blob that isn't there.
-pub(super) fn absent(key: &BlobKey) -> Error {
-    Error::not_found(format!("blob `{key}` is not stored"))
+/// Reports whether the store answered, and not by what a short outage or an overload would explain.
+pub(super) fn is_answered(error: &opendal::Error) -> bool {
+    !error.is_temporary() && ![NO_ANSWER, UNSIGNED].contains(&error.message())
 }
 
 /// Where the store is, to name it in errors.
@@ -36,6 +38,10 @@ pub(super) struct Place {
     pub(super) endpoint: String,
     /// A store may repeat it when it refuses it.
     pub(super) session_token: Option<Secret>,
+    /// Whether uploads carry a checksum.
+    pub(super) checksum: bool,
+    /// Whether uploads ask for encryption.
+    pub(super) encryption: bool,
 }
 
 /// What is the matter, and what to do about it.
@@ -43,7 +49,7 @@ struct Fault {
     kind: ErrorKind,
     message: String,
     code: Option<&'static str>,
-    /// The setting that is wrong; none where the store is merely away or ill.
+    /// The setting that is wrong; none where the store is merely unavailable.
     setting: Option<&'static str>,
 }
 
@@ -53,8 +59,8 @@ impl Place {
         self.made(self.fault(error), error).context(doing.to_string())
     }
 
-    /// Makes the error of settings by which the store can't be used, which names the one; none for a store that
-    /// is merely away.
+    /// Makes the error of settings by which the store can't be used, which names the setting; none for a store that
+    /// is merely unavailable.
     pub(super) fn unusable(&self, error: &opendal::Error) -> Option<Error> {
         let fault = self.fault(error);
         let setting = fault.setting?;
@@ -85,6 +91,22 @@ impl Place {
         }
     }
 
+    /// Makes the error of a store that takes uploads without a checksum, and refused one with it.
+    pub(super) fn refuses_checksums(&self, error: &opendal::Error) -> Error {
+        let fault = Fault {
+            kind: ErrorKind::ConfigInvalid,
+            message: self.without_checksum(),
+            code: None,
+            setting: Some("checksum"),
+        };
+        self.made(fault, error).with_field("checksum")
+    }
+
+    fn without_checksum(&self) -> String {
+        let endpoint = &self.endpoint;
+        format!("{endpoint} refuses uploads with a checksum: set storage.s3.checksum = false")
+    }
+
     /// Reads S3's code, which says more than the status: OpenDAL's kinds follow that.
     fn fault(&self, error: &opendal::Error) -> Fault {
         let Self { bucket, endpoint, .. } = self;
@@ -100,13 +122,17 @@ impl Place {
             code: None,
             setting,
         };
-        match field(error.message(), "code").unwrap_or_default() {
+        let code = field(error.message(), "code").unwrap_or_default();
+        let said = field(error.message(), "message").unwrap_or_default();
+        match code {
             "NoSuchBucket" => unavailable(
                 format!("bucket `{bucket}` not found at {endpoint}: create it or set storage.s3.bucket"),
                 Some("bucket"),
             ),
             "InvalidAccessKeyId" => denied(
-                format!("{endpoint} doesn't know the access key: set storage.s3.access_key_id to another"),
+                format!(
+                    "{endpoint} doesn't know the access key: set storage.s3.access_key_id to another one"
+                ),
                 "access_key_id",
             ),
             "SignatureDoesNotMatch" => denied(
@@ -114,12 +140,14 @@ impl Place {
                 "secret_access_key",
             ),
             "ExpiredToken" | "InvalidToken" | "TokenRefreshRequired" => denied(
-                "the session's token is not valid, or no longer: set storage.s3.session_token to a new one"
+                "the session token is not valid, or has expired: set storage.s3.session_token to a new one"
                     .to_owned(),
                 "session_token",
             ),
             "RequestTimeTooSkewed" => unavailable(
-                format!("this machine's clock and that of {endpoint} differ: set the wrong one"),
+                format!(
+                    "the clocks of this machine and of {endpoint} differ by more than 15 minutes: correct the wrong one"
+                ),
                 None,
             ),
             "AuthorizationHeaderMalformed"
@@ -140,50 +168,87 @@ impl Place {
                 setting: None,
             },
             "BadDigest" | "InvalidDigest" | "XAmzContentChecksumMismatch" => unavailable(
-                format!("{endpoint} got other bytes than were sent: look at what is between"),
+                format!(
+                    "{endpoint} got other bytes than were sent: check the proxies and the network between"
+                ),
                 None,
             ),
             "EntityTooLarge" | "KeyTooLongError" | "XMinioInvalidObjectName" | "XMinioParentIsObject" => {
                 Fault {
                     kind: ErrorKind::InvalidInput,
-                    message: "the name or the size is more than the store can hold".to_owned(),
+                    message: "the name or the size is beyond the limits of the store".to_owned(),
                     code: None,
                     setting: None,
                 }
             }
-            "NotImplemented" | "XMinioKMSNotConfigured" => unavailable(
+            "XMinioKMSNotConfigured" => unavailable(
                 format!(
-                    "{endpoint} lacks what is asked for: set storage.s3.server_side_encryption or storage.s3.checksum"
+                    "{endpoint} has no keys to encrypt with: leave storage.s3.server_side_encryption out"
                 ),
                 Some("server_side_encryption"),
             ),
+            _ if self.checksum && said.to_ascii_lowercase().contains("checksum") => {
+                unavailable(self.without_checksum(), Some("checksum"))
+            }
+            "NotImplemented" => match (self.checksum, self.encryption) {
+                (true, false) => unavailable(self.without_checksum(), Some("checksum")),
+                (false, true) => unavailable(
+                    format!("{endpoint} does not encrypt: leave storage.s3.server_side_encryption out"),
+                    Some("server_side_encryption"),
+                ),
+                (true, true) => unavailable(
+                    format!(
+                        "{endpoint} lacks a feature: set storage.s3.checksum = false, or leave \
+                         storage.s3.server_side_encryption out"
+                    ),
+                    Some("checksum"),
+                ),
+                (false, false) => unavailable(
+                    format!(
+                        "{endpoint} lacks a feature of S3 that is needed: set storage.s3.endpoint to another store"
+                    ),
+                    Some("endpoint"),
+                ),
+            },
             code if code.starts_with("KMS.") || code.starts_with("kms:") => unavailable(
-                "the store can't use the key to encrypt with: set storage.s3.kms_key_id".to_owned(),
+                "the store can't use the encryption key: set storage.s3.kms_key_id to another one".to_owned(),
                 Some("kms_key_id"),
             ),
             _ if error.kind() == opendal::ErrorKind::PermissionDenied => denied(
                 format!(
-                    "the credentials may not do that in bucket `{bucket}`: allow them s3:ListBucket, s3:GetObject, \
+                    "the credentials lack a permission on bucket `{bucket}`: allow them s3:ListBucket, s3:GetObject, \
                      s3:PutObject, s3:DeleteObject and s3:AbortMultipartUpload, or set storage.s3.access_key_id"
                 ),
                 "access_key_id",
             ),
             _ if error.message() == UNSIGNED => unavailable(
-                "no credentials were found: set storage.s3.access_key_id, or give this process a role"
-                    .to_owned(),
+                format!(
+                    "no credentials were found for bucket `{bucket}`: set storage.s3.access_key_id and \
+                     storage.s3.secret_access_key, or the variables AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give \
+                     this process a profile or a role"
+                ),
                 Some("access_key_id"),
             ),
             _ if error.message() == NO_ANSWER => unavailable(
                 format!("no answer from {endpoint}: start the store, or set storage.s3.endpoint"),
                 None,
             ),
-            _ => unavailable(format!("the store at {endpoint} failed"), None),
+            _ => unavailable(format!("the store at {endpoint} failed: see its log"), None),
         }
     }
 
-    /// Tells what the store or the connection said, and none of the request.
+    /// Returns what the store or the connection said, and nothing of the request.
     fn cause(&self, error: &opendal::Error) -> Option<Cause> {
         let message = error.message();
+        if message == UNSIGNED {
+            // Each place that was looked at wraps the error of the one below: the last one says why.
+            let mut reason = error.source()?;
+            while let Some(under) = reason.source() {
+                reason = under;
+            }
+            let reason = reason.to_string();
+            return (reason != UNSIGNED_WITHOUT_REASON).then_some(Cause(reason));
+        }
         let mut text = match field(message, "code") {
             Some(code) => format!("{code}: {}", field(message, "message").unwrap_or_default()),
             None if message == NO_ANSWER => String::new(),
@@ -236,7 +301,73 @@ mod tests {
             bucket: "photos".to_owned(),
             endpoint: "http://store:9000".to_owned(),
             session_token: Some(Secret::new("the-token")),
+            checksum: true,
+            encryption: false,
         }
+    }
+
+    #[test]
+    fn a_store_that_refuses_checksums_names_the_setting_also_while_it_runs() {
+        for (code, message) in [
+            (
+                "InvalidArgument",
+                "Unsupported header 'x-amz-checksum-crc32c' received for this API call.",
+            ),
+            (
+                "InvalidRequest",
+                "The algorithm type you specified in x-amz-checksum- header is invalid.",
+            ),
+            (
+                "NotImplemented",
+                "A header you provided implies functionality that is not implemented.",
+            ),
+        ] {
+            let error = answer(opendal::ErrorKind::Unexpected, code, message);
+            let made = place().failed("writing blob `a`", &error);
+            assert_eq!(
+                made.to_string(),
+                format!(
+                    "writing blob `a`: http://store:9000 refuses uploads with a checksum: set storage.s3.checksum = false: \
+                     {code}: {message}"
+                )
+            );
+            assert_eq!(place().unusable(&error).unwrap().field(), Some("checksum"));
+            // Without one, it is something else.
+            let without = Place {
+                checksum: false,
+                ..place()
+            };
+            assert!(
+                !without
+                    .failed("writing blob `a`", &error)
+                    .message()
+                    .contains("checksum")
+            );
+        }
+    }
+
+    #[test]
+    fn missing_credentials_are_told_once_and_with_the_reason_that_there_is() {
+        let unsigned = |reason: Option<&'static str>| {
+            let none = std::io::Error::other(UNSIGNED_WITHOUT_REASON);
+            let source = match reason {
+                Some(reason) => std::io::Error::other(std::io::Error::other(reason)),
+                None => none,
+            };
+            opendal::Error::new(opendal::ErrorKind::Unexpected, UNSIGNED).set_source(source)
+        };
+        let none = place()
+            .failed("writing to the store", &unsigned(None))
+            .to_string();
+        assert!(
+            none.ends_with("or give this process a profile or a role"),
+            "{none}"
+        );
+        let expired = place()
+            .failed("writing to the store", &unsigned(Some("SSO token expired")))
+            .to_string();
+        assert_eq!(expired.matches("SSO token expired").count(), 1, "{expired}");
+        assert!(!expired.contains(UNSIGNED), "{expired}");
     }
 
     fn answer(kind: opendal::ErrorKind, code: &str, message: &str) -> opendal::Error {

@@ -3,8 +3,8 @@
 use lucida_core::config::factory_fn;
 use lucida_core::{Factory, Storage};
 
+use super::bucket::S3Storage;
 use super::config::S3Config;
-use super::store::S3Storage;
 
 /// Returns the factory of the storage type `s3`.
 #[must_use]

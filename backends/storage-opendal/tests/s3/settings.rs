@@ -219,7 +219,8 @@ async fn credentials_come_from_the_usual_places() {
     let output = String::from_utf8_lossy(&pinged.stdout);
     assert!(!pinged.status.success(), "it found keys where there are none");
     assert!(
-        output.contains("no credentials were found: set storage.s3.access_key_id"),
+        output.contains("no credentials were found for bucket")
+            && output.contains("set storage.s3.access_key_id"),
         "{output}"
     );
 }
@@ -236,6 +237,84 @@ fn answer(body: String) -> String {
         client.write_all((head + &body).as_bytes()).unwrap();
     });
     url
+}
+
+/// A store that takes multipart uploads, and refuses what has a checksum in its own words.
+fn checksum_hater(code: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for client in listener.incoming() {
+            let mut client = client.unwrap();
+            thread::spawn(move || {
+                let mut request = Vec::new();
+                let mut buffer = [0; 4096];
+                let end = loop {
+                    let read = client.read(&mut buffer).unwrap();
+                    request.extend_from_slice(&buffer[..read]);
+                    if let Some(end) = request.windows(4).position(|four| four == b"\r\n\r\n") {
+                        break end + 4;
+                    }
+                    if read == 0 {
+                        return;
+                    }
+                };
+                let head = String::from_utf8_lossy(&request[..end]).to_ascii_lowercase();
+                let length = head.split_once("content-length: ").map_or(0, |(_, rest)| {
+                    rest.split("\r\n").next().unwrap().parse::<usize>().unwrap()
+                });
+                while request.len() < end + length {
+                    let read = client.read(&mut buffer).unwrap();
+                    request.extend_from_slice(&buffer[..read]);
+                }
+                let (status, body) = if head.contains("x-amz-checksum") {
+                    let body =
+                        format!("<Error><Code>{code}</Code><Message>No such header here.</Message></Error>");
+                    ("400 Bad Request", body)
+                } else if head.starts_with("post") {
+                    let upload = "<InitiateMultipartUploadResult><UploadId>1</UploadId></InitiateMultipartUploadResult>";
+                    ("200 OK", upload.to_owned())
+                } else if head.starts_with("delete") {
+                    ("204 No Content", String::new())
+                } else {
+                    ("200 OK", String::new())
+                };
+                let answer = format!(
+                    "HTTP/1.1 {status}\r\nETag: \"1\"\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+                    body.len()
+                );
+                client.write_all(answer.as_bytes()).unwrap();
+            });
+        }
+    });
+    url
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_refuses_checksum_headers_names_the_setting_whatever_it_says() {
+    for code in [
+        "InvalidArgument",
+        "InvalidRequest",
+        "NotImplemented",
+        "MalformedRequest",
+    ] {
+        let settings = settings(&checksum_hater(code));
+        let error = refused(&settings).await;
+        assert_eq!(
+            (error.kind(), error.field()),
+            (ErrorKind::ConfigInvalid, Some("checksum")),
+            "{error}"
+        );
+        assert!(
+            error.message().ends_with("set storage.s3.checksum = false"),
+            "{error}"
+        );
+        open(&with(settings, json!({ "checksum": false })))
+            .await
+            .ping()
+            .await
+            .unwrap();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -46,7 +46,8 @@ async fn a_large_upload_is_pulled_ahead_by_its_parts_on_the_way_and_two_more() {
             let storage = storage.clone();
             async move { storage.put(&name, body).await }
         });
-        let full = parts * PART;
+        // OpenDAL, which cuts the body, hands over a full part when it gets the piece after it.
+        let full = parts * PART + PIECE;
         eventually("the upload has pulled all that it may", async || {
             pulled.load(Ordering::SeqCst) >= full
         })
