@@ -15,7 +15,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     cargo build --release --locked --bin lucida \
     && cp target/release/lucida /lucida
 
-# ONNX Runtime as its project publishes it, in the version and with the hashes of xtask/src/runtime.rs.
+# ONNX Runtime as its project publishes it, in the version and with the hashes of core/setup/src/runtime.rs.
 FROM python:3.11-slim-bookworm AS onnxruntime
 RUN echo 'onnxruntime==1.31.1 \
     --hash=sha256:5752bd508126ae7c49894d3b9d2e83f0c3d487319246d04c444b393308d7ad7f \

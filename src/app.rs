@@ -8,8 +8,8 @@ use lucida_core::decorate::{guard_index, guard_metadata, guard_queue, guard_stor
 use lucida_core::pipeline::{ModelControl, ModelRecipe, ModelSource, OpenModel, Parts, Photos};
 use lucida_core::{BuildContext, Embedder, Error, ErrorKind, MetadataStore, Plugin, Result};
 
-use crate::config::{Chosen, Config};
-use crate::registry::{Factories, Registry};
+use crate::config::Config;
+use crate::registry::{Factories, Registry, Selection};
 
 /// Opens every part and puts the service together; starts no worker.
 ///
@@ -43,10 +43,10 @@ pub async fn open(registry: &Registry, config: &Config) -> Result<Photos> {
     Photos::new(parts, config.ingest.options())
 }
 
-/// Opens only the ledger.
+/// Opens only the metadata store.
 ///
 /// # Errors
-/// The ledger's own.
+/// Those of the metadata store.
 pub(crate) async fn open_metadata(registry: &Registry, config: &Config) -> Result<Arc<dyn MetadataStore>> {
     let metadata = registry
         .metadata
@@ -56,7 +56,7 @@ pub(crate) async fn open_metadata(registry: &Registry, config: &Config) -> Resul
     Ok(guard_metadata(metadata.part, metadata.type_name, options))
 }
 
-/// Opens the index beside an open ledger, for work on the library's models.
+/// Opens the index next to an open metadata store, for work on the library's models.
 ///
 /// # Errors
 /// The index's own; `Conflict` or `Unavailable` while another process holds an index that only one can open.
@@ -89,28 +89,28 @@ impl OpenModel for Embedders {
 /// Builds the plugins in their order. A plugin's name keys what it knows of a photo, so each has another.
 async fn plugins(
     factories: &Factories<dyn Plugin>,
-    chosen: &[Chosen],
+    selected: &[Selection],
     context: &BuildContext,
 ) -> Result<Vec<Arc<dyn Plugin>>> {
-    let mut plugins: Vec<Arc<dyn Plugin>> = Vec::with_capacity(chosen.len());
-    for chosen in chosen {
-        let plugin = factories.build(chosen, context).await?.part;
+    let mut plugins: Vec<Arc<dyn Plugin>> = Vec::with_capacity(selected.len());
+    for selection in selected {
+        let plugin = factories.build(selection, context).await?.part;
         let name = plugin.name();
         if plugins.iter().any(|earlier| earlier.name() == name) {
-            let message = format!("there is a plugin named `{name}` already");
-            return Err(Error::config(chosen.path(), message));
+            let message = format!("another plugin is already named `{name}`");
+            return Err(Error::config(selection.path(), message));
         }
         plugins.push(plugin);
     }
     Ok(plugins)
 }
 
-/// Makes the folder for uploads under way, so that a wrong one is told at start.
+/// Creates the folder for uploads in progress, so that a wrong one is reported at start.
 fn make_spool(folder: &Path) -> Result<()> {
     std::fs::create_dir_all(folder).map_err(|error| {
         Error::new(
             ErrorKind::Unavailable,
-            format!("ingest.spool_dir {} can't be made", folder.display()),
+            format!("ingest.spool_dir {} can't be created", folder.display()),
         )
         .with_source(error)
     })

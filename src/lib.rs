@@ -1,20 +1,22 @@
 //! Lucida, the server: configuration, HTTP surface and command line around [`lucida_core`].
 //!
-//! The `lucida` binary is `run(&Registry::default())`. A binary of one's own adds a backend or a plugin to the
-//! registry with one call and keeps everything else; `examples/custom` is one.
+//! The `lucida` binary is `run(&Registry::default())`. A custom binary adds a backend, a plugin or a layer of configuration
+//! to the registry with one call and keeps everything else; `examples/custom` is one.
 
 pub mod app;
 mod cli;
 pub mod config;
 pub mod http;
+mod names;
 mod registry;
+mod schema;
 mod signals;
 pub mod telemetry;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-pub use registry::Registry;
+pub use registry::{Registry, Selection};
 
 /// Runs the command line of this process with the types of a registry, and returns the process's exit code: 0 for
 /// success, 1 for a failure or findings, 2 for a wrong call or configuration.

@@ -1,37 +1,56 @@
 //! The one list of everything that this binary can be configured with.
 //!
-//! A type is a line here and nothing else: no registration at link time, no plugin folder. A binary of one's own
-//! starts from [`Registry::default`] and adds a type with one call.
+//! A type is a line here and nothing else: no registration at link time, no plugin folder. A custom binary starts from
+//! [`Registry::default`] and adds a type, or a layer of configuration, with one call.
 
+use std::fmt;
 use std::sync::Arc;
 
+use figment::{Figment, Provider};
 use lucida_core::config::Part;
 use lucida_core::pipeline::ModelRecipe;
 use lucida_core::{
     BuildContext, Embedder, Error, Factory, JobQueue, MetadataStore, Plugin, Result, ResultExt as _, Storage,
     VectorIndex, memory,
 };
+use schemars::Schema;
+use serde_json::Value;
 
-use crate::config::Chosen;
-use crate::config::shape::{Shape, TypeShape, Types, doc_of};
+use crate::schema::{TypeKind, Types, ValueKind, doc_of};
 
-/// Every type behind a feature: its table, its name, and the feature.
-const FEATURES: &[(&str, &str, &str)] = &[
-    ("storage", "disk", "storage-disk"),
-    ("storage", "s3", "storage-s3"),
-    ("metadata", "sqlite", "metadata-sqlite"),
-    ("metadata", "mongodb", "metadata-mongodb"),
-    ("index", "embedded", "index-embedded"),
-    ("index", "qdrant", "index-qdrant"),
-    ("queue", "sqlite", "queue-sqlite"),
-    ("queue", "rabbitmq", "queue-rabbitmq"),
-    ("embedder", "onnx", "embedder-onnx"),
-    ("embedder", "candle", "embedder-candle"),
-    ("plugins", "exif", "plugin-exif"),
-    ("plugins", "thumbnail", "plugin-thumbnail"),
-];
+/// Lists the types behind features. A feature is `<role>-<type>`, so it names both.
+macro_rules! built_in {
+    ($($feature:literal => $with:ident($factory:expr),)*) => {
+        /// The features that bring a type.
+        const FEATURES: &[&str] = &[$($feature),*];
 
-/// The types that a config file can name.
+        /// Adds every type that this build's features bring.
+        fn with_built_in(registry: Registry) -> Registry {
+            $(
+                #[cfg(feature = $feature)]
+                let registry = registry.$with($factory);
+            )*
+            registry
+        }
+    };
+}
+
+built_in! {
+    "storage-disk" => with_storage(lucida_storage_opendal::disk_factory()),
+    "storage-s3" => with_storage(lucida_storage_opendal::s3_factory()),
+    "metadata-sqlite" => with_metadata(lucida_metadata_sqlite::factory()),
+    "metadata-mongodb" => with_metadata(lucida_metadata_mongodb::factory()),
+    "index-embedded" => with_index(lucida_index_embedded::factory()),
+    "index-qdrant" => with_index(lucida_index_qdrant::factory()),
+    "queue-sqlite" => with_queue(lucida_queue_sqlite::factory()),
+    "queue-rabbitmq" => with_queue(lucida_queue_rabbitmq::factory()),
+    "embedder-onnx" => with_embedder(lucida_embedder_onnx::factory()),
+    "embedder-candle" => with_embedder(lucida_embedder_candle::factory()),
+    "plugin-exif" => with_plugin(lucida_plugin_exif::factory()),
+    "plugin-thumbnail" => with_plugin(lucida_plugin_thumbnail::factory()),
+}
+
+/// The types that a config file can name, and the layers of configuration besides Lucida's own.
 pub struct Registry {
     pub(crate) storage: Factories<dyn Storage>,
     pub(crate) metadata: Factories<dyn MetadataStore>,
@@ -39,41 +58,22 @@ pub struct Registry {
     pub(crate) queue: Factories<dyn JobQueue>,
     pub(crate) embedder: Factories<dyn Embedder>,
     pub(crate) plugins: Factories<dyn Plugin>,
+    pub(crate) config_layers: Vec<ConfigLayer>,
 }
+
+/// Reads a layer of configuration, when a command needs it.
+pub(crate) type ConfigLayer = Box<dyn Fn() -> Figment + Send + Sync>;
 
 impl Default for Registry {
     /// Lists every type that this build's features bring.
     fn default() -> Self {
-        let registry = Self::empty()
-            .with_storage(memory::storage_factory())
-            .with_metadata(memory::metadata_factory())
-            .with_index(memory::index_factory())
-            .with_queue(memory::queue_factory());
-        #[cfg(feature = "storage-disk")]
-        let registry = registry.with_storage(lucida_storage_opendal::disk_factory());
-        #[cfg(feature = "storage-s3")]
-        let registry = registry.with_storage(lucida_storage_opendal::s3_factory());
-        #[cfg(feature = "metadata-sqlite")]
-        let registry = registry.with_metadata(lucida_metadata_sqlite::factory());
-        #[cfg(feature = "metadata-mongodb")]
-        let registry = registry.with_metadata(lucida_metadata_mongodb::factory());
-        #[cfg(feature = "index-embedded")]
-        let registry = registry.with_index(lucida_index_embedded::factory());
-        #[cfg(feature = "index-qdrant")]
-        let registry = registry.with_index(lucida_index_qdrant::factory());
-        #[cfg(feature = "queue-sqlite")]
-        let registry = registry.with_queue(lucida_queue_sqlite::factory());
-        #[cfg(feature = "queue-rabbitmq")]
-        let registry = registry.with_queue(lucida_queue_rabbitmq::factory());
-        #[cfg(feature = "embedder-onnx")]
-        let registry = registry.with_embedder(lucida_embedder_onnx::factory());
-        #[cfg(feature = "embedder-candle")]
-        let registry = registry.with_embedder(lucida_embedder_candle::factory());
-        #[cfg(feature = "plugin-exif")]
-        let registry = registry.with_plugin(lucida_plugin_exif::factory());
-        #[cfg(feature = "plugin-thumbnail")]
-        let registry = registry.with_plugin(lucida_plugin_thumbnail::factory());
-        registry
+        with_built_in(
+            Self::empty()
+                .with_storage(memory::storage_factory())
+                .with_metadata(memory::metadata_factory())
+                .with_index(memory::index_factory())
+                .with_queue(memory::queue_factory()),
+        )
     }
 }
 
@@ -88,6 +88,7 @@ impl Registry {
             queue: Factories::new(),
             embedder: Factories::new(),
             plugins: Factories::new(),
+            config_layers: Vec::new(),
         }
     }
 
@@ -132,6 +133,57 @@ impl Registry {
         self.plugins.add(Arc::new(factory));
         self
     }
+
+    /// Adds a layer of configuration: any figment [`Provider`], such as `("ingest.workers", 2)`, a file in another format,
+    /// or a store of settings. Its values win over those of the config file and of the layers added before it, and lose
+    /// against variables and flags.
+    ///
+    /// Its values are checked like all others. A string is read as the type of its key, as in a variable. In messages and
+    /// in `config show` a value's place is what the provider's `Metadata` says: its interpolater, else its source, else
+    /// its name.
+    #[must_use]
+    pub fn with_config_layer(mut self, provider: impl Provider + Send + Sync + 'static) -> Self {
+        self.config_layers
+            .push(Box::new(move || Figment::from(&provider)));
+        self
+    }
+}
+
+/// What the configuration selected: a type, and the settings for that type.
+#[derive(Clone)]
+pub struct Selection {
+    pub(crate) path: String,
+    pub(crate) type_name: String,
+    pub(crate) settings: Value,
+}
+
+impl Selection {
+    /// Returns the path of the settings' table, such as `storage.disk` or `plugins[1]`.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Returns the word that names the type.
+    #[must_use]
+    pub fn type_name(&self) -> &str {
+        &self.type_name
+    }
+
+    /// Returns the settings, which may hold secrets.
+    #[must_use]
+    pub const fn settings(&self) -> &Value {
+        &self.settings
+    }
+}
+
+impl fmt::Debug for Selection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Selection")
+            .field("path", &self.path)
+            .field("type_name", &self.type_name)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The types of one part.
@@ -172,15 +224,16 @@ impl<P: Part + ?Sized> Factories<P> {
         names
     }
 
-    /// Builds what the config chose.
-    pub(crate) async fn build(&self, chosen: &Chosen, context: &BuildContext) -> Result<Built<P>> {
-        let path = chosen.path();
+    /// Builds what the config selected.
+    pub(crate) async fn build(&self, selection: &Selection, context: &BuildContext) -> Result<Built<P>> {
+        let path = selection.path();
         let factory = self
-            .get(chosen.type_name())
-            .ok_or_else(|| unknown(path, chosen.type_name()))?;
+            .get(selection.type_name())
+            .ok_or_else(|| unknown(path, selection.type_name()))?;
         let part = factory
-            .build(chosen.settings(), context)
+            .build(selection.settings(), context)
             .await
+            .map_err(|error| with_whole_keys(error, path, &factory.schema()))
             .context(format!("{path} can't be opened"))?;
         Ok(Built {
             part,
@@ -188,15 +241,30 @@ impl<P: Part + ?Sized> Factories<P> {
         })
     }
 
-    /// Says how to build what the config chose once more, without its secrets: those stay in the config.
-    pub(crate) fn recipe(&self, chosen: &Chosen) -> Result<ModelRecipe> {
+    /// Checks what the config selected on this machine, without building it; returns every problem, whose field is the path
+    /// inside the settings.
+    pub(crate) fn check_local(&self, selection: &Selection, context: &BuildContext) -> Vec<Error> {
+        let path = selection.path();
+        let Some(factory) = self.get(selection.type_name()) else {
+            return vec![unknown(path, selection.type_name())];
+        };
+        let schema = factory.schema();
+        let errors = factory.check_local(selection.settings(), context);
+        errors
+            .into_iter()
+            .map(|error| with_whole_keys(error, path, &schema))
+            .collect()
+    }
+
+    /// Says how to build what the config selected once more, without its secrets: those stay in the config.
+    pub(crate) fn recipe(&self, selection: &Selection) -> Result<ModelRecipe> {
         let factory = self
-            .get(chosen.type_name())
-            .ok_or_else(|| unknown(chosen.path(), chosen.type_name()))?;
-        let mut settings = chosen.settings().clone();
-        Shape::of(&factory.schema()).remove_secrets(&mut settings);
+            .get(selection.type_name())
+            .ok_or_else(|| unknown(selection.path(), selection.type_name()))?;
+        let mut settings = selection.settings().clone();
+        ValueKind::of(&factory.schema()).remove_secrets(&mut settings);
         Ok(ModelRecipe {
-            type_name: chosen.type_name().to_owned(),
+            type_name: selection.type_name().to_owned(),
             settings,
         })
     }
@@ -209,32 +277,72 @@ impl<P: Part + ?Sized> Factories<P> {
         factory.build(&recipe.settings, context).await
     }
 
-    /// Returns the types with their keys, by name.
-    pub(crate) fn types(&self) -> Types {
-        let mut built: Vec<TypeShape> = self
+    /// Returns the types with their keys, by name; `default` are those used without any configuration.
+    pub(crate) fn types(&self, default: &'static [&'static str]) -> Types {
+        let mut built: Vec<TypeKind> = self
             .0
             .iter()
             .map(|factory| {
                 let schema = factory.schema();
-                TypeShape {
+                TypeKind {
                     name: factory.type_name(),
                     doc: doc_of(schema.as_value()),
-                    shape: Shape::of(&schema),
+                    kind: ValueKind::of(&schema),
                 }
             })
             .collect();
         built.sort_by_key(|built| built.name);
+        let noun = noun(P::ROLE);
         let left_out = FEATURES
             .iter()
-            .filter(|(role, name, _)| *role == P::ROLE && self.get(name).is_none())
-            .map(|(_, name, feature)| (*name, *feature))
+            .filter_map(|feature| {
+                let (role, name) = feature.split_once('-')?;
+                (role == noun && self.get(name).is_none()).then_some((name, *feature))
+            })
             .collect();
         Types {
-            noun: if P::ROLE == "plugins" { "plugin" } else { P::ROLE },
+            noun,
             built,
             left_out,
+            default,
         }
     }
+}
+
+/// Returns the word for one type of a role, with which the names of its features begin.
+const fn noun(role: &'static str) -> &'static str {
+    // The only role with any number of entries.
+    if matches!(role.as_bytes(), b"plugins") {
+        "plugin"
+    } else {
+        role
+    }
+}
+
+/// Completes the keys in an error's message: settings that several types share, such as `hub`, don't know where they are, so
+/// they name `hub.endpoint`, which a config file has as `embedder.onnx.hub.endpoint`.
+fn with_whole_keys(error: Error, path: &str, schema: &Schema) -> Error {
+    let keys = ValueKind::of(schema).paths();
+    let is_nested = |word: &str| word.contains('.') && keys.contains(word);
+    error.map_message(|message| {
+        let in_key = |char: char| char.is_ascii_alphanumeric() || char == '_' || char == '.';
+        let mut whole = String::with_capacity(message.len());
+        let mut rest = message;
+        while let Some(start) = rest.find(in_key) {
+            let end = rest[start..]
+                .find(|char| !in_key(char))
+                .map_or(rest.len(), |end| start + end);
+            whole.push_str(&rest[..start]);
+            if is_nested(rest[start..end].trim_end_matches('.')) {
+                whole.push_str(path);
+                whole.push('.');
+            }
+            whole.push_str(&rest[start..end]);
+            rest = &rest[end..];
+        }
+        whole.push_str(rest);
+        whole
+    })
 }
 
 fn unknown(path: &str, type_name: &str) -> Error {
@@ -244,37 +352,13 @@ fn unknown(path: &str, type_name: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::check::unknown_type;
-
-    #[test]
-    fn a_type_left_out_by_its_feature_is_known_by_name() {
-        let mut types = Registry::empty()
-            .with_storage(memory::storage_factory())
-            .storage
-            .types();
-        assert_eq!(
-            unknown_type(&types, "disk"),
-            "storage type `disk` needs the feature `storage-disk`; this build has: memory"
-        );
-        types.left_out = vec![("s3", "storage-s3")];
-        let disk = TypeShape {
-            name: "disk",
-            doc: String::new(),
-            shape: Shape::Any,
-        };
-        types.built.insert(0, disk);
-        assert_eq!(
-            unknown_type(&types, "s3"),
-            "storage type `s3` needs the feature `storage-s3`; this build has: disk, memory"
-        );
-    }
 
     #[test]
     fn adding_a_type_of_the_same_name_replaces_it() {
         let registry = Registry::empty()
             .with_queue(memory::queue_factory())
             .with_queue(memory::queue_factory());
-        assert_eq!(registry.queue.types().built.len(), 1);
+        assert_eq!(registry.queue.types(&[]).built.len(), 1);
     }
 
     #[cfg(all(
@@ -294,11 +378,47 @@ mod tests {
     #[test]
     fn a_build_with_every_feature_leaves_nothing_out() {
         let registry = Registry::default();
-        assert_eq!(registry.storage.types().left_out, []);
-        assert_eq!(registry.metadata.types().left_out, []);
-        assert_eq!(registry.index.types().left_out, []);
-        assert_eq!(registry.queue.types().left_out, []);
-        assert_eq!(registry.embedder.types().left_out, []);
-        assert_eq!(registry.plugins.types().left_out, []);
+        assert_eq!(registry.storage.types(&[]).left_out, []);
+        assert_eq!(registry.metadata.types(&[]).left_out, []);
+        assert_eq!(registry.index.types(&[]).left_out, []);
+        assert_eq!(registry.queue.types(&[]).left_out, []);
+        assert_eq!(registry.embedder.types(&[]).left_out, []);
+        assert_eq!(registry.plugins.types(&[]).left_out, []);
+    }
+
+    #[derive(serde::Deserialize, schemars::JsonSchema)]
+    struct Outer {
+        #[expect(dead_code, reason = "only its schema is used")]
+        hub: Hub,
+    }
+
+    #[derive(serde::Deserialize, schemars::JsonSchema)]
+    struct Hub {
+        #[expect(dead_code, reason = "only its schema is used")]
+        endpoint: String,
+    }
+
+    #[test]
+    fn an_error_names_nested_keys_with_their_whole_path() {
+        let message = "hub.example.com failed: set hub.endpoint to a mirror, or `hub.endpoint`.";
+        let error = Error::unavailable(message).with_field("hub.endpoint");
+        let error = with_whole_keys(error, "embedder.onnx", &schemars::schema_for!(Outer));
+        assert_eq!(
+            error.message(),
+            "hub.example.com failed: set embedder.onnx.hub.endpoint to a mirror, or `embedder.onnx.hub.endpoint`."
+        );
+        assert_eq!(error.field(), Some("hub.endpoint"));
+    }
+
+    #[test]
+    fn a_type_left_out_by_its_feature_is_known_by_name() {
+        let registry = Registry::empty().with_storage(memory::storage_factory());
+        let left_out = registry.storage.types(&[]).left_out;
+        assert_eq!(left_out, [("disk", "storage-disk"), ("s3", "storage-s3")]);
+        let left_out = registry.plugins.types(&[]).left_out;
+        assert_eq!(
+            left_out,
+            [("exif", "plugin-exif"), ("thumbnail", "plugin-thumbnail")]
+        );
     }
 }

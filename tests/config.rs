@@ -1,4 +1,4 @@
-//! What a configuration may say, what is wrong with one, and what is told about it.
+//! What a configuration may hold, which mistakes are found in one, and what is reported about it.
 
 #![cfg(all(
     feature = "storage-disk",
@@ -50,7 +50,7 @@ impl Settings for VaultConfig {
         }
         Err(Error::config(
             "endpoint",
-            format!("`{}` is no URL", self.endpoint),
+            format!("`{}` is not a URL", self.endpoint),
         ))
     }
 }
@@ -183,11 +183,7 @@ fn the_defaults_alone_are_a_whole_configuration() {
         (config.storage.type_name(), config.storage.path()),
         ("disk", "storage.disk")
     );
-    let plugins: Vec<_> = config
-        .plugins
-        .iter()
-        .map(lucida::config::Chosen::type_name)
-        .collect();
+    let plugins: Vec<_> = config.plugins.iter().map(lucida::Selection::type_name).collect();
     assert_eq!(plugins, ["exif", "thumbnail"]);
 }
 
@@ -333,8 +329,8 @@ fn a_type_that_this_build_lacks_names_its_feature_and_a_default_plugin_is_left_o
         ]
     );
     assert_eq!(
-        findings.all()[0].origin().to_string(),
-        format!("{}:2", path.display())
+        findings.all()[0].place(),
+        Some(format!("{}:2", path.display()).as_str())
     );
 }
 
@@ -361,10 +357,12 @@ fn a_plugin_without_a_type_is_told_which_there_are() {
 #[test]
 fn a_wrong_type_says_what_it_must_be() {
     assert_eq!(
-        file("[server]\nmax_upload_bytes = \"33MB\"\n\n[ingest]\naccept_truncated = 1\n").findings(),
+        file("[server]\nmax_upload_bytes = \"much\"\nmax_embed_items = \"64\"\n\n[ingest]\naccept_truncated = 1\n")
+            .findings(),
         [
-            "lucida.toml:2: server.max_upload_bytes: must be an integer, not a string",
-            "lucida.toml:5: ingest.accept_truncated: must be true or false, not an integer",
+            "lucida.toml:2: server.max_upload_bytes: must be a number of bytes, such as 33554432 or \"32MiB\", not a string",
+            "lucida.toml:3: server.max_embed_items: must be an integer, not a string",
+            "lucida.toml:6: ingest.accept_truncated: must be true or false, not an integer",
         ]
     );
 }
@@ -373,11 +371,7 @@ fn a_wrong_type_says_what_it_must_be() {
 fn a_bad_value_is_named_with_its_bound() {
     assert_eq!(
         file("[search]\ndefault_limit = 500\n").findings(),
-        ["default.toml: search.max_limit: must be at least default_limit, which is 500"].map(|line| line
-            .replace(
-                "default.toml",
-                &format!("default.toml:{}", line_of_default("max_limit"))
-            ))
+        ["lucida.toml:2: search.max_limit: must be at least default_limit, which is 500"]
     );
     assert_eq!(
         file("[ingest]\nworkers = -1\n").findings(),
@@ -394,7 +388,7 @@ fn line_of_default(key: &str) -> usize {
 fn a_bad_choice_names_the_choices_and_the_nearest() {
     assert_eq!(
         variable("LUCIDA_LOG__FORMAT", "jsn").findings(),
-        ["LUCIDA_LOG__FORMAT: log.format: `jsn` is none of pretty, json; did you mean `json`?"]
+        ["LUCIDA_LOG__FORMAT: log.format: `jsn` is not one of pretty, json; did you mean `json`?"]
     );
 }
 
@@ -407,8 +401,8 @@ fn a_bad_item_of_a_plugins_list_is_named_by_its_index_and_line() {
     assert_eq!(
         file("[[plugins]]\ntype = \"frames\"\nsizes_pixels = [1, \"2\"]\nstyle = \"goldn\"\n").findings(),
         [
-            "lucida.toml:3: plugins[0].sizes_pixels[1]: must be an integer, not a string",
-            "lucida.toml:4: plugins[0].style: `goldn` is none of plain, golden; did you mean `golden`?",
+            "lucida.toml:3: plugins[0].sizes_pixels[1]: must be a number of pixels, such as 100000000 or \"100MP\", not a string",
+            "lucida.toml:4: plugins[0].style: `goldn` is not one of plain, golden; did you mean `golden`?",
         ]
     );
 }
@@ -424,7 +418,7 @@ fn what_a_chosen_type_needs_must_be_set() {
     );
     assert_eq!(
         file("[[auth.keys]]\nname = \"a\"\nkey = \"opensesame\"\nuser = \"alice\"\n").findings(),
-        ["lucida.toml:1: auth.keys[0].scopes: must be set, such as [\"embed\",\"read\",\"write\"]"]
+        ["lucida.toml:1: auth.keys[0].scopes: must be set, such as [\"embed\", \"read\", \"write\"]"]
     );
 }
 
@@ -439,7 +433,7 @@ fn all_errors_of_all_layers_are_told_at_once() {
         given.findings(),
         [
             "lucida.toml:2: server.lisen: unknown key; did you mean `server.listen`?",
-            "LUCIDA_INGEST__WORKERS: ingest.workers: must be an integer, and `many` is none",
+            "LUCIDA_INGEST__WORKERS: ingest.workers: must be an integer, not `many`",
             "--set search.max_limits: search.max_limits: unknown key; did you mean `search.max_limit`?",
             "lucida.toml:3: server.max_upload_bytes: must be at least 1",
             "lucida.toml:5: queue.type: queue type `kafka` is unknown; this build has: memory, rabbitmq, sqlite",
@@ -519,13 +513,11 @@ fn numbers_booleans_lists_and_tables_in_variables_are_toml() {
 fn a_list_or_boolean_in_a_variable_that_is_none_says_how_to_write_it() {
     assert_eq!(
         variable("LUCIDA_PLUGINS", "exif").findings(),
-        ["LUCIDA_PLUGINS: plugins: must be a list as in a TOML file, such as [\"a\", \"b\"]"]
+        ["LUCIDA_PLUGINS: plugins: must be a list, written as TOML or JSON, such as [{type = \"exif\"}]"]
     );
     assert_eq!(
-        variable("LUCIDA_INGEST__ACCEPT_TRUNCATED", "yes").findings(),
-        [
-            "LUCIDA_INGEST__ACCEPT_TRUNCATED: ingest.accept_truncated: must be true or false, and `yes` is none"
-        ]
+        variable("LUCIDA_INGEST__ACCEPT_TRUNCATED", "maybe").findings(),
+        ["LUCIDA_INGEST__ACCEPT_TRUNCATED: ingest.accept_truncated: must be true or false, not `maybe`"]
     );
 }
 
@@ -569,7 +561,7 @@ fn listening_beyond_loopback_without_a_key_is_refused() {
     assert_eq!(
         file("[server]\nlisten = \"0.0.0.0:8080\"\n").findings(),
         [
-            "lucida.toml:2: server.listen: `0.0.0.0:8080` is beyond loopback, and no key is configured: \
+            "lucida.toml:2: server.listen: `0.0.0.0:8080` is reachable from other machines, and no key is configured: \
              add one in [[auth.keys]], or listen on 127.0.0.1"
         ]
     );
@@ -584,8 +576,8 @@ fn an_address_without_a_port_says_how_to_write_it() {
     assert_eq!(
         variable("LUCIDA_SERVER__LISTEN", "localhost").findings(),
         [
-            "LUCIDA_SERVER__LISTEN: server.listen: `localhost` is no address with a port: \
-             write it like 127.0.0.1:8080 or [::]:8080"
+            "LUCIDA_SERVER__LISTEN: server.listen: `localhost` is not an address with a port; \
+             expected one like 127.0.0.1:8080, localhost:8080, [::]:8080 or 8080"
         ]
     );
 }
@@ -610,7 +602,9 @@ fn a_wrong_scope_user_or_digest_of_a_key_is_named() {
     assert_eq!(
         file("[[auth.keys]]\nname = \"a\"\nkey = \"opensesame\"\nuser = \"alice\"\nscopes = [\"reed\"]\n")
             .findings(),
-        ["lucida.toml:5: auth.keys[0].scopes[0]: `reed` is none of embed, read, write; did you mean `read`?"]
+        [
+            "lucida.toml:5: auth.keys[0].scopes[0]: `reed` is not one of embed, read, write; did you mean `read`?"
+        ]
     );
     let user =
         file("[[auth.keys]]\nname = \"a\"\nkey = \"opensesame\"\nuser = \"a/b\"\nscopes = [\"read\"]\n")
@@ -625,6 +619,179 @@ fn a_wrong_scope_user_or_digest_of_a_key_is_named() {
             .findings(),
         ["lucida.toml:3: auth.keys[0].key_sha256: must be 64 hexadecimal digits, as `sha256sum` prints"]
     );
+}
+
+#[test]
+fn sizes_durations_and_booleans_are_taken_as_people_write_them() {
+    let given = Given {
+        file: Some(
+            "[server]\nmax_upload_bytes = \"64MiB\"\nrequest_timeout_secs = \"5m\"\n\
+             [ingest]\nmax_pixels = \"250MP\"\naccept_truncated = \"yes\"\nretry_min_ms = \"2s\"\n\
+             [[plugins]]\ntype = \"frames\"\nsizes_pixels = [\"320px\", 1280]\n",
+        ),
+        variables: vec![
+            ("LUCIDA_SERVER__WAIT_TIMEOUT_SECS", "60s"),
+            ("LUCIDA_STORAGE__S3__PART_SIZE_BYTES", "16MB"),
+            ("LUCIDA_STORAGE__S3__CHECKSUM", "off"),
+        ],
+        flags: vec!["ingest.orphan_grace_secs=2h", "index.embedded.vectors_on_disk=on"],
+    };
+    let config = given.config();
+    assert_eq!(config.server.max_upload_bytes, 67_108_864);
+    assert_eq!(config.server.request_timeout_secs, 300);
+    assert_eq!(config.server.wait_timeout_secs, 60);
+    assert_eq!(config.ingest.max_pixels, 250_000_000);
+    assert!(config.ingest.accept_truncated);
+    assert_eq!(config.ingest.retry_min_ms, 2000);
+    assert_eq!(config.ingest.orphan_grace_secs, 7200);
+    assert_eq!(
+        config.plugins[0].settings()["sizes_pixels"],
+        serde_json::json!([320, 1280])
+    );
+    assert_eq!(config.index.settings()["vectors_on_disk"], true);
+    let shown = config.show();
+    for line in [
+        "part_size_bytes = 16000000  # LUCIDA_STORAGE__S3__PART_SIZE_BYTES",
+        "checksum = false  # LUCIDA_STORAGE__S3__CHECKSUM",
+    ] {
+        assert!(shown.lines().any(|shown| shown == line), "{shown}");
+    }
+}
+
+#[test]
+fn a_duration_that_the_unit_can_not_hold_says_how_to_write_it() {
+    assert_eq!(
+        variable("LUCIDA_SERVER__REQUEST_TIMEOUT_SECS", "1500ms").findings(),
+        [
+            "LUCIDA_SERVER__REQUEST_TIMEOUT_SECS: server.request_timeout_secs: must be a number of seconds, \
+             such as 90 or \"90s\" or \"5m\", not `1500ms`"
+        ]
+    );
+}
+
+#[test]
+fn lists_and_tables_in_variables_may_be_json_and_say_how_to_be_written() {
+    let given = variable(
+        "LUCIDA_AUTH__KEYS",
+        "[{\"name\": \"a\", \"key\": \"00123456789\", \"key_file\": null, \"user\": \"alice\", \"scopes\": [\"read\"]}]",
+    );
+    let config = given.config();
+    assert_eq!(config.auth.keys[0].key.as_ref().unwrap().expose(), "00123456789");
+    assert_eq!(
+        variable("LUCIDA_AUTH__KEYS", "alice").findings(),
+        [
+            "LUCIDA_AUTH__KEYS: auth.keys: must be a list, written as TOML or JSON, such as \
+             [{name = \"laptop\", user = \"alice\", scopes = [\"embed\", \"read\", \"write\"]}]"
+        ]
+    );
+    assert_eq!(
+        variable("LUCIDA_RESILIENCE__QUEUE", "slow").findings(),
+        [
+            "LUCIDA_RESILIENCE__QUEUE: resilience.queue: must be a table, written as TOML or JSON, such as \
+             {timeout_ms = 10_000}"
+        ]
+    );
+}
+
+#[test]
+fn a_table_in_one_variable_and_a_key_of_it_in_another_are_merged() {
+    let given = Given {
+        variables: vec![
+            ("LUCIDA_RESILIENCE__QUEUE__TRIES", "9"),
+            ("LUCIDA_RESILIENCE__QUEUE", "{tries = 7, timeout_ms = 5}"),
+        ],
+        ..Given::default()
+    };
+    let queue = given.config().resilience.queue;
+    assert_eq!((queue.tries, queue.timeout_ms), (9, 5));
+}
+
+#[test]
+fn only_the_typo_is_reported_and_not_what_it_causes() {
+    assert_eq!(
+        file("[metadata]\ntype = \"mongodb\"\n[metadata.mongodb]\nurii = \"mongodb://db\"\n").findings(),
+        ["lucida.toml:4: metadata.mongodb.urii: unknown key; did you mean `metadata.mongodb.uri`?"]
+    );
+    assert_eq!(
+        file("[metadata]\ntype = \"mongodb\"\n[metadata.mongo]\nuri = \"mongodb://db\"\n").findings(),
+        ["lucida.toml:3: metadata.mongo: unknown key; did you mean `metadata.mongodb`?"]
+    );
+    assert_eq!(
+        file("[metdata.mongodb]\nuri = \"mongodb://db\"\n[metadata]\ntype = \"mongodb\"\n").findings(),
+        ["lucida.toml:1: metdata: unknown key; did you mean `metadata`?"]
+    );
+    assert_eq!(
+        file("[search]\ndefault_limit = 500\nmax_limt = 1000\n").findings(),
+        ["lucida.toml:3: search.max_limt: unknown key; did you mean `search.max_limit`?"]
+    );
+    assert_eq!(
+        file("[server]\nlisten = \"0.0.0.0:80\"\n[[auth.key]]\nname = \"a\"\n").findings(),
+        ["lucida.toml:3: auth.key: unknown key; did you mean `auth.keys`?"]
+    );
+}
+
+#[test]
+fn a_default_that_another_key_contradicts_is_reported_at_that_key() {
+    let given = Given {
+        file: Some("[metadata]\ntype = \"mongodb\"\n"),
+        variables: vec![("LUCIDA_SERVER__REQUEST_TIMEOUT_SECS", "10")],
+        ..Given::default()
+    };
+    assert_eq!(
+        given.findings(),
+        [
+            "LUCIDA_SERVER__REQUEST_TIMEOUT_SECS: server.wait_timeout_secs: must be below request_timeout_secs, which is 10",
+            "lucida.toml:2: metadata.mongodb.uri: metadata.mongodb needs exactly one of `uri` and `uri_file`",
+        ]
+    );
+}
+
+#[test]
+fn a_key_that_other_servers_have_is_sent_to_the_right_one() {
+    assert_eq!(
+        file("[server]\nhost = \"127.0.0.1\"\nport = 80\n[log]\nlevel = \"debug\"\n").findings(),
+        [
+            "lucida.toml:2: server.host: unknown key; did you mean `server.listen`?",
+            "lucida.toml:3: server.port: unknown key; did you mean `server.listen`?",
+            "lucida.toml:5: log.level: unknown key; did you mean `log.filter`?",
+        ]
+    );
+}
+
+#[test]
+fn a_log_level_that_does_not_exist_is_refused_with_the_nearest() {
+    assert_eq!(
+        file("[log]\nfilter = \"verbos\"\n").findings(),
+        [
+            "lucida.toml:2: log.filter: `verbos` is not a level; expected one of off, error, warn, info, debug, trace, \
+             or a target with its level, such as `lucida=debug`; did you mean `debug`?"
+        ]
+    );
+}
+
+#[test]
+fn a_layer_of_a_custom_binary_wins_over_the_file_and_loses_against_variables() {
+    let registry = registry()
+        .with_config_layer(("search.default_limit", 5))
+        .with_config_layer(figment::providers::Serialized::default("ingest.workers", "7"))
+        .with_config_layer(figment::providers::Serialized::default("ingest.max_attempts", 8));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("lucida.toml");
+    std::fs::write(&path, "[search]\ndefault_limit = 4\nmax_limit = 44\n").unwrap();
+    let sources = Sources {
+        file: Some(path),
+        variables: vec![("LUCIDA_INGEST__MAX_ATTEMPTS".to_owned(), "9".to_owned())],
+        flags: Vec::new(),
+    };
+    let config = Config::load(&registry, &sources).unwrap();
+    assert_eq!((config.search.default_limit, config.search.max_limit), (5, 44));
+    assert_eq!((config.ingest.workers, config.ingest.max_attempts), (7, 9));
+
+    let registry = registry.with_config_layer(figment::providers::Serialized::default("ingest.wokers", 2));
+    let findings = Config::load(&registry, &sources).unwrap_err();
+    let found = &findings.all()[0];
+    assert_eq!(found.path(), "ingest.wokers");
+    assert!(found.place().unwrap().contains("tests/config.rs"), "{findings}");
 }
 
 /// A configuration with a secret in each place where there can be one, all of which hold the word `hunter2`.

@@ -39,8 +39,77 @@ fn stderr(output: &Output) -> String {
 #[test]
 fn a_right_configuration_ends_with_0_and_leaves_nothing_behind() {
     let folder = tempfile::tempdir().unwrap();
-    let output = lucida(folder.path(), &["config", "check"], &[]);
+    let output = lucida(folder.path(), &["config", "check", "--offline-only"], &[]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn check_names_every_folder_file_and_model_that_can_not_be_used_and_opens_none_offline() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("taken"), "a file").unwrap();
+    std::fs::create_dir_all(folder.path().join("cache/models/mine")).unwrap();
+    std::fs::write(
+        folder.path().join("my.toml"),
+        "[[auth.keys]]\nname = \"a\"\nkey_file = \"no-key\"\nuser = \"alice\"\nscopes = [\"read\"]\n\
+         [ingest]\nspool_dir = \"taken/spool\"\n\
+         [storage.disk]\nroot = \"taken\"\n\
+         [metadata.sqlite]\npath = \"cache\"\n\
+         [embedder.onnx]\nmodel = \"mime\"\ntext_model = \"./texts\"\nlibrary = \"libonnxruntime.so\"\n",
+    )
+    .unwrap();
+    let cache = folder.path().join("cache");
+    let variables = [("LUCIDA_CACHE_DIR", cache.to_str().unwrap())];
+    let arguments = ["config", "check", "--config", "my.toml"];
+    let output = lucida(folder.path(), &arguments, &variables);
+    assert_eq!(output.status.code(), Some(2));
+    let found = stderr(&output);
+    let found: Vec<_> = found.lines().collect();
+    let expected = [
+        ("my.toml:3: auth.keys[0].key_file: ", "no-key"),
+        (
+            "my.toml:7: ingest.spool_dir: ",
+            "taken/spool can't be created: taken is a file",
+        ),
+        (
+            "my.toml:9: storage.disk.root: ",
+            "taken is a file; expected a folder",
+        ),
+        (
+            "my.toml:11: metadata.sqlite.path: ",
+            "cache is a folder; expected a file",
+        ),
+        ("my.toml:13: embedder.onnx.model: ", "the cache has `mine`"),
+        ("my.toml:14: embedder.onnx.text_model: ", "./texts"),
+        (
+            "my.toml:15: embedder.onnx.library: ",
+            "libonnxruntime.so (embedder.onnx.library)",
+        ),
+    ];
+    assert_eq!(found.len(), expected.len(), "{found:?}");
+    for (line, (start, part)) in found.iter().zip(expected) {
+        assert!(line.starts_with(start) && line.contains(part), "{line}");
+    }
+    let offline = [&arguments[..], &["--offline-only"]].concat();
+    let output = lucida(folder.path(), &offline, &variables);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+}
+
+#[test]
+fn check_without_a_setup_says_how_to_get_the_model_and_the_library() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = lucida(
+        folder.path(),
+        &["config", "check"],
+        &[("LUCIDA_CACHE_DIR", "cache")],
+    );
+    let found = stderr(&output);
+    let model = found.lines().next().unwrap();
+    assert!(
+        model.starts_with("embedder.onnx.model: model `starter` not found"),
+        "{found}"
+    );
+    assert!(model.ends_with("run `lucida setup`"), "{found}");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 
@@ -95,7 +164,7 @@ fn a_flag_of_its_own_wins_over_everything() {
     );
     assert_eq!(output.status.code(), Some(2));
     assert!(
-        stderr(&output).starts_with("--listen: server.listen: `0.0.0.0:0` is beyond loopback"),
+        stderr(&output).starts_with("--listen: server.listen: `0.0.0.0:0` is reachable from other machines"),
         "{}",
         stderr(&output)
     );
@@ -126,14 +195,37 @@ fn an_unknown_command_ends_with_2_and_the_version_with_0() {
 }
 
 #[test]
-fn the_reference_is_what_lies_beside_the_defaults() {
+fn the_reference_and_the_defaults_are_the_files_in_the_repository() {
     let folder = tempfile::tempdir().unwrap();
-    let output = lucida(folder.path(), &["config", "reference"], &[]);
-    assert_eq!(output.status.code(), Some(0));
+    for (command, written) in [
+        ("reference", include_str!("../config/README.md")),
+        ("defaults", include_str!("../config/default.toml")),
+    ] {
+        let output = lucida(folder.path(), &["config", command], &[]);
+        assert_eq!(output.status.code(), Some(0));
+        assert!(
+            stdout(&output) == written,
+            "`lucida config {command}` prints something else: run `cargo xtask generate`"
+        );
+    }
+}
+
+#[test]
+fn the_printed_defaults_are_a_configuration_that_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let defaults = stdout(&lucida(folder.path(), &["config", "defaults"], &[]));
+    std::fs::write(folder.path().join("my.toml"), defaults).unwrap();
+    let values = |arguments: &[&str]| -> Vec<String> {
+        let shown = stdout(&lucida(folder.path(), arguments, &[]));
+        let value = |line: &str| line.split("  # ").next().unwrap_or_default().to_owned();
+        shown.lines().map(value).collect()
+    };
+    let shown = values(&["config", "show"]);
     assert!(
-        stdout(&output) == include_str!("../config/README.md"),
-        "config/README.md is out of date: run `cargo xtask generate`"
+        shown.contains(&"listen = \"127.0.0.1:8080\"".to_owned()),
+        "{shown:?}"
     );
+    assert_eq!(values(&["config", "show", "--config", "my.toml"]), shown);
 }
 
 #[test]
@@ -159,7 +251,7 @@ fn a_worker_that_could_share_nothing_with_a_server_is_refused_store_by_store() {
     let told: Vec<_> = told.lines().collect();
     assert_eq!(told.len(), 2, "{told:?}");
     assert!(
-        told[0].contains(": index.type: index type `embedded` is for one process at a time"),
+        told[0].starts_with("index.type: index type `embedded` is for one process at a time"),
         "{told:?}"
     );
     assert_eq!(
@@ -183,6 +275,19 @@ fn a_server_that_leaves_its_work_to_nobody_is_refused() {
         assert_eq!(told.lines().count(), 1, "{told}");
     }
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn dropping_a_model_of_an_empty_library_says_that_it_has_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = lucida(folder.path(), &["models", "drop", "clip"], &[]);
+    assert_eq!(output.status.code(), Some(1));
+    let found = stderr(&output);
+    assert_eq!(
+        found.lines().last(),
+        Some("error: the library has no vectors yet, so none of a model `clip`")
+    );
+    assert!(found.ends_with('\n'), "{found:?}");
 }
 
 #[test]

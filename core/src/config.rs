@@ -3,6 +3,8 @@
 //! A backend's settings are one struct that implements [`Settings`]. Its JSON schema, derived from the same
 //! struct, tells the server which keys exist, of what type, and what to print in the reference.
 
+pub mod local;
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -71,11 +73,12 @@ impl JsonSchema for Secret {
     }
 }
 
-/// The settings of one backend or plugin: a plain struct with `#[serde(deny_unknown_fields)]`, a doc line and
+/// The settings of one backend or plugin: a plain struct with `#[serde(deny_unknown_fields, default)]`, a doc line and
 /// an example per field, and units in the names (`_bytes`, `_secs`, `_ms`, `_pixels`).
 ///
-/// Defaults are not in the struct but in the server's `config/default.toml`; a plugin, whose table is not
-/// there unless it is configured, has them as `#[serde(default)]`.
+/// `impl Default` is the only place where a default is written: the server's `config/default.toml` and reference are
+/// generated from the schema, which has it for each field that implements `Serialize`. Without `default`, a field that is
+/// not an `Option` must be set.
 pub trait Settings: DeserializeOwned + JsonSchema + Send + Sync + 'static {
     /// Checks what types can't say, without any I/O.
     ///
@@ -84,12 +87,20 @@ pub trait Settings: DeserializeOwned + JsonSchema + Send + Sync + 'static {
     fn validate(&self) -> Result<()> {
         Ok(())
     }
+
+    /// Checks what these settings name on this machine: that folders, files and models exist and can be used. Opens no
+    /// socket, loads no model, and makes and changes nothing. [`local`] has the common checks.
+    ///
+    /// Returns every problem, as [`validate`](Self::validate) reports one.
+    fn check_local(&self, _context: &BuildContext) -> Vec<Error> {
+        Vec::new()
+    }
 }
 
 /// What a factory may use besides its settings.
 #[derive(Debug, Clone)]
 pub struct BuildContext {
-    /// The per-user cache folder, where `cargo xtask setup` puts models and libraries.
+    /// The per-user cache folder, where `lucida setup` puts models and libraries.
     pub cache_dir: PathBuf,
 }
 
@@ -156,6 +167,10 @@ pub trait Factory<P: Part + ?Sized>: Send + Sync {
     /// # Errors
     /// `ConfigInvalid`, whose field is the path inside the settings.
     fn check(&self, settings: &Value) -> Result<()>;
+
+    /// Checks what the settings name on this machine, as [`Settings::check_local`] does, and returns every problem; their
+    /// fields are paths inside the settings.
+    fn check_local(&self, settings: &Value, context: &BuildContext) -> Vec<Error>;
 
     /// Builds the part.
     ///
@@ -267,6 +282,13 @@ impl<P: Part + ?Sized, S: Settings> Factory<P> for TypedFactory<P, S> {
 
     fn check(&self, settings: &Value) -> Result<()> {
         parse::<S>(settings).map(drop)
+    }
+
+    fn check_local(&self, settings: &Value, context: &BuildContext) -> Vec<Error> {
+        match parse::<S>(settings) {
+            Ok(settings) => settings.check_local(context),
+            Err(error) => vec![error],
+        }
     }
 
     async fn build(&self, settings: &Value, context: &BuildContext) -> Result<Arc<P>> {

@@ -198,6 +198,13 @@ impl Error {
         self
     }
 
+    /// Rewrites the message, for a caller that can say more exactly what is meant.
+    #[must_use]
+    pub fn map_message(mut self, map: impl FnOnce(&str) -> String) -> Self {
+        self.inner.message = map(&self.inner.message);
+        self
+    }
+
     /// Returns the kind.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {

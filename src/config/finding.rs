@@ -3,23 +3,30 @@
 use std::error::Error;
 use std::fmt;
 
-use super::node::Origin;
-
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
     path: String,
-    origin: Origin,
+    place: Option<String>,
     message: String,
+    /// The path of the key that was probably meant.
+    meant: Option<String>,
 }
 
 impl Finding {
-    pub(crate) fn new(path: impl Into<String>, origin: Origin, message: impl Into<String>) -> Self {
+    pub(crate) fn new(path: impl Into<String>, place: Option<String>, message: impl Into<String>) -> Self {
         Self {
             path: path.into(),
-            origin,
+            place,
             message: message.into(),
+            meant: None,
         }
+    }
+
+    /// Adds which key was probably meant.
+    pub(crate) fn meaning(mut self, path: impl Into<String>) -> Self {
+        self.meant = Some(path.into());
+        self
     }
 
     /// Returns the key's full path, such as `plugins[1].sizes_pixels[0]`; empty for a file as a whole.
@@ -28,10 +35,10 @@ impl Finding {
         &self.path
     }
 
-    /// Returns where it was written.
+    /// Returns where it was written: a file with its line, a variable or a flag; `None` where nobody wrote it.
     #[must_use]
-    pub const fn origin(&self) -> &Origin {
-        &self.origin
+    pub fn place(&self) -> Option<&str> {
+        self.place.as_deref()
     }
 
     /// Returns the sentence.
@@ -40,9 +47,14 @@ impl Finding {
         &self.message
     }
 
-    /// Tells whether one finding's key lies within the other's.
+    /// Reports whether one finding's key is the other's, or one inside the other.
     pub(crate) fn overlaps(&self, path: &str) -> bool {
         within(&self.path, path) || within(path, &self.path)
+    }
+
+    /// Reports whether it is about a key of a section such as `storage`, or about one that was meant to be.
+    pub(crate) fn concerns(&self, section: &str) -> bool {
+        within(&self.path, section) || self.meant.as_ref().is_some_and(|meant| within(meant, section))
     }
 }
 
@@ -54,7 +66,9 @@ fn within(inner: &str, outer: &str) -> bool {
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: ", self.origin)?;
+        if let Some(place) = &self.place {
+            write!(f, "{place}: ")?;
+        }
         if !self.path.is_empty() {
             write!(f, "{}: ", self.path)?;
         }
@@ -71,7 +85,16 @@ impl Findings {
         Self(findings)
     }
 
-    /// Returns them in the order of the layers, and within one in that of the keys.
+    /// Returns `Ok` where nothing is wrong.
+    pub(crate) fn check(findings: Vec<Finding>) -> Result<(), Self> {
+        if findings.is_empty() {
+            Ok(())
+        } else {
+            Err(Self(findings))
+        }
+    }
+
+    /// Returns them in the order of the layers, and within one in that of the reference.
     #[must_use]
     pub fn all(&self) -> &[Finding] {
         &self.0
@@ -98,41 +121,13 @@ impl fmt::Display for Findings {
 
 impl Error for Findings {}
 
-/// How alike two names must be for one to be suggested for the other, from 0 to 1 (equal).
-const LIKENESS: f64 = 0.7;
-
-/// Returns the valid name that is nearest to a wrong one, if any is near.
-pub(crate) fn nearest<'a>(wrong: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let wrong = wrong.to_lowercase();
-    names
-        .into_iter()
-        .map(|name| (strsim::jaro_winkler(&wrong, name), name))
-        .filter(|(likeness, _)| *likeness >= LIKENESS)
-        .max_by(|(left, _), (right, _)| left.total_cmp(right))
-        .map(|(_, name)| name)
-}
-
-/// Returns the end of a sentence that suggests a name, if there is one.
-pub(crate) fn did_you_mean(name: Option<&str>) -> String {
-    name.map_or_else(String::new, |name| format!("; did you mean `{name}`?"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_typo_finds_its_name_and_gibberish_none() {
-        let names = ["listen", "max_upload_bytes", "request_timeout_secs"];
-        assert_eq!(nearest("lisen", names), Some("listen"));
-        assert_eq!(nearest("max_upload_byte", names), Some("max_upload_bytes"));
-        assert_eq!(nearest("request_timeout", names), Some("request_timeout_secs"));
-        assert_eq!(nearest("zzz", names), None);
-    }
-
-    #[test]
     fn a_key_lies_within_itself_and_its_tables() {
-        let finding = Finding::new("plugins[1].sizes", Origin::Default(1), "wrong");
+        let finding = Finding::new("plugins[1].sizes", None, "wrong");
         for path in [
             "plugins[1].sizes",
             "plugins[1].sizes[0]",

@@ -2,9 +2,10 @@
 
 use lucida_core::config::Part;
 
-use super::node::join;
-use super::{Chosen, Config, Finding, Findings};
-use crate::registry::{Factories, Registry};
+use super::finding::Findings;
+use super::load::Config;
+use crate::registry::{Factories, Registry, Selection};
+use crate::schema::join;
 
 /// A part that only one process at a time can use.
 struct Alone {
@@ -33,7 +34,7 @@ impl Config {
             );
             self.finding("ingest.workers", message)
         };
-        all(self.alone(registry).into_iter().map(refuse).collect())
+        Findings::check(self.alone(registry).into_iter().map(refuse).collect())
     }
 
     /// Checks that `lucida worker` can do something with it.
@@ -54,7 +55,7 @@ impl Config {
             );
             self.finding(&path, message)
         }));
-        all(findings)
+        Findings::check(findings)
     }
 
     fn alone(&self, registry: &Registry) -> Vec<Alone> {
@@ -66,14 +67,10 @@ impl Config {
         ];
         parts.into_iter().flatten().collect()
     }
-
-    fn finding(&self, path: &str, message: impl Into<String>) -> Finding {
-        Finding::new(path, self.tree.origin_of(path), message)
-    }
 }
 
-fn alone<P: Part + ?Sized>(factories: &Factories<P>, chosen: &Chosen) -> Option<Alone> {
-    let type_name = chosen.type_name();
+fn alone<P: Part + ?Sized>(factories: &Factories<P>, selected: &Selection) -> Option<Alone> {
+    let type_name = selected.type_name();
     if factories.get(type_name)?.shared_by_processes() {
         return None;
     }
@@ -83,17 +80,23 @@ fn alone<P: Part + ?Sized>(factories: &Factories<P>, chosen: &Chosen) -> Option<
         path: join(role, "type"),
         what: format!("{role} type `{type_name}`"),
         instead: if shared.is_empty() {
-            format!("a {role} type that processes can share, of which this build has none")
+            format!(
+                "{} {role} type that processes can share, of which this build has none",
+                article(role)
+            )
         } else {
-            format!("a {role} type that processes can share ({shared})")
+            format!(
+                "{} {role} type that processes can share ({shared})",
+                article(role)
+            )
         },
     })
 }
 
-fn all(findings: Vec<Finding>) -> Result<(), Findings> {
-    if findings.is_empty() {
-        Ok(())
+fn article(noun: &str) -> &'static str {
+    if noun.starts_with(['a', 'e', 'i', 'o', 'u']) {
+        "an"
     } else {
-        Err(Findings::new(findings))
+        "a"
     }
 }

@@ -55,7 +55,13 @@ fn check_process(place: &str, arguments: &[String], variables: &BTreeMap<String,
     }
     let config = path("config/production.toml");
     let output = run(
-        &["config", "check", "--config", config.to_str().unwrap()],
+        &[
+            "config",
+            "check",
+            "--offline-only",
+            "--config",
+            config.to_str().unwrap(),
+        ],
         &variables,
     );
     assert!(
@@ -378,21 +384,21 @@ fn the_image_is_built_of_what_the_repository_says() {
         word_after(&dockerfile, "FROM rust:"),
         [format!("{rust}-bookworm")]
     );
-    let setup = text("xtask/src/runtime.rs");
+    let setup = text("core/setup/src/runtime.rs");
     let [version] = word_after(&dockerfile, "onnxruntime==")[..] else {
         panic!("the image has one ONNX Runtime")
     };
     let pinned = format!("version: \"{version}\"");
     assert!(
         setup.contains(&pinned),
-        "`cargo xtask setup` fetches another ONNX Runtime than {version}"
+        "`lucida setup` downloads another ONNX Runtime than {version}"
     );
     let hashes = word_after(&dockerfile, "--hash=sha256:");
     assert_eq!(hashes.len(), 2);
     for hash in hashes {
         assert!(
             setup.contains(hash),
-            "{hash} is not the hash of what `cargo xtask setup` fetches"
+            "{hash} is not the hash of what `lucida setup` downloads"
         );
     }
     let (api, worker) = ports();

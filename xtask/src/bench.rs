@@ -5,10 +5,10 @@ use std::process::{Command, ExitCode};
 
 use anyhow::Result;
 
-use crate::cache::Cache;
 use crate::cargo::Workspace;
 use crate::subjects::Subjects;
-use crate::{photos, serve, servers, setup};
+use crate::{photos, serve, servers};
+use lucida_setup::cache::Cache;
 
 /// The parts that need a Python service and models of full size, by their words on the command line.
 const WITH_SUBJECTS: [&str; 2] = ["compare", "models"];
@@ -18,7 +18,7 @@ const WITH_SERVERS: [&str; 2] = ["workers", "traffic"];
 
 /// Runs the command. The benchmark program finds the server beside itself.
 pub(crate) fn run(cache: &Cache, workspace: &Workspace, arguments: &[OsString]) -> Result<ExitCode> {
-    setup::ensure(cache, workspace)?;
+    lucida_setup::ensure(cache, false)?;
     let photos = photos::ensure(cache)?;
     let any_of = |parts: &[&str]| {
         let mut arguments = arguments.iter();

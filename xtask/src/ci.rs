@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::cache::Cache;
 use crate::cargo::{MESSAGES, Workspace, run as execute};
 use crate::interrupt::Interrupt;
 use crate::servers::{self, Installation};
 use crate::test::{self, Resources, Sum};
 use crate::{generate, scaffold};
+use lucida_setup::cache::Cache;
 
 /// Runs the command.
 pub(crate) fn run(cache: &Cache, mut workspace: Workspace) -> Result<()> {
@@ -76,7 +76,7 @@ fn check(steps: &mut Steps, sum: &mut Sum, cache: &Cache, workspace: &Workspace)
     steps.run("new backends", || {
         scaffold::check(workspace, &cache.path("new-backends"))
     })?;
-    let mut resources = steps.run("setup", || Resources::prepare(cache, workspace))?;
+    let mut resources = steps.run("setup", || Resources::prepare(cache))?;
     let built = steps.run("build tests", || {
         workspace.build(["test", MESSAGES, "--workspace", "--locked", "--no-run"])
     })?;

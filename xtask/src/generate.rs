@@ -9,7 +9,10 @@ use anyhow::{Context as _, Result, bail};
 use crate::cargo::Workspace;
 
 /// A file in the checkout and the server's command that prints it.
-const FILES: [(&str, &[&str]); 1] = [("config/README.md", &["config", "reference"])];
+const FILES: [(&str, &[&str]); 2] = [
+    ("config/README.md", &["config", "reference"]),
+    ("config/default.toml", &["config", "defaults"]),
+];
 
 /// Runs the command.
 pub(crate) fn run(workspace: &Workspace, check: bool) -> Result<()> {

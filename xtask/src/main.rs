@@ -9,30 +9,25 @@
 )]
 
 mod bench;
-mod cache;
 mod cargo;
 mod ci;
 mod generate;
 mod interrupt;
 mod photos;
-mod python;
-mod runtime;
 mod scaffold;
 mod serve;
 mod servers;
 mod setup;
-mod starter;
 mod subjects;
 mod test;
-mod wheel;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::cache::Cache;
 use crate::cargo::Workspace;
+use lucida_setup::cache::Cache;
 
 #[derive(Parser)]
 #[command(
@@ -111,7 +106,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
     let cache = Cache::locate()?;
     let workspace = Workspace::locate()?;
     match command {
-        Command::Setup { extras } => setup::run(&cache, &workspace, extras)?,
+        Command::Setup { extras } => setup::run(&cache, extras)?,
         Command::Serve { args } => return serve::run(&cache, &workspace, &args),
         Command::Test { args } => test::run(&cache, &workspace, &args)?,
         Command::Ci => ci::run(&cache, workspace)?,

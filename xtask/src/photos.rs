@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 
-use crate::cache::{Cache, files_below};
-use crate::python::Python;
-use crate::wheel::{self, Wheel};
+use lucida_setup::cache::{Cache, files_below};
+use lucida_setup::python::Python;
+use lucida_setup::wheel::{self, Wheel};
 
 /// The variable that tells tests where the photos are.
 pub(crate) const VARIABLE: &str = "LUCIDA_TEST_PHOTOS";

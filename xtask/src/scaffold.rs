@@ -10,8 +10,8 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum;
 
-use crate::cache::remove_dir;
 use crate::cargo::{Workspace, run as execute};
+use lucida_setup::cache::remove_dir;
 
 /// What a backend can be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -266,7 +266,7 @@ impl Backend {
 
     /// What is left to do by hand, as the lines to add.
     fn next_steps(&self, folder: &Path) -> String {
-        let (role, name, krate) = (self.role.name(), &self.type_name, self.crate_name());
+        let (role, krate) = (self.role.name(), self.crate_name());
         let (feature, ident) = (self.folder(), krate.replace('-', "_"));
         let path = folder.display();
         format!(
@@ -278,12 +278,9 @@ Cargo.toml
     [features]                    {feature} = ["dep:{krate}"]
     [dependencies]                {krate} = {{ workspace = true, optional = true }}
 
-src/registry.rs
-    FEATURES                      ("{role}", "{name}", "{feature}"),
-    Registry::default             #[cfg(feature = "{feature}")]
-                                  let registry = registry.with_{role}({ident}::factory());
+src/registry.rs                   "{feature}" => with_{role}({ident}::factory()),
 
-config/default.toml               [{role}.{name}] with every default, then `cargo xtask generate`
+config/                           `cargo xtask generate`
 backends/README.md, CHANGELOG.md  a line each"#
         )
     }

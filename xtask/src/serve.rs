@@ -5,13 +5,12 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, Result};
 
-use crate::cache::Cache;
 use crate::cargo::Workspace;
-use crate::setup;
+use lucida_setup::cache::Cache;
 
 /// Runs the command. On Unix the server takes the place of this process, so that signals reach it.
 pub(crate) fn run(cache: &Cache, workspace: &Workspace, arguments: &[OsString]) -> Result<ExitCode> {
-    setup::ensure(cache, workspace)?;
+    lucida_setup::ensure(cache, false)?;
     let program = workspace.build_package("lucida", &["--release"])?;
     become_program(Command::new(program).arg("serve").args(arguments))
 }

@@ -17,9 +17,9 @@ use lucida_test_servers::{ACCESS_KEY_ID, BUCKET, Kind, Programs, SECRET_ACCESS_K
 
 pub(crate) use install::{Installation, Installed};
 
-use crate::cache::Cache;
 use crate::cargo::{Built, MESSAGES, Workspace};
 use crate::interrupt::Interrupt;
+use lucida_setup::cache::Cache;
 
 /// The package that builds the stand-in for Qdrant, and its name there.
 const STAND_IN: (&str, &str) = ("lucida-index-qdrant", "qdrant-stand-in");

@@ -5,9 +5,9 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
-use crate::cache::{Cache, Key};
 use crate::cargo::Workspace;
-use crate::python::{Environment, Python};
+use lucida_setup::cache::{Cache, Key};
+use lucida_setup::python::{Environment, Python};
 
 const SOURCE: &str = "xtask/parity";
 

@@ -7,11 +7,11 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 
-use crate::cache::{self, Cache};
 use crate::cargo::{MESSAGES, Workspace, read_lines};
 use crate::interrupt::Interrupt;
+use crate::photos;
 use crate::servers::{self, Installation, Installed, Running};
-use crate::{photos, runtime, setup};
+use lucida_setup::cache::{self, Cache};
 
 /// The variable whose presence makes a test that can't run fail instead of being skipped.
 const NO_SKIPS: &str = "CI";
@@ -24,9 +24,9 @@ pub(crate) struct Resources {
 
 impl Resources {
     /// Puts everything in place, servers aside.
-    pub(crate) fn prepare(cache: &Cache, workspace: &Workspace) -> Result<Self> {
-        setup::ensure(cache, workspace)?;
-        runtime::ensure_openvino(cache)?;
+    pub(crate) fn prepare(cache: &Cache) -> Result<Self> {
+        lucida_setup::ensure(cache, false)?;
+        lucida_setup::ensure_openvino_where_published(cache)?;
         let photos = photos::ensure(cache)?;
         // Tests run in their package's folder, where a relative cache folder would be another one.
         let root = cache.root().to_path_buf();
@@ -57,7 +57,7 @@ impl Resources {
 pub(crate) fn run(cache: &Cache, workspace: &Workspace, arguments: &[OsString]) -> Result<()> {
     let interrupt = Interrupt::by_keyboard()?;
     let installation = servers::needed(arguments).then(|| Installation::begin(cache));
-    let mut resources = Resources::prepare(cache, workspace)?;
+    let mut resources = Resources::prepare(cache)?;
     let mut cargo_arguments = scope(arguments);
     cargo_arguments.extend(arguments.iter().map(OsString::as_os_str));
     if let Some(installation) = installation {

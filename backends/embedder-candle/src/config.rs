@@ -1,6 +1,7 @@
 //! What `[embedder.candle]` in a config file can say.
 
-use lucida_core::{Error, Result, Settings};
+use lucida_core::{BuildContext, Error, Result, Settings};
+use lucida_models::checkpoint::local_folder;
 use lucida_models::hub::HubConfig;
 use lucida_models::{BatchOptions, BatchSettings};
 use schemars::JsonSchema;
@@ -8,24 +9,38 @@ use serde::Deserialize;
 
 /// The settings of the candle embedder.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct CandleConfig {
-    /// The model: a repository on a hub, such as `"sentence-transformers/clip-ViT-B-32"`, a folder, which has a `/` in it,
-    /// such as `"./models/mine"`, or the name of one in the cache's `models` folder.
+    /// The model: a repository on a hub, such as `"sentence-transformers/clip-ViT-B-32"`, a folder, with a `/` in it, such
+    /// as `"./models/mine"`, or a name in the cache's `models` folder.
     pub model: String,
-    /// A model of its own for texts, in the same space, such as
-    /// `"sentence-transformers/clip-ViT-B-32-multilingual-v1"` beside `clip-ViT-B-32`.
+    /// Another model for texts, in the same space as the one for pictures.
+    #[schemars(example = &"sentence-transformers/clip-ViT-B-32-multilingual-v1")]
     pub text_model: Option<String>,
-    /// How many threads compute one batch, and how many inputs are prepared at once; 0 is one for each core.
+    /// The threads that compute a batch, and the inputs that are prepared at a time; 0 is one per core.
     pub threads: usize,
-    /// How many inputs may wait in each lane of each tower, such as 256; more are answered with 429.
+    /// The most inputs that wait in each lane of each tower; more are answered with 429.
     pub queue_items: usize,
     /// Whether the model is loaded at start (`true`) or when it is first needed (`false`).
     pub preload: bool,
-    /// After how many seconds without work a tower leaves memory, such as 600; 0 is never.
+    /// After how many idle seconds a tower is unloaded from memory; 0 is never.
     pub idle_unload_secs: u64,
-    /// How models are fetched from a hub.
+    /// How models are downloaded from a hub.
     pub hub: HubConfig,
+}
+
+impl Default for CandleConfig {
+    fn default() -> Self {
+        Self {
+            model: "sentence-transformers/clip-ViT-B-32".to_owned(),
+            text_model: None,
+            threads: 0,
+            queue_items: 256,
+            preload: true,
+            idle_unload_secs: 0,
+            hub: HubConfig::default(),
+        }
+    }
 }
 
 impl Settings for CandleConfig {
@@ -45,6 +60,20 @@ impl Settings for CandleConfig {
         }
         self.batch().validate()?;
         self.hub.validate()
+    }
+
+    fn check_local(&self, context: &BuildContext) -> Vec<Error> {
+        let texts = self.text_model.as_deref();
+        [
+            local_folder("model", &self.model, context).map(drop),
+            texts.map_or(Ok(()), |model| {
+                local_folder("text_model", model, context).map(drop)
+            }),
+            self.hub.check_local(),
+        ]
+        .into_iter()
+        .filter_map(Result::err)
+        .collect()
     }
 }
 

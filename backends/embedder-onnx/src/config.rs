@@ -2,47 +2,50 @@
 
 use std::path::PathBuf;
 
-use lucida_core::{Error, Result, Settings};
+use lucida_core::{BuildContext, Error, Result, Settings};
+use lucida_models::checkpoint::local_folder;
 use lucida_models::hub::HubConfig;
 use lucida_models::{BatchOptions, BatchSettings};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::device::Compute;
+use crate::runtime::Runtime;
 
 /// The settings of the ONNX Runtime embedder.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct OnnxConfig {
-    /// The model: the name of one in the cache's `models` folder, such as `"starter"`, a folder, which has a `/` in it,
-    /// such as `"./models/mine"`, or a repository on a hub, such as `"sentence-transformers/clip-ViT-B-32"`.
+    /// The model: a name in the cache's `models` folder, such as `"starter"`, a folder, with a `/` in it, such as
+    /// `"./models/mine"`, or a repository on a hub, such as `"sentence-transformers/clip-ViT-B-32"`.
     pub model: String,
-    /// A model of its own for texts, in the same space, such as
-    /// `"sentence-transformers/clip-ViT-B-32-multilingual-v1"` beside `clip-ViT-B-32`.
+    /// Another model for texts, in the same space as the one for pictures.
+    #[schemars(example = &"sentence-transformers/clip-ViT-B-32-multilingual-v1")]
     pub text_model: Option<String>,
-    /// The number format that it computes in: `"fp32"`; `"int8"` on the device `"cpu"`, more than twice as fast and a
-    /// quarter as large; `"bf16"` on OpenVINO. What it takes is made of the model when it is first loaded.
+    /// The number format for computing: `"fp32"`; `"int8"` on the device `"cpu"`, more than twice as fast and a quarter of
+    /// the size; `"bf16"` on OpenVINO. Weights are converted when the model is first loaded.
     pub precision: Precision,
-    /// What it computes on: `"cpu"`, `"openvino"` (also the processor, by Intel's kernels; `cargo xtask setup --openvino`
-    /// fetches its library), or `"cuda"`, which is untested: `library` has to name an ONNX Runtime that was built for it.
+    /// The device: `"cpu"`, `"openvino"` (also the processor, with Intel's kernels; `lucida setup --openvino` downloads its
+    /// library), or `"cuda"`, which is untested: `library` must name an ONNX Runtime that was built for it.
     pub device: Device,
-    /// The ONNX Runtime library, such as `"/opt/onnxruntime/lib/libonnxruntime.so"`. Without it the library is looked
-    /// for in `ORT_DYLIB_PATH`, the cache, beside the program and in the system's folders.
+    /// The ONNX Runtime library. Without it, the library is searched for in `ORT_DYLIB_PATH`, the cache, next to the program
+    /// and in the system's folders.
+    #[schemars(example = &"/opt/onnxruntime/lib/libonnxruntime.so")]
     pub library: Option<PathBuf>,
-    /// How many threads compute one batch, and how many inputs are prepared at once; 0 is one for each core.
+    /// The threads that compute a batch, and the inputs that are prepared at a time; 0 is one per core.
     pub threads: usize,
-    /// How many inputs may wait in each lane of each tower, such as 256; more are answered with 429.
+    /// The most inputs that wait in each lane of each tower; more are answered with 429.
     pub queue_items: usize,
     /// Whether the model is loaded at start (`true`) or when it is first needed (`false`).
     pub preload: bool,
-    /// After how many seconds without work a tower leaves memory, such as 600; 0 is never.
+    /// After how many idle seconds a tower is unloaded from memory; 0 is never.
     pub idle_unload_secs: u64,
-    /// How models are fetched from a hub.
+    /// How models are downloaded from a hub.
     pub hub: HubConfig,
 }
 
 /// The number format that a model computes in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
     /// 32-bit floats.
@@ -54,7 +57,7 @@ pub enum Precision {
 }
 
 /// What a model computes on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Device {
     /// ONNX Runtime's own kernels on the processor.
@@ -63,6 +66,23 @@ pub enum Device {
     OpenVino,
     /// CUDA's on a graphics card.
     Cuda,
+}
+
+impl Default for OnnxConfig {
+    fn default() -> Self {
+        Self {
+            model: "starter".to_owned(),
+            text_model: None,
+            precision: Precision::Fp32,
+            device: Device::Cpu,
+            library: None,
+            threads: 0,
+            queue_items: 256,
+            preload: true,
+            idle_unload_secs: 0,
+            hub: HubConfig::default(),
+        }
+    }
 }
 
 impl Settings for OnnxConfig {
@@ -100,6 +120,23 @@ impl Settings for OnnxConfig {
             return Err(Error::config("precision", message));
         }
         self.hub.validate()
+    }
+
+    fn check_local(&self, context: &BuildContext) -> Vec<Error> {
+        let runtime = Runtime::find(self.device, self.library.as_deref(), context)
+            .map_err(|error| error.with_field("library"));
+        let texts = self.text_model.as_deref();
+        [
+            local_folder("model", &self.model, context).map(drop),
+            texts.map_or(Ok(()), |model| {
+                local_folder("text_model", model, context).map(drop)
+            }),
+            self.hub.check_local(),
+            runtime,
+        ]
+        .into_iter()
+        .filter_map(Result::err)
+        .collect()
     }
 }
 

@@ -42,7 +42,7 @@ impl Device {
         }
     }
 
-    /// Returns the folder below the cache in which `cargo xtask setup` puts each version of its library.
+    /// Returns the folder below the cache in which `lucida setup` puts each version of its library.
     pub(crate) const fn cache_folder(self) -> Option<&'static str> {
         match self {
             Self::Cpu => Some("onnxruntime"),
@@ -63,8 +63,8 @@ impl Device {
     /// Returns how to get such a library.
     pub(crate) const fn way_to_get_it(self) -> &'static str {
         match self {
-            Self::Cpu => "run `cargo xtask setup`",
-            Self::OpenVino => "run `cargo xtask setup --openvino`",
+            Self::Cpu => "run `lucida setup`",
+            Self::OpenVino => "run `lucida setup --openvino`",
             Self::Cuda => "install a build of it for CUDA",
         }
     }

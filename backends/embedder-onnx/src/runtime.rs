@@ -60,6 +60,18 @@ impl Runtime {
         Ok(runtime)
     }
 
+    /// Checks that there is a library to load, without loading it.
+    ///
+    /// # Errors
+    /// `Unavailable`, naming every place that was searched.
+    pub fn find(device: Device, library: Option<&Path>, context: &BuildContext) -> Result<()> {
+        let places = Places::of(device, library, context);
+        if places.candidates.iter().any(|library| library.is_file()) {
+            return Ok(());
+        }
+        Err(places.not_found(""))
+    }
+
     /// Returns the environment in which sessions are made.
     #[must_use]
     pub const fn environment(&self) -> &Environment {
@@ -167,14 +179,18 @@ impl Places {
                 }
             }
         }
-        Err(Error::unavailable(format!(
+        Err(self.not_found(&refused))
+    }
+
+    fn not_found(&self, refused: &str) -> Error {
+        Error::unavailable(format!(
             "{}, 1.{} or later, was not found: {}, or set embedder.onnx.library or {LIBRARY_VARIABLE} to its library; \
              looked in {}{refused}",
             self.device.build_name(),
             ort::MINOR_VERSION,
             self.device.way_to_get_it(),
             self.searched.join(", ")
-        )))
+        ))
     }
 }
 
@@ -288,9 +304,6 @@ mod tests {
         };
         let error = places.load().unwrap_err();
         assert!(error.message().contains("ONNX Runtime with OpenVINO"), "{error}");
-        assert!(
-            error.message().contains("cargo xtask setup --openvino"),
-            "{error}"
-        );
+        assert!(error.message().contains("lucida setup --openvino"), "{error}");
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! ConSE (Norouzi et al., "Zero-Shot Learning by Convex Combination of Semantic Embeddings", ICLR 2014): a
 //! classifier tells the likeliest labels of a picture, and the picture's vector is the mean of those labels'
-//! sentence vectors, weighted by their probability. The folder is made by `starter/convert.py` in this crate.
+//! sentence vectors, weighted by their probability. The folder is made by `convert.py` of the crate `lucida-setup`.
 
 mod consensus;
 mod image_tower;

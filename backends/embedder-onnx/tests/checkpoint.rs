@@ -1,6 +1,6 @@
 //! Checkpoints run by ONNX Runtime: the embedder contract in either precision, what 8 bits cost, and the cache of them.
 //!
-//! The models are the tiny ones of core's parity fixtures. ONNX Runtime must be in the cache: `cargo xtask setup`.
+//! The models are the tiny ones of core's parity fixtures. ONNX Runtime must be in the cache: `lucida setup`.
 
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 

@@ -20,7 +20,7 @@ fn a_file_that_is_no_library_is_named_with_the_way_to_get_one() {
     std::fs::write(&library, "not a library").unwrap();
     let error = refusal(&library);
     assert!(error.contains(library.to_str().unwrap()), "{error}");
-    assert!(error.contains("cargo xtask setup"), "{error}");
+    assert!(error.contains("lucida setup"), "{error}");
 }
 
 #[test]

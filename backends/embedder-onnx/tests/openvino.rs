@@ -1,6 +1,6 @@
 //! `device = "openvino"` on the starter model: the same vectors as on ONNX Runtime's own kernels, by another route.
 //!
-//! Its build of ONNX Runtime comes from the per-user cache, where `cargo xtask setup --openvino` puts it. A process
+//! Its build of ONNX Runtime comes from the per-user cache, where `lucida setup --openvino` puts it. A process
 //! holds one library, so these tests have a program of their own, in which the device `cpu` uses this build too.
 
 #![cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
@@ -25,7 +25,7 @@ fn is_set_up() -> bool {
     if library().is_some() {
         return true;
     }
-    let message = "skipped: ONNX Runtime with OpenVINO is not there; run `cargo xtask setup --openvino`";
+    let message = "skipped: ONNX Runtime with OpenVINO is not there; run `lucida setup --openvino`";
     assert!(std::env::var_os("CI").is_none(), "{message}");
     eprintln!("{message}");
     false

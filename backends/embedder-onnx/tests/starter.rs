@@ -1,7 +1,7 @@
 //! The starter model on real photos: words find them, and a vector depends on nothing but its input.
 //!
 //! The model and ONNX Runtime come from the per-user cache, the photos from `LUCIDA_TEST_PHOTOS`, else the same
-//! cache; `cargo xtask setup` puts all of them there. Without them the tests print why they are skipped, and fail
+//! cache; `lucida setup` puts all of them there. Without them the tests print why they are skipped, and fail
 //! under CI.
 
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
@@ -29,7 +29,7 @@ const WORDS: [(&str, &[&str]); 10] = [
 const WORDS_FOUND: usize = 8;
 
 fn missing<T>(what: &str) -> Option<T> {
-    let message = format!("skipped: {what} is not there; run `cargo xtask setup`");
+    let message = format!("skipped: {what} is not there; run `lucida setup`");
     assert!(std::env::var_os("CI").is_none(), "{message}");
     eprintln!("{message}");
     None
@@ -259,8 +259,5 @@ async fn a_library_that_was_built_without_openvino_is_an_error_and_not_the_cpu()
     let error = built.err().unwrap();
     assert_eq!(error.kind(), lucida_core::ErrorKind::ConfigInvalid);
     assert_eq!(error.field(), Some("device"));
-    assert!(
-        error.message().contains("cargo xtask setup --openvino"),
-        "{error}"
-    );
+    assert!(error.message().contains("lucida setup --openvino"), "{error}");
 }

@@ -4,33 +4,47 @@ use std::path::PathBuf;
 
 use lucida_core::CollectionName;
 use lucida_core::config::Settings;
-use lucida_core::{Error, Result};
+use lucida_core::config::local;
+use lucida_core::{BuildContext, Error, Result};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// The settings of the embedded index.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct EmbeddedConfig {
-    /// The folder; made when it isn't there. One process at a time may use it. Example: `data/index`
+    /// The folder; created if missing. Only one process at a time can use it.
     pub path: PathBuf,
-    /// The alias under which searches find the current collection. Example: `photo_embeddings`
+    /// The alias of the current collection.
     pub collection: String,
     /// Whether vectors and graph stay on disk and only what searches touch is in memory: less memory, and searches
-    /// that wait for the disk. Example: `false`
+    /// that wait for the disk.
     pub vectors_on_disk: bool,
-    /// Links per vector in the search graph, 4 to 128; more finds more and costs memory. Example: `16`
+    /// Links per vector in the search graph, 4 to 128; more finds more and costs memory.
     pub hnsw_m: usize,
     /// Candidates looked at per vector while the graph is built, 4 to 4096; more finds more and builds slower.
-    /// Example: `100`
     pub hnsw_ef_construct: usize,
-    /// Candidates looked at per search of the graph, 1 to 10000; more finds more and searches slower. Example: `256`
+    /// Candidates looked at per search of the graph, 1 to 10000; more finds more and searches slower.
     pub search_ef: usize,
     /// How much of vectors is searched one by one, exactly, before a graph is built over them; at least 1048576.
-    /// Example: `33_554_432`
     pub indexing_threshold_bytes: u64,
-    /// Threads that build the graph in the background, 1 to 64. Example: `1`
+    /// Threads that build the graph in the background, 1 to 64.
     pub indexing_threads: usize,
+}
+
+impl Default for EmbeddedConfig {
+    fn default() -> Self {
+        Self {
+            path: "data/index".into(),
+            collection: "photo_embeddings".to_owned(),
+            vectors_on_disk: false,
+            hnsw_m: 16,
+            hnsw_ef_construct: 100,
+            search_ef: 256,
+            indexing_threshold_bytes: 32 << 20,
+            indexing_threads: 1,
+        }
+    }
 }
 
 impl Settings for EmbeddedConfig {
@@ -62,6 +76,13 @@ impl Settings for EmbeddedConfig {
             ));
         }
         Ok(())
+    }
+
+    fn check_local(&self, _: &BuildContext) -> Vec<Error> {
+        local::writable_folder("path", &self.path)
+            .err()
+            .into_iter()
+            .collect()
     }
 }
 

@@ -3,20 +3,21 @@
 use std::path::PathBuf;
 
 use lucida_core::config::Secret;
-use lucida_core::{CollectionName, Error, Result, Settings};
+use lucida_core::config::local;
+use lucida_core::{BuildContext, CollectionName, Error, Result, Settings};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use tonic::transport::Uri;
 
 /// The settings of the vector index on a Qdrant server. Those from `shard_number` to `hnsw_ef_construct` apply to
-/// collections when they are made; an existing one is left as it is.
+/// new collections; an existing one is left as it is.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct QdrantConfig {
-    /// Where the server is, with its gRPC port, which is 6334 unless it was changed; `https` for TLS.
+    /// The address of the server with its gRPC port, 6334 by default; `https` for TLS.
     #[schemars(example = "http://127.0.0.1:6334")]
     pub url: String,
-    /// The key that the server asks for.
+    /// The server's API key.
     #[schemars(example = "a-long-random-word")]
     pub api_key: Option<Secret>,
     /// A file with that key.
@@ -26,69 +27,69 @@ pub struct QdrantConfig {
     /// the system's, for an `https` URL.
     #[schemars(example = "/etc/ssl/qdrant-ca.pem")]
     pub ca_file: Option<PathBuf>,
-    /// The alias under which searches find the current collection, and what the names of collections begin with.
+    /// The alias of the current collection, and the prefix of the names of collections.
     #[schemars(example = &"photo_embeddings")]
     pub collection: String,
-    /// How long connecting may take.
+    /// How long connecting may take, in milliseconds.
     #[schemars(example = 5_000)]
     pub connect_timeout_ms: u64,
-    /// How long one request may take.
+    /// How long one request may take, in milliseconds.
     #[schemars(example = 30_000)]
     pub request_timeout_ms: u64,
-    /// Whether writes return when they can be searched (true) or as soon as the server has noted them: quicker, but
-    /// then a call doesn't see what the one before it wrote.
+    /// Whether a write returns when it can be searched (`true`) or as soon as the server has accepted it: faster, but the
+    /// next call may not see it.
     #[schemars(example = true)]
     pub wait: bool,
-    /// In what order the replicas of a shard apply writes that come at the same moment: `weak` (any), `medium` (that of
-    /// a leader who is elected) or `strong` (that of one leader; no writes while it is away).
+    /// The order in which the replicas of a shard apply concurrent writes: `weak` (any), `medium` (that of an elected
+    /// leader) or `strong` (that of a permanent leader; no writes while it is unavailable).
     #[schemars(example = &"medium")]
     pub write_ordering: WriteOrdering,
-    /// How many replicas of a shard answer a read: `one`, `majority` (all are asked), `quorum` (half and one more) or
+    /// How many replicas of a shard answer a read: `one`, `majority` (all are queried), `quorum` (more than half) or
     /// `all`.
     #[schemars(example = &"one")]
     pub read_consistency: ReadConsistency,
-    /// How many shards a collection has; the server's choice where left out.
+    /// The number of shards of a collection; the server's default if not set.
     #[schemars(example = 6)]
     pub shard_number: Option<u32>,
-    /// How many copies of each shard there are; the server's choice where left out.
+    /// The number of copies of each shard; the server's default if not set.
     #[schemars(example = 2)]
     pub replication_factor: Option<u32>,
-    /// How many copies must have a write for it to succeed; the server's choice where left out.
+    /// How many copies must apply a write for it to succeed; the server's default if not set.
     #[schemars(example = 1)]
     pub write_consistency_factor: Option<u32>,
-    /// Whether vectors and graph stay on disk and only what searches touch is in memory: less memory, and searches that
-    /// wait for the disk.
+    /// Whether vectors and graph stay on disk, and only what searches touch is in memory: less memory, but slower
+    /// searches.
     #[schemars(example = false)]
     pub vectors_on_disk: bool,
-    /// Whether payloads stay on disk; what is filtered by is in memory in any case.
+    /// Whether payloads stay on disk; fields that searches filter by are in memory in any case.
     #[schemars(example = true)]
     pub payload_on_disk: bool,
-    /// What vectors are shortened to for searching, beside the whole ones: `none`, `scalar` (a byte per number) or
+    /// The quantization of vectors for searching, in addition to the full ones: `none`, `scalar` (a byte per number) or
     /// `binary` (a bit per number; for 1024 dimensions and more).
     #[schemars(example = &"scalar")]
     pub quantization: Quantization,
-    /// Whether shortened vectors stay in memory, with `vectors_on_disk` too.
+    /// Whether quantized vectors stay in memory, even with `vectors_on_disk`.
     #[schemars(example = true)]
     pub quantization_always_ram: bool,
-    /// How many times `limit` hits are found by shortened vectors, to be ranked by the whole ones; 1 to 100.
+    /// How many times `limit` hits the quantized search finds, to be rescored with the full vectors; 1 to 100.
     #[schemars(example = 2.0)]
     pub quantization_oversampling: f64,
-    /// Links per vector in the search graph, 4 to 128; more finds more and costs memory; the server's choice where left
-    /// out.
+    /// Links per vector in the search graph, 4 to 128; more improves recall and costs memory; the server's default if not
+    /// set.
     #[schemars(example = 16)]
     pub hnsw_m: Option<u64>,
-    /// Candidates looked at per vector while the graph is built, 4 to 4096; more finds more and builds slower; the
-    /// server's choice where left out.
+    /// Candidates per vector while the graph is built, 4 to 4096; more improves recall and builds more slowly; the
+    /// server's default if not set.
     #[schemars(example = 100)]
     pub hnsw_ef_construct: Option<u64>,
-    /// Candidates looked at per search of the graph, 1 to 10000; more finds more and searches slower; the server's
-    /// choice where left out.
+    /// Candidates per search of the graph, 1 to 10000; more improves recall and searches more slowly; the server's
+    /// default if not set.
     #[schemars(example = 256)]
     pub search_ef: Option<u64>,
 }
 
 /// In what order the replicas of a shard apply writes that come at the same moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum WriteOrdering {
     /// Each replica in its own order, so that two may end with different points.
@@ -100,7 +101,7 @@ pub enum WriteOrdering {
 }
 
 /// How many replicas of a shard answer a read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ReadConsistency {
     /// One, the next best.
@@ -114,7 +115,7 @@ pub enum ReadConsistency {
 }
 
 /// What vectors are shortened to for searching.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Quantization {
     /// Nothing: searches compare the whole ones.
@@ -123,6 +124,34 @@ pub enum Quantization {
     Scalar,
     /// A bit per number.
     Binary,
+}
+
+impl Default for QdrantConfig {
+    fn default() -> Self {
+        Self {
+            url: "http://127.0.0.1:6334".to_owned(),
+            api_key: None,
+            api_key_file: None,
+            ca_file: None,
+            collection: "photo_embeddings".to_owned(),
+            connect_timeout_ms: 5_000,
+            request_timeout_ms: 30_000,
+            wait: true,
+            write_ordering: WriteOrdering::Medium,
+            read_consistency: ReadConsistency::One,
+            shard_number: None,
+            replication_factor: None,
+            write_consistency_factor: None,
+            vectors_on_disk: false,
+            payload_on_disk: true,
+            quantization: Quantization::None,
+            quantization_always_ram: true,
+            quantization_oversampling: 2.0,
+            hnsw_m: None,
+            hnsw_ef_construct: None,
+            search_ef: None,
+        }
+    }
 }
 
 impl Settings for QdrantConfig {
@@ -179,6 +208,14 @@ impl Settings for QdrantConfig {
         within("hnsw_m", self.hnsw_m, 4, 128)?;
         within("hnsw_ef_construct", self.hnsw_ef_construct, 4, 4096)?;
         within("search_ef", self.search_ef, 1, 10_000)
+    }
+
+    fn check_local(&self, _: &BuildContext) -> Vec<Error> {
+        let files = [("api_key_file", &self.api_key_file)];
+        files
+            .into_iter()
+            .filter_map(|(field, file)| local::readable_file(field, file.as_ref()?).err())
+            .collect()
     }
 }
 

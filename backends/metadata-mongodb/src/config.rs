@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use lucida_core::config::Secret;
-use lucida_core::{Error, Result, Settings};
+use lucida_core::config::local;
+use lucida_core::{BuildContext, Error, Result, Settings};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -12,40 +13,40 @@ use crate::uri;
 /// The most bytes of a collection's prefix.
 const PREFIX_BYTES: usize = 63;
 
-/// The metadata store in a MongoDB, which any number of processes share.
+/// The metadata store in MongoDB, shared by any number of processes.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct MongodbConfig {
-    /// The connection string: servers, user, TLS. What it sets itself, such as `connectTimeoutMS`, goes before the
+    /// The connection string: servers, user, TLS. Its own options, such as `connectTimeoutMS`, take precedence over the
     /// settings below; `w`, `readConcernLevel` and `readPreference` may only be `majority`, `majority` and `primary`.
     #[schemars(example = "mongodb://lucida:secret@db1,db2,db3/?replicaSet=rs0&authSource=admin&tls=true")]
     pub uri: Option<Secret>,
     /// A file that holds the connection string, instead of `uri`.
     #[schemars(example = "/run/secrets/mongodb-uri")]
     pub uri_file: Option<PathBuf>,
-    /// The database; without it, the one that the connection string names, else `lucida`. It is made by the first write.
+    /// The database; without it, the one that the connection string names, else `lucida`. It is created by the first write.
     #[schemars(example = &"lucida")]
     pub database: Option<String>,
-    /// What the names of the collections begin with, so that one database can hold several metadata stores; may be empty.
+    /// A prefix for the names of collections, so that one database can hold several metadata stores; may be empty.
     #[schemars(example = &"staging_")]
     pub collection_prefix: String,
-    /// Connections to a server at most, 1 to 10000; calls beyond wait for one.
+    /// The most connections to a server, 1 to 10000; further calls wait for one.
     #[schemars(example = 50)]
     pub max_connections: u32,
-    /// Connections to a server that are kept open although nothing is asked, at most `max_connections`.
+    /// The connections to a server that stay open while idle, at most `max_connections`.
     #[schemars(example = 1)]
     pub min_connections: u32,
-    /// Seconds after which a connection that nobody used is closed, at least 1: less than firewalls between allow.
+    /// After how many seconds an idle connection is closed, at least 1; less than the firewalls in between allow.
     #[schemars(example = 300)]
     pub max_idle_secs: u64,
-    /// Milliseconds to wait for a connection to a server, at least 1.
+    /// How long connecting to a server may take, in milliseconds, at least 1.
     #[schemars(example = 3000)]
     pub connect_timeout_ms: u64,
-    /// Milliseconds to wait for a primary, at least 1: while one is being elected, calls wait this long.
+    /// How long a call waits for a primary, in milliseconds, at least 1, such as during an election.
     #[schemars(example = 5000)]
     pub server_selection_timeout_ms: u64,
-    /// Milliseconds that the server may work on one call, at least 1: it stops a longer read, and answers a write that
-    /// a majority has not confirmed by then with an error. Less than `resilience.metadata.timeout_ms`.
+    /// How long the server may work on one call, in milliseconds, at least 1: it stops a longer read, and fails a write that
+    /// a majority has not confirmed by then. Less than `resilience.metadata.timeout_ms`.
     #[schemars(example = 8000)]
     pub operation_timeout_ms: u64,
 }
@@ -54,6 +55,23 @@ pub struct MongodbConfig {
 pub(crate) enum ConnectionStringIn<'a> {
     Setting(&'a Secret),
     File(&'a Path),
+}
+
+impl Default for MongodbConfig {
+    fn default() -> Self {
+        Self {
+            uri: None,
+            uri_file: None,
+            database: None,
+            collection_prefix: String::new(),
+            max_connections: 50,
+            min_connections: 1,
+            max_idle_secs: 300,
+            connect_timeout_ms: 3000,
+            server_selection_timeout_ms: 5000,
+            operation_timeout_ms: 8000,
+        }
+    }
 }
 
 impl MongodbConfig {
@@ -111,5 +129,13 @@ impl Settings for MongodbConfig {
             }
         }
         Ok(())
+    }
+
+    fn check_local(&self, _: &BuildContext) -> Vec<Error> {
+        let files = [("uri_file", &self.uri_file)];
+        files
+            .into_iter()
+            .filter_map(|(field, file)| local::readable_file(field, file.as_ref()?).err())
+            .collect()
     }
 }

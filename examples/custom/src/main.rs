@@ -1,7 +1,8 @@
-//! A server of one's own: Lucida with one more plugin and one more blob store, a call each, and all the rest kept.
+//! A custom server: Lucida with one more plugin, one more blob store and one more layer of configuration, a call each.
 
 mod colours;
 mod mirror;
+mod mounted;
 
 use std::process::ExitCode;
 
@@ -10,6 +11,7 @@ use lucida::Registry;
 fn main() -> ExitCode {
     let registry = Registry::default()
         .with_plugin(colours::factory())
-        .with_storage(mirror::factory());
+        .with_storage(mirror::factory())
+        .with_config_layer(mounted::Mounted::new("/etc/lucida.d"));
     lucida::run(&registry)
 }

@@ -6,20 +6,15 @@ use serde::Deserialize;
 
 /// What to read from a photo's EXIF.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct ExifConfig {
-    /// Whether the place is kept among the attributes; the original file keeps it either way. Example: `false`
-    #[serde(default = "yes")]
+    /// Whether the attributes include the location; the original file keeps it either way.
     pub gps: bool,
-}
-
-const fn yes() -> bool {
-    true
 }
 
 impl Default for ExifConfig {
     fn default() -> Self {
-        Self { gps: yes() }
+        Self { gps: true }
     }
 }
 

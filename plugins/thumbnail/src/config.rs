@@ -15,29 +15,19 @@ const QUALITIES: RangeInclusive<u8> = 1..=100;
 
 /// Which previews to make.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct ThumbnailConfig {
-    /// The long sides of the previews. Example: `[320, 1280]`
-    #[serde(default = "default_sizes")]
+    /// The long sides of the previews.
     pub sizes_pixels: Vec<u32>,
-    /// The JPEG quality, 1 to 100. Example: `82`
-    #[serde(default = "default_quality")]
+    /// The JPEG quality, 1 to 100.
     pub quality: u8,
-}
-
-fn default_sizes() -> Vec<u32> {
-    vec![320, 1280]
-}
-
-const fn default_quality() -> u8 {
-    82
 }
 
 impl Default for ThumbnailConfig {
     fn default() -> Self {
         Self {
-            sizes_pixels: default_sizes(),
-            quality: default_quality(),
+            sizes_pixels: vec![320, 1280],
+            quality: 82,
         }
     }
 }

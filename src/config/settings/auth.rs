@@ -10,38 +10,38 @@ use serde::Deserialize;
 
 use crate::http::{ApiKey, Scope};
 
-/// Who may call.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+/// Who may call the API.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
 pub struct AuthSettings {
-    /// The keys that callers may show; without any, everything belongs to the user `local` and the server only
-    /// listens on loopback.
+    /// The API keys. Without any, everything belongs to the user `local` and the server listens on loopback only.
+    #[schemars(extend("default" = []))]
     pub keys: Vec<AuthKey>,
 }
 
-/// A key that a caller may show, in `x-api-key` or `Authorization: Bearer`.
+/// An API key, sent in `x-api-key` or `Authorization: Bearer`.
 ///
 /// Exactly one of `key`, `key_file` and `key_sha256` is set.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AuthKey {
-    /// The key's name, for logs; each key has another.
+    /// The key's name, for logs; unique.
     #[schemars(example = &"laptop")]
     pub name: String,
     /// The key itself; at least 8 characters.
     #[schemars(example = &"a-long-random-word")]
     pub key: Option<Secret>,
-    /// A file that holds the key; space around it doesn't count.
+    /// A file that holds the key; white space around it is ignored.
     #[schemars(example = &"/run/secrets/laptop")]
     pub key_file: Option<PathBuf>,
-    /// The key's SHA-256, 64 hexadecimal digits; so the config file holds no secret.
+    /// The key's SHA-256 as 64 hexadecimal digits, so that the config file holds no secret.
     #[schemars(example = &"2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b")]
     pub key_sha256: Option<String>,
-    /// Whose photos the key opens; users never see each other's.
+    /// The user whose photos the key gives access to; users never see each other's photos.
     #[schemars(example = &"alice")]
     pub user: UserId,
-    /// What the key may do: `embed` (/embed and /v1/embeddings), `read` (look and search), `write` (upload,
-    /// retry, delete).
+    /// What the key may do: `embed` (/embed and /v1/embeddings), `read` (list, get and search), `write` (upload, retry,
+    /// delete).
     #[schemars(example = ["embed", "read", "write"])]
     pub scopes: BTreeSet<Scope>,
 }
@@ -85,7 +85,7 @@ impl Settings for AuthSettings {
             if self.keys[..index].iter().any(|other| other.name == key.name) {
                 return Err(Error::config(
                     format!("keys[{index}].name"),
-                    format!("`{}` is the name of an earlier key", key.name),
+                    format!("`{}` is already the name of another key", key.name),
                 ));
             }
         }

@@ -12,50 +12,49 @@ use super::at_least_one;
 
 /// How photos get from their upload to the index.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct IngestSettings {
-    /// How many photos are embedded at once in this process; 0 leaves that to `lucida worker`.
+    /// How many photos this process embeds at a time; 0 leaves that to `lucida worker`.
     #[schemars(example = 4)]
     pub workers: usize,
-    /// Where an upload lies until it is stored; on the same disk as the photos is best.
+    /// The folder of uploads that are not stored yet; best on the same disk as the photos.
     #[schemars(example = &"data/spool")]
     pub spool_dir: PathBuf,
-    /// The largest picture that is decoded, in pixels (width times height).
+    /// The largest picture that is decoded: width times height, in pixels.
     #[schemars(example = 250_000_000)]
     pub max_pixels: u64,
     /// How much memory photos take while they are decoded, in bytes, for all together; one that needs more waits until
     /// it is alone.
     #[schemars(example = 1_073_741_824)]
     pub decode_memory_bytes: u64,
-    /// Whether a photo whose file ends too early is taken as far as it can be decoded.
+    /// Whether to accept a photo whose file ends too early, with the part that can be decoded.
     #[schemars(example = false)]
     pub accept_truncated: bool,
     /// Whether a file is refused whose name promises another format than its bytes hold, such as a JPEG named
     /// `IMG_1.HEIC`; else it is taken by its bytes, with a note among its attributes.
     #[schemars(example = false)]
     pub strict_names: bool,
-    /// How long to wait before a failed photo is tried again, in milliseconds; doubles with each try, with jitter.
+    /// The delay before a failed photo is retried, in milliseconds; doubles with each attempt, with jitter.
     #[schemars(example = 500)]
     pub retry_min_ms: u64,
-    /// The longest wait between two tries, in seconds.
+    /// The longest delay between two attempts, in seconds.
     #[schemars(example = 300)]
     pub retry_max_secs: u64,
-    /// After how many tries a photo becomes `failed`; a model or a store that is merely down doesn't count.
+    /// The number of attempts after which a photo becomes `failed`. A model or a store that is unavailable doesn't count.
     #[schemars(example = 5)]
     pub max_attempts: u32,
-    /// How often the reconciler looks for photos without a job and unfinished deletions, in seconds; it does at
-    /// start, too.
+    /// How often the reconciler looks for photos without a job and unfinished deletions, in seconds. It also runs at
+    /// start.
     #[schemars(example = 60)]
     pub reconcile_interval_secs: u64,
     /// How often the reconciler compares all stores with each other, in seconds.
     #[schemars(example = 86_400)]
     pub deep_reconcile_interval_secs: u64,
-    /// How old a leftover blob or spool file must be before the reconciler removes it, in seconds. An original that no
+    /// The age at which the reconciler removes an orphaned derived blob or spool file, in seconds. An original that no
     /// record names is never removed.
     #[schemars(example = 3600)]
     pub orphan_grace_secs: u64,
-    /// How many photos a second are embedded afresh at most while the model is being changed; 0 is as many as the
-    /// workers can.
+    /// The most photos per second that are embedded again while the model is being changed; 0 is no limit.
     #[schemars(example = 20)]
     pub model_change_photos_per_sec: u32,
     /// How many MiB of originals a second are read again in the background and compared with their hashes, so that damage
@@ -63,6 +62,27 @@ pub struct IngestSettings {
     /// verifies by itself, and reading from it costs money.
     #[schemars(example = 2)]
     pub scrub_mib_per_sec: u32,
+}
+
+impl Default for IngestSettings {
+    fn default() -> Self {
+        Self {
+            workers: 4,
+            spool_dir: "data/spool".into(),
+            max_pixels: 250_000_000,
+            decode_memory_bytes: 1 << 30,
+            accept_truncated: false,
+            strict_names: false,
+            retry_min_ms: 500,
+            retry_max_secs: 300,
+            max_attempts: 5,
+            reconcile_interval_secs: 60,
+            deep_reconcile_interval_secs: 86_400,
+            orphan_grace_secs: 3600,
+            model_change_photos_per_sec: 0,
+            scrub_mib_per_sec: 2,
+        }
+    }
 }
 
 impl IngestSettings {

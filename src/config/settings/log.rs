@@ -1,24 +1,36 @@
-//! `[log]`: which lines are written, and how.
+//! `[log]`: which log lines are written, and how.
 
 use lucida_core::{Error, Result, Settings};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use tracing_subscriber::EnvFilter;
 
-/// Which lines are written, and how; they go to the standard error.
+use crate::names::{did_you_mean, nearest};
+
+/// Which log lines are written, and how. They go to the standard error.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct LogSettings {
     /// `pretty` for people, `json` for machines.
     #[schemars(example = &"json")]
     pub format: LogFormat,
-    /// Which lines: a level, or levels by target.
+    /// Which lines: a level (`off`, `error`, `warn`, `info`, `debug`, `trace`), or levels by target, such as
+    /// `info,lucida=debug`. The lines of the AMQP library repeat Lucida's own.
     #[schemars(example = &"info,lucida=debug")]
     pub filter: String,
 }
 
+impl Default for LogSettings {
+    fn default() -> Self {
+        Self {
+            format: LogFormat::Pretty,
+            filter: "info,lapin=off".to_owned(),
+        }
+    }
+}
+
 /// How lines are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(inline)]
 pub enum LogFormat {
@@ -32,16 +44,138 @@ impl LogSettings {
     /// Returns the filter, parsed.
     ///
     /// # Errors
-    /// `ConfigInvalid` for a filter that is none.
+    /// `ConfigInvalid` for a filter that names no level, or can't be parsed.
     pub fn env_filter(&self) -> Result<EnvFilter> {
+        for directive in directives(&self.filter) {
+            check_level(directive)?;
+        }
         EnvFilter::builder()
             .parse(&self.filter)
-            .map_err(|error| Error::config("filter", format!("`{}` is no filter: {error}", self.filter)))
+            .map_err(|error| Error::config("filter", format!("`{}` is not a filter: {error}", self.filter)))
     }
 }
 
 impl Settings for LogSettings {
     fn validate(&self) -> Result<()> {
         self.env_filter().map(drop)
+    }
+}
+
+/// The levels, and words that other programs have for them.
+const LEVELS: &[(&str, &str)] = &[
+    ("off", "off"),
+    ("error", "error"),
+    ("warn", "warn"),
+    ("info", "info"),
+    ("debug", "debug"),
+    ("trace", "trace"),
+    ("none", "off"),
+    ("quiet", "off"),
+    ("fatal", "error"),
+    ("critical", "error"),
+    ("warning", "warn"),
+    ("information", "info"),
+    ("notice", "info"),
+    ("verbose", "debug"),
+    ("all", "trace"),
+];
+
+/// How many of [`LEVELS`] are levels.
+const LEVEL_COUNT: usize = 6;
+
+/// Splits a filter at the commas outside of `[…]` and `{…}`.
+fn directives(filter: &str) -> impl Iterator<Item = &str> {
+    let mut depth = 0_usize;
+    filter
+        .split(move |char| {
+            match char {
+                '[' | '{' => depth += 1,
+                ']' | '}' => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            char == ',' && depth == 0
+        })
+        .map(str::trim)
+        .filter(|directive| !directive.is_empty())
+}
+
+/// Refuses a level that doesn't exist: the library takes a word of its own for a target, and then writes no other line.
+fn check_level(directive: &str) -> Result<()> {
+    let end = directive.rfind([']', '}']).map_or(0, |end| end + 1);
+    let level = match directive[end..].rsplit_once('=') {
+        Some((_, level)) => level.trim(),
+        // A span or a path of modules without a level.
+        None if end > 0 || directive.contains("::") => return Ok(()),
+        None => directive,
+    };
+    let lower = level.to_ascii_lowercase();
+    let levels = &LEVELS[..LEVEL_COUNT];
+    if levels.iter().any(|(known, _)| *known == lower)
+        || matches!(lower.as_str(), "0" | "1" | "2" | "3" | "4" | "5")
+    {
+        return Ok(());
+    }
+    let names: Vec<_> = levels.iter().map(|(level, _)| *level).collect();
+    let near = nearest(level, LEVELS.iter().map(|(word, _)| *word));
+    let meant = near.and_then(|near| {
+        LEVELS
+            .iter()
+            .find(|(word, _)| *word == near)
+            .map(|(_, level)| *level)
+    });
+    let message = format!(
+        "`{level}` is not a level; expected one of {}, or a target with its level, such as `lucida=debug`{}",
+        names.join(", "),
+        did_you_mean(meant)
+    );
+    Err(Error::config("filter", message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(filter: &str) -> Result<()> {
+        let settings = LogSettings {
+            filter: filter.to_owned(),
+            ..LogSettings::default()
+        };
+        settings.validate()
+    }
+
+    #[test]
+    fn levels_alone_and_by_target_are_filters() {
+        for filter in [
+            "info",
+            "INFO",
+            "off",
+            "3",
+            "info,lapin=off",
+            "warn, lucida=debug",
+            "lucida::http",
+            "lucida[request{route=\"/a,b\"}]=trace,info",
+            "lucida[request]",
+            "",
+        ] {
+            check(filter).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_level_that_does_not_exist_is_refused_with_the_nearest() {
+        for (filter, meant) in [
+            ("verbos", "`debug`"),
+            ("lucida=verbose", "`debug`"),
+            ("inf", "`info`"),
+            ("warning", "`warn`"),
+            ("info,lapin=of", "`off`"),
+        ] {
+            let error = check(filter).unwrap_err();
+            assert_eq!(error.field(), Some("filter"));
+            assert!(
+                error.message().ends_with(&format!("did you mean {meant}?")),
+                "{error}"
+            );
+        }
     }
 }

@@ -1,54 +1,79 @@
-//! `[resilience]`: how long one call of a store may take, how often it is tried, and when it is not tried at all.
+//! `[resilience]`: timeouts, retries and circuit breakers of the stores.
 
 use std::time::Duration;
 
 use lucida_core::decorate::{BreakerOptions, GuardOptions};
 use lucida_core::{Backoff, Error, Result, Settings};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-/// How long one call of each store may take, how often it is tried before its failure counts, and when a store is
-/// not asked for a while.
+/// Timeouts, retries and circuit breakers for calls of the stores.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct ResilienceSettings {
-    /// How long writing one photo to the blob store may take, in milliseconds; it is tried once, since an upload
-    /// streams.
+    /// How long writing one photo to the blob store may take, in milliseconds. It is attempted once, since an upload is a
+    /// stream.
     #[schemars(example = 300_000)]
     pub put_timeout_ms: u64,
-    /// For the other calls of the blob store.
+    /// The other calls of the blob store.
     pub storage: CallSettings,
-    /// For the ledger.
+    /// Calls of the metadata store.
     pub metadata: CallSettings,
-    /// For the vector index.
+    /// Calls of the vector index.
     pub index: CallSettings,
-    /// For the job queue.
+    /// Calls of the job queue.
     pub queue: CallSettings,
 }
 
-/// How long one call may take, how often it is tried, and when it is not tried at all.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+/// Timeout, retries and circuit breaker of one store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CallSettings {
-    /// How long one try may take, in milliseconds.
+    /// How long one attempt may take, in milliseconds.
     #[schemars(example = 10_000)]
     pub timeout_ms: u64,
-    /// How often a call is tried in all; 1 never tries again. Only what can succeed later is tried again.
+    /// How many attempts a call gets in all; 1 never retries. Only what can succeed later is retried.
     #[schemars(example = 3)]
     pub tries: u32,
-    /// The wait before the second try, in milliseconds; doubles with each try, with jitter.
+    /// The delay before the second attempt, in milliseconds; doubles with each attempt, with jitter.
     #[schemars(example = 50)]
     pub backoff_min_ms: u64,
-    /// The longest wait between two tries, in milliseconds.
+    /// The longest delay between two attempts, in milliseconds.
     #[schemars(example = 2_000)]
     pub backoff_max_ms: u64,
-    /// After how many failures in a row the store is not asked for a while, so that a dead one costs nothing; 0 always
-    /// asks. What is wrong with a request doesn't count, nor does a full disk.
+    /// How many failures in a row open the circuit breaker, so that an unavailable store costs no time; 0 disables it. An
+    /// invalid request or a full disk doesn't count.
     #[schemars(example = 5)]
     pub breaker_failures: u32,
-    /// How long it is not asked then, in milliseconds, before one call tries; a `/readyz` that finds it well ends it at once.
+    /// How long the breaker stays open, in milliseconds, before one call is tried. A `/readyz` that succeeds closes it at
+    /// once.
     #[schemars(example = 5_000)]
     pub breaker_open_ms: u64,
+}
+
+impl Default for ResilienceSettings {
+    fn default() -> Self {
+        let small = CallSettings {
+            timeout_ms: 10_000,
+            tries: 3,
+            backoff_min_ms: 20,
+            backoff_max_ms: 1_000,
+            breaker_failures: 5,
+            breaker_open_ms: 5_000,
+        };
+        Self {
+            put_timeout_ms: 300_000,
+            storage: CallSettings {
+                timeout_ms: 30_000,
+                backoff_min_ms: 50,
+                backoff_max_ms: 2_000,
+                ..small
+            },
+            metadata: small,
+            index: small,
+            queue: small,
+        }
+    }
 }
 
 impl ResilienceSettings {
@@ -61,7 +86,7 @@ impl ResilienceSettings {
         }
     }
 
-    /// Returns how the ledger's calls are guarded.
+    /// Returns how the metadata store's calls are guarded.
     #[must_use]
     pub fn metadata(&self) -> GuardOptions {
         self.metadata.options()

@@ -1,4 +1,4 @@
-//! `[search]`: how many hits a search gives.
+//! `[search]`: how many hits a search returns.
 
 use lucida_core::{Error, Result, Settings};
 use schemars::JsonSchema;
@@ -6,16 +6,25 @@ use serde::Deserialize;
 
 use super::at_least_one;
 
-/// How many hits a search gives.
+/// How many hits a search returns.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct SearchSettings {
-    /// How many hits a search gives when it doesn't say.
+    /// How many hits a search returns when it sets no limit.
     #[schemars(example = 20)]
     pub default_limit: usize,
-    /// How many hits a search may ask for.
+    /// The most hits that a search may ask for.
     #[schemars(example = 200)]
     pub max_limit: usize,
+}
+
+impl Default for SearchSettings {
+    fn default() -> Self {
+        Self {
+            default_limit: 20,
+            max_limit: 200,
+        }
+    }
 }
 
 impl Settings for SearchSettings {

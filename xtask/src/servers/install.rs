@@ -10,10 +10,10 @@ use lucida_test_servers::Kind;
 
 use super::debian;
 use super::go::{FERRETDB, FERRETDB_TAGS, Go, MINIO};
-use crate::cache::{Cache, CacheLock, Key};
-use crate::python::Python;
-use crate::runtime::platform;
-use crate::wheel::{self, Wheel};
+use lucida_setup::cache::{Cache, CacheLock, Key};
+use lucida_setup::platform;
+use lucida_setup::python::Python;
+use lucida_setup::wheel::{self, Wheel};
 
 /// What is installed, the quick ones first.
 const KINDS: [Kind; 4] = [Kind::Seaweedfs, Kind::Rabbitmq, Kind::Ferretdb, Kind::Minio];

@@ -176,7 +176,7 @@ impl Manifest {
 
 fn read(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).map_err(|error| {
-        let message = format!("{} can't be read: run `cargo xtask setup`", path.display());
+        let message = format!("{} can't be read: run `lucida setup`", path.display());
         Error::new(ErrorKind::Unavailable, message).with_source(error)
     })
 }
@@ -184,7 +184,7 @@ fn read(path: &Path) -> Result<Vec<u8>> {
 /// An error about a file of the model that is there but can't be used.
 pub(super) fn broken(path: &Path, problem: &str) -> Error {
     Error::internal(format!(
-        "{} {problem}: delete its folder and run `cargo xtask setup`",
+        "{} {problem}: delete its folder and run `lucida setup`",
         path.display()
     ))
 }
@@ -233,7 +233,7 @@ mod tests {
         std::fs::remove_file(folder.path().join("image.onnx")).unwrap();
         let error = manifest.read_file("image.onnx").unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unavailable);
-        assert!(error.message().contains("cargo xtask setup"), "{error}");
+        assert!(error.message().contains("lucida setup"), "{error}");
     }
 
     #[test]

@@ -2,17 +2,26 @@
 
 use std::path::PathBuf;
 
-use lucida_core::{Error, Result, Settings};
+use lucida_core::config::local;
+use lucida_core::{BuildContext, Error, Result, Settings};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// Photos as files in one folder of this machine.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct DiskConfig {
-    /// The folder; made when it isn't there. All below it must be on one file system.
+    /// The folder; created if missing. Everything in it must be on one file system.
     #[schemars(example = "data/photos")]
     pub root: PathBuf,
+}
+
+impl Default for DiskConfig {
+    fn default() -> Self {
+        Self {
+            root: "data/photos".into(),
+        }
+    }
 }
 
 impl Settings for DiskConfig {
@@ -24,5 +33,12 @@ impl Settings for DiskConfig {
             ));
         }
         Ok(())
+    }
+
+    fn check_local(&self, _: &BuildContext) -> Vec<Error> {
+        local::writable_folder("root", &self.root)
+            .err()
+            .into_iter()
+            .collect()
     }
 }

@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use lucida_core::config::Secret;
-use lucida_core::{BlobKey, Error, Result, Settings};
+use lucida_core::config::local;
+use lucida_core::{BlobKey, BuildContext, Error, Result, Settings};
 use reqwest::Url;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// What S3 allows for all parts but the last.
 const MIN_PART_BYTES: u64 = 5 << 20;
@@ -15,69 +16,92 @@ const MAX_PART_BYTES: u64 = 1 << 30;
 
 /// Photos as objects in a bucket of S3, MinIO, Ceph, SeaweedFS or another store that speaks S3's protocol.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct S3Config {
-    /// Where the store is; without it, AWS in `region`.
+    /// The address of the store; without it, AWS in `region`.
     #[schemars(example = &"http://127.0.0.1:9000")]
     pub endpoint: Option<String>,
-    /// The bucket; it is not made.
+    /// The bucket; it must exist.
     #[schemars(example = &"photos")]
     pub bucket: String,
-    /// The bucket's region; most stores but AWS take any.
+    /// The bucket's region; most stores other than AWS accept any.
     #[schemars(example = &"us-east-1")]
     pub region: String,
-    /// What all names of objects start with, so that others can use the bucket too.
+    /// A prefix for the names of all objects, so that the bucket can be shared.
     #[schemars(example = &"lucida/photos")]
     pub prefix: Option<String>,
     /// Whether the bucket is part of the host's name rather than of the path; without it, only on AWS.
     #[schemars(example = true)]
     pub virtual_host_style: Option<bool>,
-    /// Who asks; without it, see `credential_chain`.
+    /// The access key; without it, see `credential_chain`.
     #[schemars(example = &"AKIAIOSFODNN7EXAMPLE")]
     pub access_key_id: Option<String>,
-    /// The secret to `access_key_id`.
+    /// The secret that belongs to `access_key_id`.
     pub secret_access_key: Option<Secret>,
-    /// A file that holds that secret instead.
+    /// A file that holds that secret.
     #[schemars(example = &"/run/secrets/s3")]
     pub secret_access_key_file: Option<PathBuf>,
-    /// The token that temporary keys come with.
+    /// The session token of temporary credentials.
     pub session_token: Option<Secret>,
-    /// Whether credentials come from the usual places where there is no `access_key_id`: the variables
-    /// `AWS_ACCESS_KEY_ID` and so on, `~/.aws`, the cluster's or the container's role, the instance's.
+    /// Whether credentials come from the usual sources if there is no `access_key_id`: variables such as
+    /// `AWS_ACCESS_KEY_ID`, `~/.aws`, or the role of the cluster, the container or the instance.
     #[schemars(example = true)]
     pub credential_chain: bool,
-    /// Whose keys the store encrypts with: `"s3"` (the store's own) or `"kms"`; without it, as the bucket says.
+    /// The keys for server-side encryption: `"s3"` (the store's own) or `"kms"`; without it, the bucket's setting.
     #[schemars(example = &"kms")]
     pub server_side_encryption: Option<Encryption>,
-    /// Which of the KMS's keys; without it, its default.
+    /// The key in the KMS; without it, its default.
     #[schemars(example = &"arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab")]
     pub kms_key_id: Option<String>,
-    /// Whether each upload carries a CRC32C, by which the store sees whether it got what was sent; off only for a
-    /// store that refuses it.
+    /// Whether uploads carry a CRC32C, which the store verifies; turn it off only for a store that refuses it.
     #[schemars(example = true)]
     pub checksum: bool,
-    /// A photo larger than this goes up in parts of this size, 5242880 to 1073741824.
+    /// Larger photos are uploaded in parts of this size, 5242880 to 1073741824.
     #[schemars(example = 8388608)]
     pub part_size_bytes: u64,
-    /// How many parts of one photo go up at once, 1 to 64; two more are in memory.
+    /// How many parts of one photo are uploaded at a time, 1 to 64; two more are in memory.
     #[schemars(example = 2)]
     pub concurrent_parts: usize,
     /// How long connecting may take, in seconds.
     #[schemars(example = 5)]
     pub connect_timeout_secs: u64,
-    /// How long the store may be silent, in seconds, also while it takes in one part.
+    /// How long the store may send nothing, in seconds, also while it receives a part.
     #[schemars(example = 60)]
     pub read_timeout_secs: u64,
 }
 
 /// Whose keys the store encrypts with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Encryption {
     /// The store's own (SSE-S3).
     S3,
     /// A key management service's (SSE-KMS).
     Kms,
+}
+
+impl Default for S3Config {
+    fn default() -> Self {
+        Self {
+            endpoint: None,
+            bucket: "photos".to_owned(),
+            region: "us-east-1".to_owned(),
+            prefix: None,
+            virtual_host_style: None,
+            access_key_id: None,
+            secret_access_key: None,
+            secret_access_key_file: None,
+            session_token: None,
+            credential_chain: true,
+            server_side_encryption: None,
+            kms_key_id: None,
+            checksum: true,
+            part_size_bytes: 8 << 20,
+            concurrent_parts: 2,
+            connect_timeout_secs: 5,
+            read_timeout_secs: 60,
+        }
+    }
 }
 
 impl S3Config {
@@ -199,6 +223,14 @@ impl Settings for S3Config {
             }
         }
         Ok(())
+    }
+
+    fn check_local(&self, _: &BuildContext) -> Vec<Error> {
+        let files = [("secret_access_key_file", &self.secret_access_key_file)];
+        files
+            .into_iter()
+            .filter_map(|(field, file)| local::readable_file(field, file.as_ref()?).err())
+            .collect()
     }
 }
 

@@ -71,6 +71,19 @@ impl ModelPlace {
     }
 }
 
+/// Finds the folder of a model that a setting names, without any network; `None` for a repository on a hub.
+///
+/// # Errors
+/// `Unavailable` for a bundled model or a folder that is missing. The field is `key`.
+pub fn local_folder(key: &str, model: &str, context: &BuildContext) -> Result<Option<PathBuf>> {
+    let folder = match Named::of(model) {
+        Named::Bundled(name) => bundled(name, &context.cache_dir.join("models")),
+        Named::Folder(folder) => existing(folder),
+        Named::Repository(_) => return Ok(None),
+    };
+    folder.map(Some).map_err(|error| error.with_field(key))
+}
+
 impl<'a> Named<'a> {
     fn of(model: &'a str) -> Self {
         if !model.contains(['/', '\\']) {
@@ -100,7 +113,7 @@ fn bundled(name: &str, models: &Path) -> Result<PathBuf> {
         return Ok(folder);
     }
     let message = format!(
-        "model `{name}` is not at {}: {}",
+        "model `{name}` not found at {}: {}",
         folder.display(),
         hint(name, models)
     );
@@ -109,13 +122,16 @@ fn bundled(name: &str, models: &Path) -> Result<PathBuf> {
 
 fn hint(name: &str, models: &Path) -> String {
     if name == "starter" {
-        return "run `cargo xtask setup`".to_owned();
+        return "run `lucida setup`".to_owned();
     }
     let mut there: Vec<_> = std::fs::read_dir(models)
         .into_iter()
         .flatten()
-        .filter_map(|entry| Some(format!("`{}`", entry.ok()?.file_name().to_str()?)))
-        .filter(|name| !name.starts_with("`."))
+        .flatten()
+        .filter(|entry| entry.path().is_dir())
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter(|name| !name.starts_with('.'))
+        .map(|name| format!("`{name}`"))
         .collect();
     there.sort();
     let there = if there.is_empty() {
@@ -124,7 +140,7 @@ fn hint(name: &str, models: &Path) -> String {
         there.join(", ")
     };
     format!(
-        "models there: {there}; a folder elsewhere is written with a `/`, such as `./{name}`, and a model of a hub as \
+        "the cache has {there}; write a folder elsewhere with a `/`, such as `./{name}`, and a model of a hub as \
          `owner/name`"
     )
 }
@@ -155,7 +171,7 @@ mod tests {
     async fn a_missing_starter_says_how_to_get_it() {
         let cache = tempfile::tempdir().unwrap();
         let error = find("starter", cache.path()).await.unwrap_err();
-        assert!(error.message().contains("cargo xtask setup"), "{error}");
+        assert!(error.message().contains("`lucida setup`"), "{error}");
         assert_eq!(error.field(), Some("model"));
     }
 
@@ -163,7 +179,9 @@ mod tests {
     async fn an_unknown_name_lists_the_models_that_are_there() {
         let cache = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(cache.path().join("models/starter")).unwrap();
+        std::fs::write(cache.path().join("models/starter.stamp"), "key").unwrap();
         let error = find("stater", cache.path()).await.unwrap_err();
+        assert!(!error.message().contains("stamp"), "{error}");
         for part in ["`starter`", "`./stater`", "`owner/name`"] {
             assert!(error.message().contains(part), "{error}");
         }

@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use lucida_core::config::local;
 use lucida_core::{Error, Result, ResultExt, Secret};
 use reqwest::Url;
 use schemars::JsonSchema;
@@ -18,23 +19,28 @@ const DEFAULT_REVISION: &str = "main";
 /// The settings of a model's download, an embedder's table `hub`.
 ///
 /// What is not set here is taken from the variables that Hugging Face's own tools read.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
 pub struct HubConfig {
-    /// The hub or a mirror of it, such as `"https://hub.example.com"`; else `HF_ENDPOINT`, else Hugging Face's.
+    /// The address of the hub or a mirror; else `HF_ENDPOINT`, else Hugging Face's.
+    #[schemars(example = &"https://hub.example.com")]
     pub endpoint: Option<String>,
-    /// The token that may read private and gated models, such as `"hf_…"`. It is sent to the endpoint only. Else it
-    /// is in `token_file`, `HF_TOKEN`, the file `HF_TOKEN_PATH` or where `hf auth login` puts it.
+    /// The token for private and gated models. It is sent to the endpoint only. Else it is read from `token_file`,
+    /// `HF_TOKEN`, the file `HF_TOKEN_PATH` or where `hf auth login` stores it.
+    #[schemars(example = &"hf_…")]
     pub token: Option<Secret>,
-    /// A file that holds the token, such as `"/run/secrets/hub"`.
+    /// A file that holds the token.
+    #[schemars(example = &"/run/secrets/hub")]
     pub token_file: Option<PathBuf>,
-    /// The branch, tag or commit to use, such as `"main"`, of models that don't name theirs
-    /// (`"owner/name@revision"`). A commit never changes and, once it is downloaded, needs no network.
+    /// The branch, tag or commit of models that don't name theirs (`"owner/name@revision"`). A commit never changes and,
+    /// once downloaded, needs no network.
+    #[schemars(example = &"main")]
     pub revision: Option<String>,
-    /// Whether only what is downloaded already is used (`true`), as with `HF_HUB_OFFLINE=1`.
+    /// Whether only models that are already downloaded are used, as with `HF_HUB_OFFLINE=1`.
     pub offline: bool,
-    /// Where models are kept, such as `"/var/cache/hub"`, in the layout that Hugging Face's own tools share; else
-    /// `HF_HUB_CACHE`, else `HF_HOME/hub`, else `~/.cache/huggingface/hub`.
+    /// The folder of downloaded models, in the layout that Hugging Face's own tools share; else `HF_HUB_CACHE`, else
+    /// `HF_HOME/hub`, else `~/.cache/huggingface/hub`.
+    #[schemars(example = &"/var/cache/hub")]
     pub cache_dir: Option<PathBuf>,
 }
 
@@ -75,6 +81,15 @@ impl HubConfig {
             return Err(Error::config("hub.revision", message));
         }
         Ok(())
+    }
+
+    /// Checks that the token's file can be read.
+    ///
+    /// # Errors
+    /// `ConfigInvalid`, naming the file.
+    pub fn check_local(&self) -> Result<()> {
+        let file = self.token_file.as_ref();
+        file.map_or(Ok(()), |file| local::readable_file("hub.token_file", file))
     }
 
     /// Fills in what the environment says and reads the token's file.

@@ -223,6 +223,10 @@ fn find<'a>(models: &'a BTreeMap<Fingerprint, KnownModel>, name: &str) -> Result
     };
     match found.as_slice() {
         [one] => Ok(one),
+        [] if models.is_empty() => {
+            let message = format!("the library has no vectors yet, so none of a model `{name}`");
+            Err(Error::not_found(message).with_code("model_not_found"))
+        }
         [] => Err(Error::not_found(format!(
             "the library has no vectors of a model `{name}`, only of: {}",
             names(&mut models.values())

@@ -136,8 +136,8 @@ impl Release {
 pub(crate) fn ensure(cache: &Cache) -> Result<PathBuf> {
     let release = Release::plain().with_context(|| {
         format!(
-            "no ONNX Runtime is published for {}: build the server without the feature embedder-onnx, or name a \
-             library of your own in its configuration",
+            "no ONNX Runtime is published for {}: set embedder.onnx.library to a library that you built, or use \
+             `type = \"candle\"` in [embedder]",
             platform()
         )
     })?;
@@ -153,6 +153,7 @@ pub(crate) fn ensure_openvino(cache: &Cache) -> Result<Option<PathBuf>> {
 }
 
 /// Names this machine in a message.
-pub(crate) fn platform() -> String {
+#[must_use]
+pub fn platform() -> String {
     format!("{} on {}", std::env::consts::OS, std::env::consts::ARCH)
 }

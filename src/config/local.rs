@@ -1,0 +1,53 @@
+//! `lucida config check`: whether what a configuration names on this machine exists and can be used.
+
+use lucida_core::config::{Part, local};
+use lucida_core::{BuildContext, Error};
+
+use super::finding::{Finding, Findings};
+use super::load::{Config, join_field};
+use crate::registry::{Factories, Registry, Selection};
+
+impl Config {
+    /// Checks the folders, files and models that it names. Opens no socket, loads no model, and makes and changes nothing.
+    ///
+    /// # Errors
+    /// Everything that is missing, in the way, or not readable or writable for this user.
+    pub fn check_local(&self, registry: &Registry, context: &BuildContext) -> Result<(), Findings> {
+        let mut findings = Vec::new();
+        if let Err(error) = self.auth.load() {
+            findings.push(self.local_finding("", &error));
+        }
+        if let Err(error) = local::writable_folder("ingest.spool_dir", &self.ingest.spool_dir) {
+            findings.push(self.local_finding("", &error));
+        }
+        findings.extend(self.local_findings(&registry.storage, &self.storage, context));
+        findings.extend(self.local_findings(&registry.metadata, &self.metadata, context));
+        findings.extend(self.local_findings(&registry.index, &self.index, context));
+        findings.extend(self.local_findings(&registry.queue, &self.queue, context));
+        findings.extend(self.local_findings(&registry.embedder, &self.embedder, context));
+        for plugin in &self.plugins {
+            findings.extend(self.local_findings(&registry.plugins, plugin, context));
+        }
+        Findings::check(findings)
+    }
+
+    fn local_findings<P: Part + ?Sized>(
+        &self,
+        factories: &Factories<P>,
+        selected: &Selection,
+        context: &BuildContext,
+    ) -> Vec<Finding> {
+        let errors = factories.check_local(selected, context);
+        errors
+            .iter()
+            .map(|error| self.local_finding(selected.path(), error))
+            .collect()
+    }
+
+    fn local_finding(&self, table: &str, error: &Error) -> Finding {
+        self.finding(
+            &join_field(table, error.field().unwrap_or_default()),
+            error.to_string(),
+        )
+    }
+}

@@ -1,0 +1,91 @@
+//! What a whole configuration may hold: the server's own sections, and a section for each role of the registry.
+
+use lucida_core::config::{Part, Settings};
+use lucida_core::{Embedder, JobQueue, MetadataStore, Plugin, Storage, VectorIndex};
+use schemars::schema_for;
+
+use super::settings::{
+    AuthSettings, IngestSettings, LogSettings, ResilienceSettings, SearchSettings, ServerSettings,
+    WorkerSettings,
+};
+use crate::registry::{Factories, Registry};
+use crate::schema::{Field, Types, ValueKind, doc_of};
+
+/// Returns what a configuration of a registry's types may hold, in the order of the reference.
+pub(crate) fn schema(registry: &Registry) -> ValueKind {
+    let entries = |types| ValueKind::List(Box::new(ValueKind::Entry(types)));
+    ValueKind::Table(vec![
+        section::<ServerSettings>("server"),
+        section::<AuthSettings>("auth"),
+        section::<IngestSettings>("ingest"),
+        section::<WorkerSettings>("worker"),
+        section::<SearchSettings>("search"),
+        section::<LogSettings>("log"),
+        section::<ResilienceSettings>("resilience"),
+        role::<dyn Storage>(
+            &registry.storage,
+            &["disk"],
+            "Where the bytes of photos are stored.",
+            ValueKind::Part,
+        ),
+        role::<dyn MetadataStore>(
+            &registry.metadata,
+            &["sqlite"],
+            "The metadata store: the record of each photo.",
+            ValueKind::Part,
+        ),
+        role::<dyn VectorIndex>(
+            &registry.index,
+            &["embedded"],
+            "The index of all vectors.",
+            ValueKind::Part,
+        ),
+        role::<dyn JobQueue>(
+            &registry.queue,
+            &["sqlite"],
+            "The queue of photos to embed.",
+            ValueKind::Part,
+        ),
+        role::<dyn Embedder>(
+            &registry.embedder,
+            &["onnx"],
+            "The model that turns photos and texts into vectors.",
+            ValueKind::Part,
+        ),
+        role::<dyn Plugin>(
+            &registry.plugins,
+            &["exif", "thumbnail"],
+            "Processing steps and APIs, run in the order of the list. A list in a later layer replaces the whole list.",
+            entries,
+        ),
+    ])
+}
+
+fn section<S: Settings>(name: &str) -> Field {
+    let schema = schema_for!(S);
+    field(name, doc_of(schema.as_value()), ValueKind::of(&schema))
+}
+
+fn role<P: Part + ?Sized>(
+    factories: &Factories<P>,
+    default: &'static [&'static str],
+    doc: &str,
+    kind: impl Fn(Types) -> ValueKind,
+) -> Field {
+    let field = field(P::ROLE, doc.to_owned(), kind(factories.types(default)));
+    Field {
+        required: matches!(field.kind, ValueKind::Part(_)),
+        ..field
+    }
+}
+
+fn field(name: &str, doc: String, kind: ValueKind) -> Field {
+    Field {
+        name: name.to_owned(),
+        doc,
+        kind,
+        required: true,
+        default: None,
+        example: None,
+    }
+}
