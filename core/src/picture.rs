@@ -19,7 +19,7 @@ use std::path::Path;
 use image::RgbImage;
 use serde::{Deserialize, Serialize};
 
-pub use crop::{CropRecipe, CropSize, ResizeTo};
+pub use crop::{Centring, CropRecipe, CropSize, ResizeTo};
 pub(crate) use decode::truncated;
 pub use decode::{DecodeOptions, decode};
 pub use header::{ImageHeader, probe};
