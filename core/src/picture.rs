@@ -21,7 +21,7 @@ mod profile;
 mod resize;
 mod tiff;
 
-pub use crop::{CropRecipe, CropSize, ResizeTo};
+pub use crop::{Centring, CropRecipe, CropSize, ResizeTo};
 pub(crate) use decode::truncated;
 pub use decode::{DecodeOptions, decode, memory_bytes};
 pub use format::ImageFormat;

@@ -80,15 +80,15 @@ def write_clip_optimum(folder: Path) -> None:
     model = _clip_without_weights(folder)
     inputs = ["input_ids", "pixel_values", "attention_mask"]
     outputs = ["logits_per_image", "logits_per_text", "text_embeds", "image_embeds"]
-    _export(_BothTowers(model), folder / "onnx" / "model.onnx", inputs, outputs)
+    export(_BothTowers(model), folder / "onnx" / "model.onnx", inputs, outputs)
 
 
 def write_clip_xenova(folder: Path) -> None:
     """`Xenova/clip-vit-base-patch32`: a graph for each tower, and int8 copies; the text's takes no mask."""
     model = _clip_without_weights(folder)
     text, vision = folder / "onnx" / "text_model.onnx", folder / "onnx" / "vision_model.onnx"
-    _export(_TextTower(model), text, ["input_ids"], ["text_embeds"])
-    _export(_VisionTower(model), vision, ["pixel_values"], ["image_embeds"])
+    export(_TextTower(model), text, ["input_ids"], ["text_embeds"])
+    export(_VisionTower(model), vision, ["pixel_values"], ["image_embeds"])
     # Signed weights for a convolution are not supported.
     for graph, weights in ((text, QuantType.QInt8), (vision, QuantType.QUInt8)):
         quantize_dynamic(graph, graph.with_stem(f"{graph.stem}_quantized"), weight_type=weights)
@@ -100,7 +100,7 @@ def write_clip_qdrant_vision(folder: Path, full: bool = False) -> None:
     for file in ("merges.txt", "special_tokens_map.json", "tokenizer.json", "tokenizer_config.json", "vocab.json"):
         (folder / file).unlink()
     _keep_one_tower(folder, "vision_config", "CLIPVisionModelWithProjection")
-    _export(_VisionTower(model), folder / "model.onnx", ["pixel_values"], ["image_embeds", "last_hidden_state"])
+    export(_VisionTower(model), folder / "model.onnx", ["pixel_values"], ["image_embeds", "last_hidden_state"])
 
 
 def write_clip_qdrant_text(folder: Path) -> None:
@@ -109,7 +109,7 @@ def write_clip_qdrant_text(folder: Path) -> None:
     (folder / "preprocessor_config.json").unlink()
     _keep_one_tower(folder, "text_config", "CLIPTextModelWithProjection")
     inputs = ["input_ids", "attention_mask"]
-    _export(_TextTower(model), folder / "model.onnx", inputs, ["text_embeds", "last_hidden_state"])
+    export(_TextTower(model), folder / "model.onnx", inputs, ["text_embeds", "last_hidden_state"])
 
 
 def write_multilingual_onnx(folder: Path) -> None:
@@ -117,7 +117,7 @@ def write_multilingual_onnx(folder: Path) -> None:
     families.write_multilingual(folder)
     model = DistilBertModel.from_pretrained(folder).eval()
     (folder / "model.safetensors").unlink()
-    _export(_Tokens(model), folder / "onnx" / "model.onnx", ["input_ids", "attention_mask"], ["last_hidden_state"])
+    export(_Tokens(model), folder / "onnx" / "model.onnx", ["input_ids", "attention_mask"], ["last_hidden_state"])
 
 
 def _clip_without_weights(folder: Path, full: bool = False) -> CLIPModel:
@@ -132,7 +132,7 @@ def _keep_one_tower(folder: Path, key: str, architecture: str) -> None:
     write_json(folder / "config.json", {"architectures": [architecture], **config[key]})
 
 
-def _export(model: nn.Module, path: Path, inputs: list[str], outputs: list[str]) -> None:
+def export(model: nn.Module, path: Path, inputs: list[str], outputs: list[str]) -> None:
     """Exports with every batch and the number of tokens open, into one file."""
     text = {0: Dim("text_batch_size"), 1: Dim("sequence_length", max=77)}
     shape = (SAMPLE_TEXTS, SAMPLE_TOKENS)

@@ -12,9 +12,12 @@ from pathlib import Path
 
 import exports
 import families
+import siglip
+import text_models
 
 TINY: dict[str, Callable[[Path], None]] = {
     "bert": families.write_bert,
+    "bert-poolings": text_models.write_bert_poolings,
     "clip": families.write_clip,
     "clip-laion": families.write_clip_laion,
     "clip-onnx-optimum": exports.write_clip_optimum,
@@ -24,8 +27,11 @@ TINY: dict[str, Callable[[Path], None]] = {
     "clip-st": families.write_clip_st,
     "clip-st-new": families.write_clip_st_new,
     "dense-tanh": families.write_dense_tanh,
+    "modernbert-onnx": text_models.write_modern_bert,
     "multilingual": families.write_multilingual,
     "multilingual-onnx": exports.write_multilingual_onnx,
+    "siglip": siglip.write_siglip,
+    "siglip2": siglip.write_siglip2,
     "xlm-roberta": families.write_xlm_roberta,
 }
 FULL: dict[str, Callable[[Path], None]] = {

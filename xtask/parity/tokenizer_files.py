@@ -33,7 +33,7 @@ def clip_tokenizer(merges: list[tuple[str, str]]) -> CLIPTokenizer:
 def clip_merges_from_texts(vocab_size: int) -> list[tuple[str, str]]:
     """Learns merges from the test texts."""
     words = [(*word[:-1], word[-1] + END_OF_WORD) for word in _words(clip_tokenizer([]))]
-    return _learn_merges(words, vocab_size - 2 * len(CLIP_BYTES) - 2)
+    return learn_merges(words, vocab_size - 2 * len(CLIP_BYTES) - 2)
 
 
 def clip_merges_of_full_size(vocab_size: int) -> list[tuple[str, str]]:
@@ -55,7 +55,7 @@ def wordpiece_from_texts(vocab_size: int, lower_case: bool) -> list[str]:
     ]
     tokens = _wordpiece_special(WORDPIECE_UNUSED)
     tokens += sorted({character for word in words for character in word})
-    joined = (_join(pair, CONTINUES) for pair in _learn_merges(words, vocab_size, CONTINUES))
+    joined = (_join(pair, CONTINUES) for pair in learn_merges(words, vocab_size, CONTINUES))
     return list(dict.fromkeys([*tokens, *joined]))[:vocab_size]
 
 
@@ -74,7 +74,7 @@ def _words(tokenizer: PreTrainedTokenizerBase) -> list[str]:
     ]
 
 
-def _learn_merges(words: list[tuple[str, ...]], most: int, continues: str = "") -> list[tuple[str, str]]:
+def learn_merges(words: list[tuple[str, ...]], most: int, continues: str = "") -> list[tuple[str, str]]:
     """Byte-pair encoding, the commonest pair first; ties go by the alphabet: the library's trainer draws lots."""
     counted = Counter(words)
     merges: list[tuple[str, str]] = []
@@ -130,7 +130,7 @@ def xlm_roberta_tokenizer(vocab_size: int, max_length: int) -> XLMRobertaTokeniz
     """A SentencePiece unigram model in XLM-R's order: four special tokens first, the mask last."""
     with tempfile.TemporaryDirectory() as folder:
         rules = Path(folder) / "rules.tsv"
-        rules.write_text("".join(_normalisation_rules()), encoding="utf-8")
+        rules.write_text("".join(normalisation_rules()), encoding="utf-8")
         corpus = Path(folder) / "corpus.txt"
         corpus.write_text("\n".join(text.replace("\n", " ") for text in _texts_to_learn()), encoding="utf-8")
         prefix = Path(folder) / "unigram"
@@ -156,7 +156,7 @@ def xlm_roberta_tokenizer(vocab_size: int, max_length: int) -> XLMRobertaTokeniz
     )
 
 
-def _normalisation_rules() -> Iterator[str]:
+def normalisation_rules() -> Iterator[str]:
     """NFKC for the characters of the test texts and what stands near them: the whole table takes 240 KB."""
     blocks = [range(0xA0, 0x180), range(0x2000, 0x2070), range(0x2460, 0x2474), range(0x3000, 0x3001)]
     blocks += [range(0x3380, 0x33E0), range(0xFB00, 0xFB07), range(0xFF01, 0xFF5F)]

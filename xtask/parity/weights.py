@@ -20,13 +20,13 @@ def randomise(model: nn.Module, seed: int) -> None:
 def _values(name: str, shape: tuple[int, ...], random: numpy.random.Generator) -> numpy.ndarray:
     if name == "logit_scale":
         return numpy.array(numpy.log(100.0))
-    if "norm" in name.lower() or "layrnorm" in name:
+    if "norm" in name.lower() or "layrnorm" in name or "ln_" in name:
         return random.uniform(0.6, 1.4, shape) if name.endswith("weight") else random.normal(0, 0.2, shape)
     if name.endswith("bias"):
         return random.normal(0, 0.2, shape)
-    if "patch_embedding" in name:
+    if "patch_embedding" in name or "conv1" in name:
         return random.normal(0, 2 / numpy.sqrt(numpy.prod(shape[1:])), shape)
-    if "position_embedding" in name:
+    if "position_embedding" in name or "positional_embedding" in name:
         return random.normal(0, 0.7, shape)
     if "embedding" in name:
         return random.normal(0, 1, shape)

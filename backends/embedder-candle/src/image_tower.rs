@@ -12,31 +12,51 @@ use crate::encoder::{Encoder, Head};
 use crate::error::per_input;
 use crate::linear::Linear;
 use crate::norm::LayerNorm;
-use crate::pooling::first;
+use crate::pooling::{first, mean};
 
 /// An image tower, ready to run.
 pub struct ImageTower {
     recipe: ImageRecipe,
     threads: Arc<ThreadPool>,
     patches: Linear,
-    /// `(h, 1 + patches)`: what is added to the class token's column, which starts as 0, and to each patch's.
+    /// `(h, tokens)`: what is added to the class token's column, which starts as 0, and to each patch's.
     offsets: Vec<f32>,
     image_size: usize,
     patch_size: usize,
-    pre_norm: LayerNorm,
+    pre_norm: Option<LayerNorm>,
     encoder: Encoder,
-    post_norm: LayerNorm,
+    rows_norm: Option<LayerNorm>,
+    /// How many class tokens are in front of the patches.
+    classes: usize,
+    takes_mean: bool,
+    post_norm: Option<LayerNorm>,
     head: Head,
 }
 
 impl ImageTower {
-    pub(crate) fn new(tower: &checkpoint::ImageTower, recipe: ImageRecipe, threads: Arc<ThreadPool>) -> Self {
+    /// `takes_mean` says whether the rows' mean is taken, or else the class token's row.
+    pub(crate) fn new(
+        tower: &checkpoint::ImageTower,
+        takes_mean: bool,
+        recipe: ImageRecipe,
+        threads: Arc<ThreadPool>,
+    ) -> Self {
         let patches = &tower.patches;
         let mut positions = patches.positions.to_f32();
-        for (position, class) in positions.iter_mut().zip(patches.class.to_f32()) {
-            *position += class;
+        let [count, hidden] = [patches.positions.shape()[0], patches.weight.shape()[0]];
+        if let Some(class) = &patches.class {
+            for (position, class) in positions.iter_mut().zip(class.to_f32()) {
+                *position += class;
+            }
         }
-        let [count, hidden] = [patches.positions.shape()[0], patches.class.len()];
+        // A product would add its bias to the class token's column too.
+        let classes = usize::from(patches.class.is_some());
+        let bias = patches.bias.as_ref().map(checkpoint::Tensor::to_f32);
+        for position in positions.chunks_exact_mut(hidden).skip(classes) {
+            for (number, bias) in position.iter_mut().zip(bias.iter().flatten()) {
+                *number += bias;
+            }
+        }
         let mut offsets = vec![0.0; positions.len()];
         for (column, position) in positions.chunks_exact(hidden).enumerate() {
             for (row, number) in position.iter().enumerate() {
@@ -50,22 +70,38 @@ impl ImageTower {
             offsets,
             image_size: patches.image_size_pixels,
             patch_size: patches.patch_size_pixels,
-            pre_norm: LayerNorm::new(&tower.pre_norm),
+            pre_norm: tower.pre_norm.as_ref().map(LayerNorm::new),
             encoder: Encoder::new(&tower.encoder),
-            post_norm: LayerNorm::new(&tower.post_norm),
-            head: Head::new(Some(&tower.projection), &[]),
+            rows_norm: tower.rows_norm.as_ref().map(LayerNorm::new),
+            classes,
+            takes_mean,
+            post_norm: tower.post_norm.as_ref().map(LayerNorm::new),
+            head: Head::new(tower.projection.as_ref(), &[]),
         }
     }
 
     fn vectors(&self, batch: &[Pixels]) -> Result<Vec<Vec<f32>>> {
         let side = self.image_size / self.patch_size;
-        let columns = Columns::of(batch.iter().map(|_| 1 + side * side));
-        let x = self
+        let columns = Columns::of(batch.iter().map(|_| self.classes + side * side));
+        let mut x = self
             .patches
             .forward_onto(&self.unfold(batch, &columns)?, &self.tiled_offsets(&columns)?)?;
-        let x = self.encoder.forward(self.pre_norm.forward(&x)?, &columns)?;
-        let classes = first(&x, &columns)?;
-        self.head.vectors(&self.post_norm.forward(&classes)?, batch.len())
+        if let Some(norm) = &self.pre_norm {
+            x = norm.forward(&x)?;
+        }
+        x = self.encoder.forward(x, &columns)?;
+        if let Some(norm) = &self.rows_norm {
+            x = norm.forward(&x)?;
+        }
+        x = if self.takes_mean {
+            mean(&x, &columns, self.classes)?
+        } else {
+            first(&x, &columns)?
+        };
+        if let Some(norm) = &self.post_norm {
+            x = norm.forward(&x)?;
+        }
+        self.head.vectors(&x, batch.len())
     }
 
     /// Writes each patch as a column, in the order of the weights: `(3 · patch · patch, columns)`.
@@ -78,7 +114,7 @@ impl ImageTower {
             self.recipe.planes(pixels, &mut planes);
             for (row, unfolded) in unfolded.chunks_exact_mut(width).enumerate() {
                 let (channel, y, x) = (row / (patch * patch), row / patch % patch, row % patch);
-                let numbers = unfolded[input.clone()].iter_mut().skip(1);
+                let numbers = unfolded[input.clone()].iter_mut().skip(self.classes);
                 for (place, number) in numbers.enumerate() {
                     let (y, x) = (place / side * patch + y, place % side * patch + x);
                     *number = planes[(channel * size + y) * size + x];

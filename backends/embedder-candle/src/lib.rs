@@ -1,8 +1,8 @@
 //! Embeddings by [candle](https://github.com/huggingface/candle), in Rust alone: no library to find, nothing to export.
 //!
-//! [`factory`] is what a registry lists as `type = "candle"`. Core reads the model's folder and describes its towers tensor
-//! by tensor; this crate runs that description, whatever family of models it comes from, and puts it behind
-//! [`lucida_core::Batched`].
+//! [`factory`] is what a registry lists as `type = "candle"`. `lucida-models` reads the model's folder and describes its towers
+//! tensor by tensor. This crate's own encoder runs CLIP and the BERT families, and candle-transformers the rest, behind
+//! [`lucida_models::Batched`].
 
 mod activation;
 mod attention;
@@ -14,13 +14,16 @@ mod error;
 mod factory;
 mod image_tower;
 mod linear;
+mod named;
 mod norm;
 mod numbers;
 mod pooling;
+mod siglip;
 mod text_tower;
 
 pub use config::CandleConfig;
-pub use engine::CandleEngine;
+pub use engine::{AnyImageTower, CandleEngine};
 pub use factory::factory;
 pub use image_tower::ImageTower;
+pub use siglip::SiglipTower;
 pub use text_tower::TextTower;

@@ -32,7 +32,10 @@ pub(crate) struct Linear {
 impl Linear {
     pub(crate) fn new(linear: &checkpoint::Linear) -> Self {
         Self {
-            weight: Numbers::of(&linear.weight),
+            weight: match linear.layout {
+                checkpoint::Layout::OutputsFirst => Numbers::of(&linear.weight),
+                checkpoint::Layout::InputsFirst => Numbers::turned(&linear.weight),
+            },
             bias: linear
                 .bias
                 .as_ref()

@@ -22,6 +22,19 @@ impl Numbers {
         }
     }
 
+    /// Copies a matrix with its sides turned: `(rows, columns)` to `(columns, rows)`.
+    pub(crate) fn turned(tensor: &Tensor) -> Self {
+        let (rows, columns) = (tensor.shape()[0], tensor.shape()[1]);
+        let numbers = tensor.to_f32();
+        tensor.release_pages();
+        let turned = (0..columns).flat_map(|column| (0..rows).map(move |row| (row, column)));
+        Self::Copied(
+            turned
+                .map(|(row, column)| numbers[row * columns + column])
+                .collect(),
+        )
+    }
+
     pub(crate) fn as_slice(&self) -> &[f32] {
         match self {
             Self::Mapped(tensor) => mapped(tensor).expect("what was mapped once stays where it is"),

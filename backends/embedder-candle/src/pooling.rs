@@ -23,12 +23,25 @@ pub(crate) fn first(x: &Tensor, columns: &Columns) -> Result<Tensor> {
     each(x, columns, |_, tokens| tokens[0])
 }
 
+/// Takes the mean of each input's columns from `first` on: `(h, columns)` to `(h, inputs)`, with columns of 0 behind.
+pub(crate) fn mean(x: &Tensor, columns: &Columns, first: usize) -> Result<Tensor> {
+    each(x, columns, |_, tokens| fold(Pooling::Mean, &tokens[first..]))
+}
+
 #[expect(clippy::cast_precision_loss, reason = "no text has 2^24 tokens")]
 fn fold(pooling: Pooling, tokens: &[f32]) -> f32 {
     let count = tokens.len() as f32;
     match pooling {
         Pooling::Mean => tokens.iter().sum::<f32>() / count,
         Pooling::MeanSqrtLength => tokens.iter().sum::<f32>() / count.sqrt(),
+        Pooling::WeightedMean => {
+            let mut place = 0.0;
+            let sum = tokens.iter().fold(0.0, |sum, number| {
+                place += 1.0;
+                sum + place * number
+            });
+            sum / (count * (count + 1.0) / 2.0)
+        }
         Pooling::Max => tokens.iter().copied().fold(f32::NEG_INFINITY, f32::max),
         Pooling::First | Pooling::Last | Pooling::Token(_) | Pooling::LargestToken => tokens[0],
     }

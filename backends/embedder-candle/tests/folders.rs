@@ -86,6 +86,22 @@ async fn a_folder_that_only_onnx_runtime_runs_says_so() {
 }
 
 #[tokio::test]
+async fn an_export_of_immich_is_refused_with_the_engine_that_runs_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let export = model_folder("immich-clip");
+    std::fs::copy(export.join("config.json"), folder.path().join("config.json")).unwrap();
+    std::fs::create_dir(folder.path().join("visual")).unwrap();
+    let settings = "visual/preprocess_cfg.json";
+    std::fs::copy(export.join(settings), folder.path().join(settings)).unwrap();
+    let error = refusal(folder.path(), None).await;
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    assert!(
+        error.message().contains("Immich") && error.message().contains("`onnx`"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
 async fn a_text_model_of_another_space_is_refused() {
     let error = refusal(&model_folder("clip-laion"), Some(&model_folder("multilingual"))).await;
     assert_eq!(error.field(), Some("text_model"), "{error}");

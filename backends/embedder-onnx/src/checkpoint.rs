@@ -118,7 +118,7 @@ impl Engine for OnnxEngine {
     }
 
     fn load_image(&self, tower: &checkpoint::ImageTower, recipe: &ImageRecipe) -> Result<ImageTower> {
-        let dimensions = tower.projection.outputs();
+        let dimensions = tower.dimensions();
         let graph = image_graph::write(tower, self.is_int8());
         let session = self.open("the image tower", &tower.tensors(), graph, dimensions)?;
         let together = if self.shares_runs() { PICTURES_TOGETHER } else { 1 };

@@ -201,6 +201,12 @@ impl<'t> Graph<'t> {
         self.constant(DataType::Float, &[], number.to_le_bytes().to_vec())
     }
 
+    /// Adds f32 of any shape.
+    pub(crate) fn floats(&mut self, shape: &[usize], numbers: &[f32]) -> Value {
+        let bytes = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
+        self.constant(DataType::Float, shape, bytes)
+    }
+
     /// Adds truths of any shape.
     pub(crate) fn truths(&mut self, shape: &[usize], truths: &[bool]) -> Value {
         let bytes = truths.iter().map(|&truth| u8::from(truth)).collect();

@@ -76,9 +76,35 @@ async fn a_folder_for_each_tower_as_qdrant_has_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_exports_of_immich_with_short_and_with_long_tokens() {
+    assert_eq!(takes("immich-clip").await, (true, true));
+    check(open, "immich-clip", None).await;
+    check(open, "immich-padded", None).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_of_immich_that_takes_a_mask_is_told_where_its_texts_end() {
+    check(open, "immich-xlm-roberta", None).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_encoder_alone_is_pooled_as_its_sentence_transformers_folder_says() {
     assert_eq!(takes("multilingual-onnx").await, (false, true));
     check(open, "multilingual-onnx", None).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_encoder_of_a_family_that_only_an_export_computes() {
+    assert_eq!(takes("modernbert-onnx").await, (false, true));
+    check(open, "modernbert-onnx", None).await;
+    let folder = copy("modernbert-onnx");
+    std::fs::remove_dir_all(folder.path().join("onnx")).unwrap();
+    let error = build(&settings(folder.path(), None, "fp32")).await.err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    assert!(
+        error.message().contains("`modernbert`") && error.message().contains("`onnx/`"),
+        "{error}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,12 +10,17 @@
 mod activation;
 mod bert;
 mod clip;
+mod exported;
+mod family;
 mod folder;
 mod identity;
+mod immich;
 mod model;
 mod modules;
+mod openclip;
 mod place;
 mod recipe;
+mod siglip;
 mod tensor;
 mod tokenizer;
 mod tower;
@@ -33,8 +38,8 @@ pub use recipe::{ImageRecipe, Pixels};
 pub use tensor::{ElementType, Tensor};
 pub use tokenizer::{TextTokenizer, Tokens};
 pub use tower::{
-    Activation, Attention, Dense, Encoder, EncoderLayer, ImageTower, LayerNorm, Linear, NormPlacement,
-    PatchEmbedding, Pooling, TextTower, TokenEmbedding,
+    Activation, Attention, AttentionPool, Dense, Encoder, EncoderLayer, ImagePooling, ImageTower, LayerNorm,
+    Layout, Linear, NormPlacement, PatchEmbedding, Pooling, TextTower, TokenEmbedding,
 };
 
 use lucida_core::{Error, ErrorKind, Result};

@@ -266,7 +266,14 @@ fn a_dense_that_does_not_fit_the_pooling_is_named() {
 fn a_model_or_a_value_that_is_not_read_is_named() {
     let (_place, path) = bert();
     for (key, value, says) in [
-        ("model_type", json!("siglip"), "siglip"),
+        (
+            "model_type",
+            json!("siglipp"),
+            "the nearest that is read is `siglip`",
+        ),
+        ("model_type", json!("llava"), "generative"),
+        ("model_type", json!("qwen2_vl"), "tiles"),
+        ("model_type", json!("modernbert"), "type = \"onnx\""),
         ("hidden_act", json!("swiglu"), "swiglu"),
         ("position_embedding_type", json!("relative_key"), "relative_key"),
         ("num_attention_heads", json!(3), "divided into 3"),
@@ -279,6 +286,174 @@ fn a_model_or_a_value_that_is_not_read_is_named() {
         let error = refusal(&path);
         assert!(error.message().contains(says), "{error}");
     }
+}
+
+fn siglip_config() -> Value {
+    let tower = json!({
+        "hidden_size": 4, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2,
+        "image_size": 8, "patch_size": 4, "vocab_size": 7, "max_position_embeddings": 6,
+    });
+    json!({"model_type": "siglip", "vision_config": tower, "text_config": tower})
+}
+
+/// Copies one of the parity models.
+fn copy(name: &str) -> TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(lucida_testkit::parity::model_folder(name)).unwrap() {
+        let path = entry.unwrap().path();
+        std::fs::copy(&path, copy.path().join(path.file_name().unwrap())).unwrap();
+    }
+    copy
+}
+
+fn change(path: &Path, pointer: &str, value: Value) {
+    let mut file: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let (parent, key) = pointer.rsplit_once('/').unwrap();
+    file.pointer_mut(parent).unwrap()[key] = value;
+    write_json(path, &file);
+}
+
+#[test]
+fn a_siglip_2_naflex_and_one_without_its_head_are_refused_by_name() {
+    let place = tempfile::tempdir().unwrap();
+    for (pointer, value, says) in [
+        ("/vision_config/num_patches", json!(256), "NaFlex"),
+        ("/vision_config/vision_use_head", json!(false), "vision_use_head"),
+        ("/vision_config/num_channels", json!(1), "1 channels"),
+        ("/vision_config/image_size", json!([8, 4]), "image_size"),
+    ] {
+        let path = place.path().join("config.json");
+        write_json(&path, &siglip_config());
+        change(&path, pointer, value);
+        let error = ModelFolder::open(place.path()).unwrap_err();
+        assert!(error.message().contains(says), "{error}");
+    }
+    let mut config = siglip_config();
+    config["model_type"] = json!("siglip2");
+    config["vision_config"]
+        .as_object_mut()
+        .unwrap()
+        .remove("image_size");
+    write_json(place.path().join("config.json"), &config);
+    let error = ModelFolder::open(place.path()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    assert!(error.message().contains("NaFlex"), "{error}");
+}
+
+#[test]
+fn a_siglip_without_a_tensor_of_its_head_is_refused_by_the_tensor() {
+    let folder = copy("siglip");
+    let path = folder.path().join("model.safetensors");
+    let bytes = std::fs::read(&path).unwrap();
+    let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    for left_out in [
+        "vision_model.head.probe",
+        "vision_model.head.attention.in_proj_bias",
+    ] {
+        let rest = tensors.iter().filter(|(name, _)| *name != left_out);
+        safetensors::serialize_to_file(rest, None, &path).unwrap();
+        let error = ModelFolder::open(folder.path())
+            .unwrap()
+            .image_tower()
+            .unwrap_err();
+        assert!(error.message().contains(left_out), "{error}");
+    }
+}
+
+#[test]
+fn a_siglip_whose_tokenizer_lacks_its_padding_is_refused_by_the_token() {
+    let folder = copy("siglip");
+    change(
+        &folder.path().join("tokenizer_config.json"),
+        "/pad_token",
+        json!("<fill>"),
+    );
+    let Err(error) = ModelFolder::open(folder.path()).unwrap().tokenizer() else {
+        panic!("a tokenizer without its padding was read");
+    };
+    assert!(error.message().contains("`<fill>`"), "{error}");
+}
+
+#[test]
+fn a_sentencepiece_model_that_is_damaged_is_named() {
+    let folder = copy("siglip");
+    let path = folder.path().join("spiece.model");
+    let whole = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &whole[..whole.len() - 5]).unwrap();
+    let Err(error) = ModelFolder::open(folder.path()).unwrap().tokenizer() else {
+        panic!("a damaged tokenizer was read");
+    };
+    assert!(error.message().contains("spiece.model"), "{error}");
+}
+
+#[test]
+fn a_tower_of_open_clip_that_is_not_read_is_refused_by_its_name() {
+    for (pointer, value, says) in [
+        (
+            "/model_cfg/vision_cfg/timm_model_name",
+            json!("vit_base_patch16_siglip_224"),
+            "google/siglip2",
+        ),
+        (
+            "/model_cfg/vision_cfg/timm_model_name",
+            json!("fastvit_mci0"),
+            "`fastvit_mci0`",
+        ),
+        ("/model_cfg/vision_cfg/layers", json!([3, 4, 6, 3]), "ResNet"),
+        (
+            "/model_cfg/vision_cfg/attentional_pool",
+            json!(true),
+            "attentional_pool",
+        ),
+        ("/model_cfg/vision_cfg/ls_init_value", json!(0.1), "ls_init_value"),
+        ("/model_cfg/vision_cfg/image_size", json!([64, 32]), "squares"),
+        (
+            "/model_cfg/text_cfg/hf_model_name",
+            json!("google/mt5-base"),
+            "mt5-base",
+        ),
+        ("/model_cfg/text_cfg/pool_type", json!("none"), "`none`"),
+        ("/model_cfg/text_cfg/tokenizer_mode", json!("clips"), "`clips`"),
+        ("/model_cfg/multimodal_cfg", json!({"layers": 2}), "CoCa"),
+        ("/preprocess_cfg/resize_mode", json!("longest"), "longest"),
+    ] {
+        let folder = copy("openclip-quickgelu");
+        change(&folder.path().join("open_clip_config.json"), pointer, value);
+        let read = || {
+            let folder = ModelFolder::open(folder.path())?;
+            folder.image_recipe()?;
+            folder.image_tower()?;
+            folder.text_tower().map(drop)
+        };
+        let error = read().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+        assert!(error.message().contains(says), "{error}");
+    }
+}
+
+#[test]
+fn a_repository_with_both_layouts_is_read_as_its_transformers_model() {
+    let folder = copy("clip");
+    for file in ["open_clip_config.json", "open_clip_model.safetensors"] {
+        let from = lucida_testkit::parity::model_folder("openclip-quickgelu").join(file);
+        std::fs::copy(from, folder.path().join(file)).unwrap();
+    }
+    // `clip` gives 32 numbers, and the OpenCLIP model 24.
+    assert_eq!(
+        ModelFolder::open(folder.path())
+            .unwrap()
+            .image_dimensions()
+            .unwrap(),
+        32
+    );
+    std::fs::remove_file(folder.path().join("model.safetensors")).unwrap();
+    assert_eq!(
+        ModelFolder::open(folder.path())
+            .unwrap()
+            .image_dimensions()
+            .unwrap(),
+        24
+    );
 }
 
 #[test]

@@ -31,7 +31,11 @@ fn every_text_has_the_token_ids_of_transformers() {
             // Transformers makes a text without a word of special tokens alone; here it is refused.
             let given = tokenizer
                 .tokenize(&expected.texts[label])
-                .map(|tokens| tokens.ids().to_vec());
+                .map(|tokens| match tokens.ids() {
+                    // Immich pads every text, also for models that see nothing of it.
+                    padded if padded.len() > ids.len() => padded[..tokens.unpadded()].to_vec(),
+                    all => all.to_vec(),
+                });
             if !given.as_ref().is_ok_and(|given| given == ids) {
                 wrong.push(format!("{name}, {label}: {given:?} and not {ids:?}"));
             }

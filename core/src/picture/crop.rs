@@ -47,6 +47,15 @@ pub struct CropRecipe {
     pub crop: Option<CropSize>,
 }
 
+/// Which side an odd pixel is cut off from where a crop can't be centred.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Centring {
+    /// Always the end, as transformers does.
+    Down,
+    /// The offset is rounded to the nearest whole number, half to even, as torchvision's `CenterCrop` does.
+    HalfToEven,
+}
+
 impl CropRecipe {
     /// Resizes and crops a picture; computes, so not on an async thread.
     ///
@@ -54,14 +63,22 @@ impl CropRecipe {
     /// `InvalidInput` for a recipe with a side of 0, and for a picture so long that what it becomes has more than
     /// 2^24 pixels.
     pub fn apply(&self, picture: &Picture) -> Result<Picture> {
+        self.apply_centred(picture, Centring::Down)
+    }
+
+    /// Resizes and crops a picture with the crop centred in the given way.
+    ///
+    /// # Errors
+    /// Those of [`CropRecipe::apply`].
+    pub fn apply_centred(&self, picture: &Picture, centring: Centring) -> Result<Picture> {
         let (width, height) = (u64::from(picture.width()), u64::from(picture.height()));
         let (resized_width, resized_height) = self.resized(width, height);
         let crop = self.crop.map(|CropSize { width, height }| (width, height));
         let (crop_width, crop_height) = crop.map_or((resized_width, resized_height), |(width, height)| {
             (width.into(), height.into())
         });
-        let across = Span::centred(width, resized_width, crop_width)?;
-        let down = Span::centred(height, resized_height, crop_height)?;
+        let across = Span::centred(width, resized_width, crop_width, centring)?;
+        let down = Span::centred(height, resized_height, crop_height, centring)?;
         if u64::from(across.length) * u64::from(down.length) > MAX_PIXELS {
             return Err(Error::invalid("the picture is too long for what the model takes"));
         }
@@ -122,12 +139,16 @@ struct Span {
 impl Span {
     /// Centres a crop on an axis of `source` pixels that is resized to `resized`, as `center_crop` of
     /// transformers 4.57 does: an odd pixel is cut off at the end, and filled in at the start.
-    fn centred(source: u64, resized: u64, crop: u64) -> Result<Self> {
+    fn centred(source: u64, resized: u64, crop: u64, centring: Centring) -> Result<Self> {
         if resized == 0 || crop == 0 {
             return Err(Error::invalid("a picture can't be made into one without pixels"));
         }
         let length = crop.min(resized);
-        let start = (resized - length) / 2;
+        let cut = resized - length;
+        let start = match centring {
+            Centring::Down => cut / 2,
+            Centring::HalfToEven => (cut + cut / 2 % 2) / 2,
+        };
         let margin = (crop - length).div_ceil(2);
         let to_u32 = |pixels: u64| {
             u32::try_from(pixels)
@@ -148,6 +169,29 @@ impl Span {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_odd_pixel_is_cut_off_where_each_library_cuts_it_off() {
+        let start = |cut: u64, centring| {
+            Span::centred(10 + cut, 10 + cut, 10, centring)
+                .unwrap()
+                .source_start
+        };
+        for (cut, down, half_to_even) in [
+            (0, 0.0, 0.0),
+            (1, 0.0, 0.0),
+            (2, 1.0, 1.0),
+            (3, 1.0, 2.0),
+            (5, 2.0, 2.0),
+            (7, 3.0, 4.0),
+        ] {
+            assert!((start(cut, Centring::Down) - down).abs() < 1e-9, "{cut}");
+            assert!(
+                (start(cut, Centring::HalfToEven) - half_to_even).abs() < 1e-9,
+                "{cut}"
+            );
+        }
+    }
 
     const CLIP: CropRecipe = CropRecipe {
         resize: Some(ResizeTo::ShortSide(224)),

@@ -27,7 +27,13 @@ macro_rules! embedder_parity {
                 a_multilingual_distilbert_folder
                 a_bert_folder_with_a_vocabulary_alone
                 a_bert_folder_with_a_dense_step_and_tanh
+                a_bert_folder_with_three_poolings_at_once
                 an_xlm_roberta_folder_in_shards
+                a_siglip_folder_with_a_sentencepiece_model
+                a_siglip_2_folder_of_a_fixed_resolution
+                an_open_clip_folder_with_quick_gelu
+                an_open_clip_folder_with_mean_pooling_and_an_xlm_roberta
+                an_open_clip_folder_that_squashes_and_sees_its_padding
                 a_text_model_of_its_own_beside_a_clip_folder
                 pixels_from_any_other_recipe_are_seen
             }
@@ -166,9 +172,41 @@ pub async fn a_bert_folder_with_a_dense_step_and_tanh(open: impl Open) {
     check(open, "dense-tanh", None).await;
 }
 
+/// `bert-poolings`: the weighted mean, the last token and the largest numbers, joined.
+pub async fn a_bert_folder_with_three_poolings_at_once(open: impl Open) {
+    check(open, "bert-poolings", None).await;
+}
+
 /// `xlm-roberta`: positions from 2, bf16 in two files.
 pub async fn an_xlm_roberta_folder_in_shards(open: impl Open) {
     check(open, "xlm-roberta", None).await;
+}
+
+/// `siglip`: the whole picture squashed by a bicubic filter, attention pooling, texts without punctuation, padded to 64.
+pub async fn a_siglip_folder_with_a_sentencepiece_model(open: impl Open) {
+    check(open, "siglip", None).await;
+}
+
+/// `siglip2`: a bilinear filter, Gemma's tokens, fp16.
+pub async fn a_siglip_2_folder_of_a_fixed_resolution(open: impl Open) {
+    check(open, "siglip2", None).await;
+}
+
+/// `openclip-quickgelu`: OpenCLIP's names in safetensors, fused query, key and value, a class token.
+pub async fn an_open_clip_folder_with_quick_gelu(open: impl Open) {
+    check(open, "openclip-quickgelu", None).await;
+}
+
+/// `openclip-xlm-roberta`: the mean of the patches, a norm after it and none in front; a text tower of Hugging Face with a
+/// projection of two steps; `open_clip_pytorch_model.bin`.
+pub async fn an_open_clip_folder_with_mean_pooling_and_an_xlm_roberta(open: impl Open) {
+    check(open, "openclip-xlm-roberta", None).await;
+}
+
+/// `openclip-padded`: a picture squashed by a bilinear filter, texts canonicalised and padded, no causal mask, pooled at the
+/// last place, a projection with a bias.
+pub async fn an_open_clip_folder_that_squashes_and_sees_its_padding(open: impl Open) {
+    check(open, "openclip-padded", None).await;
 }
 
 /// The pair that people come with: pictures by `clip`, texts by `multilingual`.
@@ -365,7 +403,7 @@ fn assert_same(
     let apart = told_apart(given, expected, bound);
     assert!(
         apart.is_empty(),
-        "not the vectors of sentence-transformers: {apart:?}"
+        "not the vectors of the family's own library: {apart:?}"
     );
 }
 

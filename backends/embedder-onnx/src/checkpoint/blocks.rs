@@ -1,6 +1,6 @@
 //! The steps that towers are made of, as operators of a graph.
 
-use lucida_models::checkpoint::{Activation, Dense, ElementType, LayerNorm, Linear, Tensor};
+use lucida_models::checkpoint::{Activation, Dense, ElementType, LayerNorm, Layout, Linear, Tensor};
 
 use crate::graph::{Attribute, Form, Graph, Value};
 use crate::proto::DataType;
@@ -83,7 +83,17 @@ impl<'t> Blocks<'t> {
 
     /// Adds a matrix in f32, for the last steps, which are small and whose faults nothing evens out.
     pub(super) fn exact(&mut self, rows: &Value, linear: &'t Linear) -> Value {
-        self.multiply(&Rows::Float(rows.clone()), &linear.weight, linear.bias.as_ref())
+        match linear.layout {
+            Layout::OutputsFirst => {
+                self.multiply(&Rows::Float(rows.clone()), &linear.weight, linear.bias.as_ref())
+            }
+            Layout::InputsFirst => {
+                let weight = self.float(&linear.weight);
+                let bias = linear.bias.as_ref().map(|bias| self.float(bias));
+                let inputs: Vec<_> = [rows, &weight].into_iter().chain(&bias).collect();
+                self.graph.op("Gemm", &inputs, &[])
+            }
+        }
     }
 
     /// Adds what follows a tower: each step in f32.

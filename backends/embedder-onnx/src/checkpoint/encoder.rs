@@ -103,7 +103,7 @@ impl<'t> Blocks<'t> {
     }
 
     /// Adds attention of the rows in `asking` to those in `asked`, of the same sequences.
-    fn attention(
+    pub(super) fn attention(
         &mut self,
         asking: (&Value, &Sequences),
         asked: (&Value, &Sequences),

@@ -109,6 +109,14 @@ pub(super) fn weigh(pooling: Pooling, text: &[u32], weights: &mut [f32]) {
     match pooling {
         Pooling::Mean => weights[..text.len()].fill(length.recip()),
         Pooling::MeanSqrtLength => weights[..text.len()].fill(length.sqrt().recip()),
+        Pooling::WeightedMean => {
+            let sum = length * (length + 1.0) / 2.0;
+            let mut place = 0.0;
+            for weight in &mut weights[..text.len()] {
+                place += 1.0;
+                *weight = place / sum;
+            }
+        }
         Pooling::Max => {}
         Pooling::First | Pooling::Last | Pooling::Token(_) | Pooling::LargestToken => {
             if let Some(row) = pooling.row(text) {
@@ -161,6 +169,7 @@ mod tests {
             Pooling::LargestToken,
             Pooling::Max,
             Pooling::MeanSqrtLength,
+            Pooling::WeightedMean,
         ];
         let packed = packing(&all, false).pack(&[&[5, 9, 7, 6]], 5);
         let rows: Vec<_> = packed.weights.chunks_exact(5).collect();
@@ -170,6 +179,7 @@ mod tests {
         assert_eq!(rows[3], [0.0, 1.0, 0.0, 0.0, 0.0]);
         assert_eq!(rows[4], [0.0; 5]);
         assert_eq!(rows[5], [0.5, 0.5, 0.5, 0.5, 0.0]);
+        assert_eq!(rows[6], [0.1, 0.2, 0.3, 0.4, 0.0]);
     }
 
     #[test]

@@ -51,10 +51,11 @@ impl Content {
         }
     }
 
-    fn at(self, ids: &[u32], place: usize) -> i64 {
+    /// Returns the number at a place of a text, of whose ids so many are not padding.
+    fn at(self, ids: &[u32], unpadded: usize, place: usize) -> i64 {
         match self {
             Self::Ids => ids.get(place).copied().map_or(0, i64::from),
-            Self::Mask => i64::from(place < ids.len()),
+            Self::Mask => i64::from(place < unpadded),
             Self::Positions => i64::try_from(place).unwrap_or(i64::MAX),
             Self::Types => 0,
         }
@@ -178,12 +179,12 @@ impl TextTower {
         })
     }
 
-    fn embed_one(&mut self, ids: &[u32]) -> Result<Vec<f32>> {
+    fn embed_one(&mut self, ids: &[u32], unpadded: usize) -> Result<Vec<f32>> {
         let running = |error| internal("running the text tower", error);
         let length = self.plan.length.unwrap_or(ids.len());
         let mut inputs: Vec<(Cow<'_, str>, SessionInputValue<'_>)> = Vec::new();
         for Input { name, content, short } in &self.plan.inputs {
-            let numbers = (0..length).map(|place| content.at(ids, place));
+            let numbers = (0..length).map(|place| content.at(ids, unpadded, place));
             let value = if *short {
                 let numbers = numbers
                     .map(i32::try_from)
@@ -221,7 +222,10 @@ impl Tower for TextTower {
     type Input = Tokens;
 
     fn embed(&mut self, batch: &[Tokens]) -> Vec<Result<Vec<f32>>> {
-        batch.iter().map(|tokens| self.embed_one(tokens.ids())).collect()
+        batch
+            .iter()
+            .map(|tokens| self.embed_one(tokens.ids(), tokens.unpadded()))
+            .collect()
     }
 }
 
@@ -251,7 +255,7 @@ mod tests {
     fn embed(graph: &GraphFile, plan: &Plan, ids: &[u32]) -> Vec<f32> {
         let runtime = Runtime::load(Device::Cpu, None, &BuildContext::from_env()).unwrap();
         let mut tower = TextTower::load(&runtime, COMPUTE, graph, plan).unwrap();
-        tower.embed_one(ids).unwrap()
+        tower.embed_one(ids, ids.len()).unwrap()
     }
 
     /// A "vector" that shows what the graph was given: ten times the ids, plus the mask.

@@ -56,7 +56,6 @@ struct BertFile {
     #[serde(default = "two")]
     type_vocab_size: usize,
     pad_token_id: Option<usize>,
-    position_embedding_type: Option<String>,
 }
 
 /// `config.json` of `DistilBERT`.
@@ -109,16 +108,27 @@ fn gelu() -> String {
 /// The models of these families, by `model_type`.
 pub(super) const MODEL_TYPES: [&str; 5] = ["bert", "distilbert", "roberta", "xlm-roberta", "camembert"];
 
+/// Says why the weights of a BERT can't be computed where its positions aren't absolute, as in jina-embeddings-v2.
+pub(super) fn other_positions(config: &Value) -> Option<String> {
+    let kind = config.get("position_embedding_type")?.as_str()?;
+    (kind != "absolute").then(|| {
+        format!(
+            "has positions of the type `{kind}`; only `absolute` ones are computed from the weights, and an ONNX export in \
+             `onnx/` runs on `type = \"onnx\"`"
+        )
+    })
+}
+
 impl EncoderConfig {
     /// Reads the `config.json` of one of [`MODEL_TYPES`].
     ///
     /// # Errors
-    /// `Internal`, naming the file, for a value that can't be; `Unsupported` for positions that are not absolute.
+    /// `Internal`, naming the file, for a value that can't be.
     pub(super) fn read(path: &Path, model_type: &str, config: &Value) -> Result<Self> {
         let config = if model_type == "distilbert" {
             Self::from_distilbert(parse(path, config)?)
         } else {
-            Self::from_bert(path, model_type, parse(path, config)?)?
+            Self::from_bert(model_type, parse(path, config)?)
         };
         divides(path, config.hidden, config.heads)?;
         if config.max_tokens() == 0 {
@@ -143,20 +153,13 @@ impl EncoderConfig {
         }
     }
 
-    fn from_bert(path: &Path, model_type: &str, file: BertFile) -> Result<Self> {
-        let kind = file.position_embedding_type.as_deref().unwrap_or("absolute");
-        if kind != "absolute" {
-            return Err(unsupported(
-                path,
-                &format!("has positions of the type `{kind}`; only `absolute` ones are read"),
-            ));
-        }
+    fn from_bert(model_type: &str, file: BertFile) -> Self {
         // RoBERTa counts positions from behind its padding's id (`create_position_ids_from_input_ids`).
         let first_position = match model_type {
             "bert" => 0,
             _ => file.pad_token_id.unwrap_or(1) + 1,
         };
-        Ok(Self {
+        Self {
             family: Family::Bert,
             hidden: file.hidden_size,
             intermediate: file.intermediate_size,
@@ -168,6 +171,57 @@ impl EncoderConfig {
             positions: file.max_position_embeddings,
             first_position,
             types: file.type_vocab_size,
+        }
+    }
+
+    /// Makes the configuration of a text tower that OpenCLIP took from Hugging Face under `name`, by the shapes of its
+    /// tensors. What these don't say is what every published model of its family has: heads of 64, and the epsilon.
+    ///
+    /// # Errors
+    /// `Unsupported` for another family; `Internal`, naming the tensor that is missing.
+    pub(super) fn of_open_clip(path: &Path, name: &str, weights: &Weights, prefix: &str) -> Result<Self> {
+        const HEAD: usize = 64;
+        let model = name.rsplit('/').next().unwrap_or(name);
+        let (epsilon, first_position) = if ["xlm-roberta", "roberta", "camembert"]
+            .iter()
+            .any(|family| model.starts_with(family))
+        {
+            (1e-5, 2)
+        } else if model.starts_with("bert") {
+            (1e-12, 0)
+        } else {
+            let known = "xlm-roberta, roberta, camembert, bert";
+            return Err(unsupported(
+                path,
+                &format!("has the text tower `{name}` of Hugging Face; these families are read: {known}"),
+            ));
+        };
+        let side = |tensor: &str, side: usize| -> Result<usize> {
+            Ok(weights
+                .shape(&format!("{prefix}{tensor}"))?
+                .get(side)
+                .copied()
+                .unwrap_or_default())
+        };
+        let hidden = side("embeddings.word_embeddings.weight", 1)?;
+        divides(path, hidden, HEAD)?;
+        let layers = (0..)
+            .take_while(|index| {
+                weights.contains(&format!("{prefix}encoder.layer.{index}.output.dense.weight"))
+            })
+            .count();
+        Ok(Self {
+            family: Family::Bert,
+            hidden,
+            intermediate: side("encoder.layer.0.intermediate.dense.weight", 0)?,
+            layers,
+            heads: hidden / HEAD,
+            hidden_act: gelu(),
+            epsilon,
+            vocabulary: side("embeddings.word_embeddings.weight", 0)?,
+            positions: side("embeddings.position_embeddings.weight", 0)?,
+            first_position,
+            types: side("embeddings.token_type_embeddings.weight", 0)?,
         })
     }
 
@@ -186,6 +240,19 @@ impl EncoderConfig {
             .into_iter()
             .find(|prefix| weights.contains(&format!("{prefix}embeddings.word_embeddings.weight")))
             .unwrap_or_default();
+        self.locate_at(weights, path, prefix)
+    }
+
+    /// Locates them where every name begins with `prefix`.
+    ///
+    /// # Errors
+    /// Those of [`EncoderConfig::locate`].
+    pub(super) fn locate_at(
+        &self,
+        weights: &Weights,
+        path: &Path,
+        prefix: &str,
+    ) -> Result<(TokenEmbedding, Encoder)> {
         let table = |name: &str, rows: usize| {
             weights.get(&format!("{prefix}embeddings.{name}.weight"), &[rows, self.hidden])
         };

@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use super::activation::activation;
 use super::tower::{
-    Attention, Encoder, EncoderLayer, ImageTower, NormPlacement, PatchEmbedding, Pooling, TextTower,
-    TokenEmbedding,
+    Attention, Encoder, EncoderLayer, ImagePooling, ImageTower, NormPlacement, PatchEmbedding, Pooling,
+    TextTower, TokenEmbedding,
 };
 use super::weights::Weights;
 use super::{broken, divides};
@@ -24,13 +24,13 @@ pub(super) struct ClipConfig {
 /// What both towers say of their encoder. What a published file leaves out has the value that transformers gives it.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default)]
-struct LayersConfig {
-    hidden_size: usize,
-    intermediate_size: usize,
-    num_hidden_layers: usize,
-    num_attention_heads: usize,
-    hidden_act: String,
-    layer_norm_eps: f32,
+pub(super) struct LayersConfig {
+    pub(super) hidden_size: usize,
+    pub(super) intermediate_size: usize,
+    pub(super) num_hidden_layers: usize,
+    pub(super) num_attention_heads: usize,
+    pub(super) hidden_act: String,
+    pub(super) layer_norm_eps: f32,
 }
 
 impl Default for LayersConfig {
@@ -124,7 +124,7 @@ impl ClipConfig {
 const VISION_DEFAULTS: [usize; 4] = [768, 3072, 12, 12];
 
 /// Returns a tower's table; the old `…_dict` beside it wins, as it does in transformers.
-fn part(config: &Value, key: &str) -> Value {
+pub(super) fn part(config: &Value, key: &str) -> Value {
     let table = |key: &str| {
         config
             .get(key)
@@ -172,7 +172,8 @@ pub(super) fn image_tower(config: &VisionConfig, weights: &Weights, path: &Path)
                 &format!("{prefix}.embeddings.patch_embedding.weight"),
                 &[hidden, 3, patch, patch],
             )?,
-            class: weights.get(&format!("{prefix}.embeddings.class_embedding"), &[hidden])?,
+            bias: None,
+            class: Some(weights.get(&format!("{prefix}.embeddings.class_embedding"), &[hidden])?),
             positions: weights.get(
                 &format!("{prefix}.embeddings.position_embedding.weight"),
                 &[patches + 1, hidden],
@@ -181,10 +182,12 @@ pub(super) fn image_tower(config: &VisionConfig, weights: &Weights, path: &Path)
             patch_size_pixels: patch,
         },
         // The misspelling is in every published file.
-        pre_norm: weights.norm(&format!("{prefix}.pre_layrnorm"), hidden, epsilon)?,
+        pre_norm: Some(weights.norm(&format!("{prefix}.pre_layrnorm"), hidden, epsilon)?),
         encoder: encoder(&config.layers, weights, prefix, false, path)?,
-        post_norm: weights.norm(&format!("{prefix}.post_layernorm"), hidden, epsilon)?,
-        projection: weights.linear("visual_projection", [config.projection_dim, hidden], false)?,
+        rows_norm: None,
+        pooling: ImagePooling::Class,
+        post_norm: Some(weights.norm(&format!("{prefix}.post_layernorm"), hidden, epsilon)?),
+        projection: Some(weights.linear("visual_projection", [config.projection_dim, hidden], false)?),
     })
 }
 
@@ -223,7 +226,11 @@ pub(super) fn text_tower(config: &TextConfig, weights: &Weights, path: &Path) ->
     })
 }
 
-fn encoder(
+/// Locates the layers of a tower, whose tensors SigLIP names alike.
+///
+/// # Errors
+/// Those of [`image_tower`].
+pub(super) fn encoder(
     config: &LayersConfig,
     weights: &Weights,
     prefix: &str,

@@ -7,17 +7,23 @@ use serde_json::Value;
 
 use super::bert::{self, EncoderConfig};
 use super::clip::{self, ClipConfig};
+use super::exported::ExportedConfig;
+use super::family::{self, unknown};
+use super::immich::{self, ImmichConfig};
 use super::modules::{self, MODULES_FILE, Modules};
-use super::recipe::ImageRecipe;
-use super::tokenizer::{TextRules, TextTokenizer};
+use super::openclip::{self, OpenClipConfig};
+use super::recipe::{ImageRecipe, Usual};
+use super::siglip::{self, SiglipConfig};
+use super::tokenizer::{Cleaning, Padding, TextRules, TextTokenizer};
 use super::tower::{Dense, ImageTower, Pooling, TextTower};
 use super::weights::Weights;
 use super::{broken, missing, read_json, unsupported};
 
 const CONFIG_FILE: &str = "config.json";
 
-/// A folder in one of the published layouts: a transformers CLIP or text encoder, or a sentence-transformers model around
-/// one. Opening it reads its small files; weights are mapped when a tower is asked for.
+/// A folder in one of the published layouts: a CLIP, SigLIP or text encoder of transformers, a sentence-transformers model
+/// around one, an OpenCLIP model, or
+/// one of Immich's ONNX exports. Opening it reads its small files; weights are mapped when a tower is asked for.
 #[derive(Debug, Clone)]
 pub struct ModelFolder {
     root: PathBuf,
@@ -30,7 +36,12 @@ pub struct ModelFolder {
 #[derive(Debug, Clone)]
 enum Kind {
     Clip(ClipConfig),
+    Siglip(SiglipConfig),
+    OpenClip(Box<OpenClipConfig>),
+    Immich(Box<ImmichConfig>),
     Encoder(EncoderConfig),
+    /// A text encoder that only an ONNX export computes.
+    Exported(ExportedConfig),
 }
 
 /// What follows a text encoder: how its rows become one, and what is done to that.
@@ -46,7 +57,9 @@ impl ModelFolder {
     /// Tells whether a folder looks like one of the layouts, so that an error about it is worth more than the next guess.
     #[must_use]
     pub fn is_one(folder: &Path) -> bool {
-        folder.join(MODULES_FILE).is_file() || folder.join(CONFIG_FILE).is_file()
+        [MODULES_FILE, CONFIG_FILE, openclip::CONFIG_FILE]
+            .iter()
+            .any(|name| folder.join(name).is_file())
     }
 
     /// Reads what a folder is.
@@ -67,24 +80,41 @@ impl ModelFolder {
             .as_ref()
             .map_or(folder, |modules| &modules.transformer)
             .to_path_buf();
+        if ImmichConfig::is_in(folder) {
+            return Ok(Self {
+                root: folder.to_path_buf(),
+                model: folder.to_path_buf(),
+                kind: Kind::Immich(Box::new(ImmichConfig::read(folder)?)),
+                modules: None,
+            });
+        }
+        let path = model.join(openclip::CONFIG_FILE);
+        if path.is_file() && !is_transformers(&model)? {
+            let config = OpenClipConfig::read(&path)?;
+            return Ok(Self {
+                root: folder.to_path_buf(),
+                model,
+                kind: Kind::OpenClip(Box::new(config)),
+                modules,
+            });
+        }
         let path = model.join(CONFIG_FILE);
         let config: Value = read_json(&path)?;
         let kind = match config.get("model_type").and_then(Value::as_str) {
             Some("clip" | "clip_vision_model" | "clip_text_model") => {
                 Kind::Clip(ClipConfig::read(&path, &config)?)
             }
-            Some(name) if bert::MODEL_TYPES.contains(&name) => {
-                Kind::Encoder(EncoderConfig::read(&path, name, &config)?)
+            Some(name) if siglip::MODEL_TYPES.contains(&name) => {
+                Kind::Siglip(SiglipConfig::read(&path, &config)?)
             }
-            Some(name) => {
-                let known = bert::MODEL_TYPES.join(", ");
-                return Err(unsupported(
-                    &path,
-                    &format!(
-                        "is of a `{name}`; this version reads clip, clip_vision_model, clip_text_model, {known}"
-                    ),
-                ));
+            Some(name) if bert::MODEL_TYPES.contains(&name) => match bert::other_positions(&config) {
+                Some(reason) => Kind::Exported(ExportedConfig::read(&path, name, &config, reason)?),
+                None => Kind::Encoder(EncoderConfig::read(&path, name, &config)?),
+            },
+            Some(name) if let Some(reason) = family::exported_only(name, &model) => {
+                Kind::Exported(ExportedConfig::read(&path, name, &config, reason)?)
             }
+            Some(name) => return Err(unknown(&path, name)),
             None => return Err(broken(&path, "has no `model_type`")),
         };
         Ok(Self {
@@ -110,7 +140,13 @@ impl ModelFolder {
     /// Tells whether the folder has the weights themselves, and not only an export of them.
     #[must_use]
     pub fn has_weights(&self) -> bool {
-        Weights::are_in(&self.model)
+        match &self.kind {
+            Kind::OpenClip(_) => openclip::WEIGHT_FILES
+                .iter()
+                .any(|name| self.model.join(name).is_file()),
+            Kind::Immich(_) | Kind::Exported(_) => false,
+            Kind::Clip(_) | Kind::Siglip(_) | Kind::Encoder(_) => Weights::are_in(&self.model),
+        }
     }
 
     /// Tells whether the model takes pictures.
@@ -118,7 +154,9 @@ impl ModelFolder {
     pub const fn takes_images(&self) -> bool {
         match &self.kind {
             Kind::Clip(config) => config.vision.is_some(),
-            Kind::Encoder(_) => false,
+            Kind::Siglip(config) => config.vision.is_some(),
+            Kind::OpenClip(_) | Kind::Immich(_) => true,
+            Kind::Encoder(_) | Kind::Exported(_) => false,
         }
     }
 
@@ -127,7 +165,8 @@ impl ModelFolder {
     pub const fn takes_texts(&self) -> bool {
         match &self.kind {
             Kind::Clip(config) => config.text.is_some(),
-            Kind::Encoder(_) => true,
+            Kind::Siglip(config) => config.text.is_some(),
+            Kind::OpenClip(_) | Kind::Immich(_) | Kind::Encoder(_) | Kind::Exported(_) => true,
         }
     }
 
@@ -136,8 +175,45 @@ impl ModelFolder {
     /// # Errors
     /// `Unsupported` for a model without an image tower, and otherwise those of [`ModelFolder::open`].
     pub fn image_recipe(&self) -> Result<ImageRecipe> {
-        let config = self.vision()?;
-        ImageRecipe::read(&self.model, config.image_size)
+        match &self.kind {
+            Kind::Clip(ClipConfig {
+                vision: Some(config), ..
+            }) => ImageRecipe::read(&self.model, config.image_size, Usual::Clip),
+            Kind::Siglip(SiglipConfig {
+                vision: Some(config), ..
+            }) => ImageRecipe::read(&self.model, config.image_size, Usual::Siglip),
+            Kind::OpenClip(config) => {
+                let path = self.config_path();
+                ImageRecipe::of_open_clip(&path, &config.preprocessing, config.image_size(&path)?)
+            }
+            Kind::Immich(config) => ImageRecipe::of_open_clip(
+                &immich::preprocessing_path(&self.root),
+                &config.preprocessing,
+                config.image_size,
+            ),
+            Kind::Clip(_) | Kind::Siglip(_) | Kind::Encoder(_) | Kind::Exported(_) => {
+                Err(self.lacks("image"))
+            }
+        }
+    }
+
+    fn config_path(&self) -> PathBuf {
+        self.model.join(match &self.kind {
+            Kind::OpenClip(_) => openclip::CONFIG_FILE,
+            Kind::Clip(_) | Kind::Siglip(_) | Kind::Immich(_) | Kind::Encoder(_) | Kind::Exported(_) => {
+                CONFIG_FILE
+            }
+        })
+    }
+
+    fn weights(&self) -> Result<Weights> {
+        match &self.kind {
+            Kind::OpenClip(_) => Weights::open_one(&self.model, &openclip::WEIGHT_FILES),
+            Kind::Immich(_) => Err(self.is_export()),
+            Kind::Clip(_) | Kind::Siglip(_) | Kind::Encoder(_) | Kind::Exported(_) => {
+                Weights::open(&self.model)
+            }
+        }
     }
 
     /// Locates the image tower's tensors.
@@ -146,12 +222,20 @@ impl ModelFolder {
     /// `Unsupported` for a model without an image tower; `Unavailable` when the folder has no weights; `Internal`, naming
     /// the tensor that is missing, has another shape than the configuration says, or the file that is damaged.
     pub fn image_tower(&self) -> Result<ImageTower> {
-        let config = self.vision()?;
-        clip::image_tower(
-            config,
-            &Weights::open(&self.model)?,
-            &self.model.join(CONFIG_FILE),
-        )
+        let path = self.config_path();
+        match &self.kind {
+            Kind::Clip(ClipConfig {
+                vision: Some(config), ..
+            }) => clip::image_tower(config, &self.weights()?, &path),
+            Kind::Siglip(SiglipConfig {
+                vision: Some(config), ..
+            }) => siglip::image_tower(config, &self.weights()?, &path),
+            Kind::OpenClip(config) => config.image_tower(&self.weights()?, &path),
+            Kind::Immich(_) => Err(self.is_export()),
+            Kind::Clip(_) | Kind::Siglip(_) | Kind::Encoder(_) | Kind::Exported(_) => {
+                Err(self.lacks("image"))
+            }
+        }
     }
 
     /// Reads the tokenizer.
@@ -160,21 +244,72 @@ impl ModelFolder {
     /// `Unsupported` for a model without a text tower, and otherwise those of [`ModelFolder::open`].
     pub fn tokenizer(&self) -> Result<TextTokenizer> {
         let rules = match &self.kind {
-            Kind::Clip(_) => TextRules {
-                max_positions: self.clip_text()?.max_position_embeddings,
+            Kind::Clip(config) => TextRules {
+                max_positions: config
+                    .text
+                    .as_ref()
+                    .ok_or_else(|| self.lacks("text"))?
+                    .max_position_embeddings,
                 max_tokens: None,
-                lowercase: false,
+                cleaning: Cleaning::None,
+                padding: None,
             },
-            Kind::Encoder(config) => {
-                let file = SentenceFile::read(&self.model)?;
+            Kind::Siglip(config) => {
+                let text = config.text.as_ref().ok_or_else(|| self.lacks("text"))?;
                 TextRules {
-                    max_positions: config.max_tokens(),
-                    max_tokens: file.max_seq_length,
-                    lowercase: file.do_lower_case,
+                    max_positions: text.max_position_embeddings,
+                    // Whatever else the tokenizer says: the model was trained with texts of this length.
+                    max_tokens: Some(text.max_position_embeddings),
+                    cleaning: family::siglip_cleaning(&self.model)?,
+                    padding: Some(Padding::Own),
                 }
             }
+            Kind::OpenClip(config) => TextRules {
+                max_positions: config.context_length(),
+                max_tokens: Some(config.context_length()),
+                cleaning: if config.canonicalizes() {
+                    Cleaning::OpenClip
+                } else {
+                    Cleaning::None
+                },
+                padding: config.sees_padding().then_some(if config.has_own_tokenizer() {
+                    Padding::Zero
+                } else {
+                    Padding::Own
+                }),
+            },
+            Kind::Immich(config) => {
+                let rules = TextRules {
+                    max_positions: config.context_length,
+                    max_tokens: Some(config.context_length),
+                    cleaning: if config.canonicalizes {
+                        Cleaning::OpenClip
+                    } else {
+                        Cleaning::None
+                    },
+                    // As Immich does, whatever the model sees of it: some graphs take texts of this length only.
+                    padding: Some(Padding::Own),
+                };
+                return TextTokenizer::read(&immich::tokenizer_folder(&self.root), rules);
+            }
+            Kind::Encoder(config) => self.sentence_rules(config.max_tokens())?,
+            Kind::Exported(config) => self.sentence_rules(config.max_tokens)?,
         };
         TextTokenizer::read(&self.model, rules)
+    }
+
+    fn sentence_rules(&self, max_positions: usize) -> Result<TextRules> {
+        let file = SentenceFile::read(&self.model)?;
+        Ok(TextRules {
+            max_positions,
+            max_tokens: file.max_seq_length,
+            cleaning: if file.do_lower_case {
+                Cleaning::Lowercase
+            } else {
+                Cleaning::None
+            },
+            padding: None,
+        })
     }
 
     /// Locates the text tower's tensors.
@@ -182,12 +317,21 @@ impl ModelFolder {
     /// # Errors
     /// Those of [`ModelFolder::image_tower`].
     pub fn text_tower(&self) -> Result<TextTower> {
-        let path = self.model.join(CONFIG_FILE);
+        let path = self.config_path();
         match &self.kind {
-            Kind::Clip(_) => clip::text_tower(self.clip_text()?, &Weights::open(&self.model)?, &path),
+            Kind::Clip(ClipConfig {
+                text: Some(config), ..
+            }) => clip::text_tower(config, &self.weights()?, &path),
+            Kind::Siglip(SiglipConfig {
+                text: Some(config), ..
+            }) => siglip::text_tower(config, &self.weights()?, &path),
+            Kind::OpenClip(config) => config.text_tower(&self.weights()?, &path),
+            Kind::Immich(_) => Err(self.is_export()),
+            Kind::Exported(config) => Err(config.refusal(&path)),
+            Kind::Clip(_) | Kind::Siglip(_) => Err(self.lacks("text")),
             Kind::Encoder(config) => {
                 let TextHead { pooling, dense } = self.text_head()?;
-                let (embedding, encoder) = config.locate(&Weights::open(&self.model)?, &path)?;
+                let (embedding, encoder) = config.locate(&self.weights()?, &path)?;
                 Ok(TextTower {
                     embedding,
                     encoder,
@@ -204,8 +348,8 @@ impl ModelFolder {
     #[must_use]
     pub const fn has_text_head(&self) -> bool {
         match &self.kind {
-            Kind::Clip(_) => false,
-            Kind::Encoder(_) => true,
+            Kind::Clip(_) | Kind::Siglip(_) | Kind::OpenClip(_) | Kind::Immich(_) => false,
+            Kind::Encoder(_) | Kind::Exported(_) => true,
         }
     }
 
@@ -215,12 +359,7 @@ impl ModelFolder {
     /// # Errors
     /// `Unsupported` for CLIP, whose tower has no such head; otherwise those of [`ModelFolder::image_tower`].
     pub fn text_head(&self) -> Result<TextHead> {
-        let Kind::Encoder(config) = &self.kind else {
-            return Err(unsupported(
-                &self.root,
-                "has no text encoder with a head of its own",
-            ));
-        };
+        let hidden = self.hidden()?;
         let modules = self.modules.as_ref();
         let pooling = match modules.and_then(|modules| modules.pooling.as_ref()) {
             Some(folder) => modules::pooling(folder)?,
@@ -231,7 +370,7 @@ impl ModelFolder {
             .iter()
             .map(|folder| modules::dense(folder))
             .collect::<Result<Vec<_>>>()?;
-        let mut width = config.hidden * pooling.len();
+        let mut width = hidden * pooling.len();
         for (step, folder) in dense
             .iter()
             .zip(modules.map_or(&[][..], |modules| &modules.dense))
@@ -253,7 +392,19 @@ impl ModelFolder {
     /// # Errors
     /// `Unsupported` for a model without an image tower.
     pub fn image_dimensions(&self) -> Result<usize> {
-        Ok(self.vision()?.projection_dim)
+        match &self.kind {
+            Kind::Clip(ClipConfig {
+                vision: Some(config), ..
+            }) => Ok(config.projection_dim),
+            Kind::Siglip(SiglipConfig {
+                vision: Some(config), ..
+            }) => Ok(config.dimensions()),
+            Kind::OpenClip(config) => Ok(config.dimensions),
+            Kind::Immich(config) => Ok(config.dimensions),
+            Kind::Clip(_) | Kind::Siglip(_) | Kind::Encoder(_) | Kind::Exported(_) => {
+                Err(self.lacks("image"))
+            }
+        }
     }
 
     /// Returns the length of the vectors of texts.
@@ -262,36 +413,60 @@ impl ModelFolder {
     /// Those of [`ModelFolder::text_head`].
     pub fn text_dimensions(&self) -> Result<usize> {
         match &self.kind {
-            Kind::Clip(_) => Ok(self.clip_text()?.projection_dim),
-            Kind::Encoder(config) => {
+            Kind::Clip(ClipConfig {
+                text: Some(config), ..
+            }) => Ok(config.projection_dim),
+            Kind::Siglip(SiglipConfig {
+                text: Some(config), ..
+            }) => Ok(config.projection_size),
+            Kind::OpenClip(config) => Ok(config.dimensions),
+            Kind::Immich(config) => Ok(config.dimensions),
+            Kind::Clip(_) | Kind::Siglip(_) => Err(self.lacks("text")),
+            Kind::Encoder(_) | Kind::Exported(_) => {
                 let head = self.text_head()?;
-                Ok(head
-                    .dense
-                    .last()
-                    .map_or(config.hidden * head.pooling.len(), |step| step.linear.outputs()))
+                let pooled = self.hidden()? * head.pooling.len();
+                Ok(head.dense.last().map_or(pooled, |step| step.linear.outputs()))
             }
         }
     }
 
-    fn vision(&self) -> Result<&clip::VisionConfig> {
-        let config = match &self.kind {
-            Kind::Clip(config) => config.vision.as_ref(),
-            Kind::Encoder(_) => None,
-        };
-        config.ok_or_else(|| self.lacks("image"))
+    /// Returns the length of a text encoder's rows.
+    fn hidden(&self) -> Result<usize> {
+        match &self.kind {
+            Kind::Encoder(config) => Ok(config.hidden),
+            Kind::Exported(config) => Ok(config.hidden),
+            Kind::Clip(_) | Kind::Siglip(_) | Kind::OpenClip(_) | Kind::Immich(_) => Err(unsupported(
+                &self.root,
+                "has no text encoder with a head of its own",
+            )),
+        }
     }
 
-    fn clip_text(&self) -> Result<&clip::TextConfig> {
-        let config = match &self.kind {
-            Kind::Clip(config) => config.text.as_ref(),
-            Kind::Encoder(_) => None,
-        };
-        config.ok_or_else(|| self.lacks("text"))
+    fn is_export(&self) -> Error {
+        unsupported(
+            &self.root,
+            "is an ONNX export of Immich, which has no weights of its own: the engine `onnx` runs it",
+        )
     }
 
     fn lacks(&self, tower: &str) -> Error {
         unsupported(&self.root, &format!("has no {tower} tower"))
     }
+}
+
+/// Tells whether a folder with an `open_clip_config.json` is a transformers model too, whose weights are read then: the
+/// same repository often has both.
+fn is_transformers(folder: &Path) -> Result<bool> {
+    let path = folder.join(CONFIG_FILE);
+    let has_open_clip = openclip::WEIGHT_FILES
+        .iter()
+        .any(|name| folder.join(name).is_file());
+    if !path.is_file() || (has_open_clip && !Weights::are_in(folder)) {
+        return Ok(false);
+    }
+    let config: Value = read_json(&path)?;
+    let name = config.get("model_type").and_then(Value::as_str);
+    Ok(name.is_some_and(|name| name.starts_with("clip") || siglip::MODEL_TYPES.contains(&name)))
 }
 
 /// `sentence_bert_config.json`, by whichever of its names.

@@ -9,7 +9,9 @@ use lucida_core::{Error, Result};
 
 use super::broken;
 use super::tensor::Tensor;
-use super::tower::{Encoder, ImageTower, LayerNorm, Linear, TextTower};
+use super::tower::{
+    Attention, Encoder, ImagePooling, ImageTower, LayerNorm, Linear, PatchEmbedding, TextTower,
+};
 
 /// How much of a file is read at once.
 const BLOCK_BYTES: usize = 1 << 20;
@@ -86,11 +88,36 @@ impl ImageTower {
     /// Lists every tensor.
     #[must_use]
     pub fn tensors(&self) -> Vec<&Tensor> {
-        let mut list = vec![&self.patches.weight, &self.patches.class, &self.patches.positions];
-        norm(&mut list, &self.pre_norm);
+        let PatchEmbedding {
+            weight,
+            bias,
+            class,
+            positions,
+            image_size_pixels: _,
+            patch_size_pixels: _,
+        } = &self.patches;
+        let mut list: Vec<_> = std::iter::once(weight).chain(bias).chain(class).collect();
+        list.push(positions);
+        if let Some(each) = &self.pre_norm {
+            norm(&mut list, each);
+        }
         encoder(&mut list, &self.encoder);
-        norm(&mut list, &self.post_norm);
-        linear(&mut list, &self.projection);
+        if let Some(each) = &self.rows_norm {
+            norm(&mut list, each);
+        }
+        if let ImagePooling::Attention(pool) = &self.pooling {
+            list.push(&pool.probe);
+            attention(&mut list, &pool.attention);
+            norm(&mut list, &pool.norm);
+            linear(&mut list, &pool.up);
+            linear(&mut list, &pool.down);
+        }
+        if let Some(each) = &self.post_norm {
+            norm(&mut list, each);
+        }
+        if let Some(each) = &self.projection {
+            linear(&mut list, each);
+        }
         list
     }
 }
@@ -118,19 +145,22 @@ impl TextTower {
 
 fn encoder<'a>(list: &mut Vec<&'a Tensor>, encoder: &'a Encoder) {
     for layer in &encoder.layers {
-        let attention = &layer.attention;
-        for each in [
-            &attention.query,
-            &attention.key,
-            &attention.value,
-            &attention.output,
-            &layer.up,
-            &layer.down,
-        ] {
-            linear(list, each);
-        }
+        attention(list, &layer.attention);
+        linear(list, &layer.up);
+        linear(list, &layer.down);
         norm(list, &layer.attention_norm);
         norm(list, &layer.feed_forward_norm);
+    }
+}
+
+fn attention<'a>(list: &mut Vec<&'a Tensor>, attention: &'a Attention) {
+    for each in [
+        &attention.query,
+        &attention.key,
+        &attention.value,
+        &attention.output,
+    ] {
+        linear(list, each);
     }
 }
 

@@ -132,9 +132,10 @@ fn named_pooling(path: &Path, mode: &str) -> Result<Pooling> {
         "max" => Ok(Pooling::Max),
         "mean" => Ok(Pooling::Mean),
         "mean_sqrt_len_tokens" => Ok(Pooling::MeanSqrtLength),
+        "weightedmean" => Ok(Pooling::WeightedMean),
         "lasttoken" => Ok(Pooling::Last),
         other => {
-            let known = "cls, max, mean, mean_sqrt_len_tokens, lasttoken";
+            let known = "cls, max, mean, mean_sqrt_len_tokens, weightedmean, lasttoken";
             Err(unsupported(
                 path,
                 &format!("has the pooling mode `{other}`; these are read: {known}"),

@@ -1,13 +1,14 @@
-//! How a model wants its pictures: transformers' `preprocessor_config.json`.
+//! How a model wants its pictures: transformers' `preprocessor_config.json`, and OpenCLIP's `preprocess_cfg`.
 
 use std::fmt;
 use std::path::Path;
 
-use lucida_core::picture::{CropRecipe, CropSize, Normaliser, ResizeFilter, ResizeTo};
+use lucida_core::picture::{Centring, CropRecipe, CropSize, Normaliser, ResizeFilter, ResizeTo};
 use lucida_core::{Picture, Result};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::openclip::Preprocessing;
 use super::{broken, missing, read_json, unsupported};
 
 /// A picture as a model sees it, before it is normalised: `(size, size, 3)` u8, 0 to 255. Four times smaller than the
@@ -27,31 +28,33 @@ impl Pixels {
 #[derive(Clone, PartialEq)]
 pub struct ImageRecipe {
     crop: CropRecipe,
+    centring: Centring,
     size_pixels: u32,
     normaliser: Normaliser,
 }
 
-/// The file; what it leaves out has the value that transformers' `CLIPImageProcessor` gives it.
+/// Whose values a file has where it leaves some out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Usual {
+    /// `CLIPImageProcessor`: the short side, bicubic, the centre.
+    Clip,
+    /// `SiglipImageProcessor`: both sides, bicubic, all of it.
+    Siglip,
+}
+
+/// The file. A key that is left out and one that is null are the same.
 #[derive(Deserialize)]
 struct RecipeFile {
-    #[serde(default = "yes")]
-    do_resize: bool,
+    do_resize: Option<bool>,
     size: Option<Size>,
-    #[serde(default = "bicubic")]
-    resample: u32,
-    #[serde(default = "yes")]
-    do_center_crop: bool,
+    resample: Option<u32>,
+    do_center_crop: Option<bool>,
     crop_size: Option<Size>,
-    #[serde(default = "yes")]
-    do_rescale: bool,
-    #[serde(default = "byte_to_unit")]
-    rescale_factor: f64,
-    #[serde(default = "yes")]
-    do_normalize: bool,
-    #[serde(default = "clip_mean")]
-    image_mean: [f32; 3],
-    #[serde(default = "clip_std")]
-    image_std: [f32; 3],
+    do_rescale: Option<bool>,
+    rescale_factor: Option<f64>,
+    do_normalize: Option<bool>,
+    image_mean: Option<[f32; 3]>,
+    image_std: Option<[f32; 3]>,
 }
 
 /// A size by its number alone, as older files have it, or by the names of its sides.
@@ -63,19 +66,18 @@ enum Size {
     Sides { height: u32, width: u32 },
 }
 
-const fn yes() -> bool {
-    true
-}
-const fn bicubic() -> u32 {
-    3
-}
-const fn byte_to_unit() -> f64 {
-    1.0 / 255.0
-}
-const fn clip_mean() -> [f32; 3] {
+/// Pillow's number of the bicubic filter.
+const BICUBIC: u32 = 3;
+
+/// From a byte to the unit interval.
+const RESCALE_FACTOR: f64 = 1.0 / 255.0;
+
+/// OpenAI's mean of each channel.
+pub(super) const fn clip_mean() -> [f32; 3] {
     [0.481_454_66, 0.457_827_5, 0.408_210_73]
 }
-const fn clip_std() -> [f32; 3] {
+/// OpenAI's standard deviation of each channel.
+pub(super) const fn clip_std() -> [f32; 3] {
     [0.268_629_54, 0.261_302_6, 0.275_777_1]
 }
 
@@ -86,7 +88,7 @@ impl ImageRecipe {
     /// # Errors
     /// `Unavailable` when neither is there; `Internal`, naming the file, for values that can't be, or that make pictures
     /// of another size than the model takes; `Unsupported` for a filter that is not read.
-    pub(super) fn read(folder: &Path, image_size: usize) -> Result<Self> {
+    pub(super) fn read(folder: &Path, image_size: usize, usual: Usual) -> Result<Self> {
         let own = folder.join("preprocessor_config.json");
         let joint = folder.join("processor_config.json");
         let (path, value) = if own.is_file() {
@@ -102,7 +104,65 @@ impl ImageRecipe {
         };
         let file: RecipeFile = serde_json::from_value(value)
             .map_err(|error| broken(&path, "has a value that can't be").with_source(error))?;
-        file.recipe(&path, image_size)
+        file.recipe(&path, image_size, usual)
+    }
+
+    /// Makes the recipe of an OpenCLIP model, whose file is `path`.
+    ///
+    /// # Errors
+    /// `Unsupported`, naming the key, for a way to resize or a filter that isn't read; `Internal` for a value that can't be.
+    pub(super) fn of_open_clip(
+        path: &Path,
+        preprocessing: &Preprocessing,
+        image_size: usize,
+    ) -> Result<Self> {
+        let side = u32::try_from(image_size).map_err(|_| broken(path, "has a size that can't be"))?;
+        let filter = match preprocessing.interpolation.as_str() {
+            "bilinear" => ResizeFilter::Bilinear,
+            // What it does when it doesn't train.
+            "bicubic" | "random" => ResizeFilter::Bicubic,
+            other => {
+                return Err(unsupported(
+                    path,
+                    &format!("has the interpolation `{other}`; these are read: bicubic, bilinear"),
+                ));
+            }
+        };
+        let (resize, crop) = match preprocessing.resize_mode.as_str() {
+            "shortest" => (
+                ResizeTo::ShortSide(side),
+                Some(CropSize {
+                    width: side,
+                    height: side,
+                }),
+            ),
+            "squash" => (
+                ResizeTo::Exact {
+                    width: side,
+                    height: side,
+                },
+                None,
+            ),
+            other => {
+                return Err(unsupported(
+                    path,
+                    &format!("has the resize mode `{other}`; these are read: shortest, squash"),
+                ));
+            }
+        };
+        if preprocessing.std.contains(&0.0) {
+            return Err(broken(path, "has a `std` of 0"));
+        }
+        Ok(Self {
+            crop: CropRecipe {
+                resize: Some(resize),
+                filter,
+                crop,
+            },
+            centring: Centring::HalfToEven,
+            size_pixels: side,
+            normaliser: Normaliser::new(RESCALE_FACTOR, preprocessing.mean, preprocessing.std),
+        })
     }
 
     /// Returns the side of the model's square input.
@@ -122,7 +182,8 @@ impl ImageRecipe {
     /// # Errors
     /// `InvalidInput` for a picture too long to be resized.
     pub fn prepare(&self, picture: &Picture) -> Result<Pixels> {
-        Ok(Pixels(self.crop.apply(picture)?.into_pixels().into_raw()))
+        let seen = self.crop.apply_centred(picture, self.centring)?;
+        Ok(Pixels(seen.into_pixels().into_raw()))
     }
 
     /// Writes a prepared picture as `(3, size, size)` f32, normalised, into `planes`.
@@ -137,30 +198,54 @@ impl ImageRecipe {
 impl fmt::Debug for ImageRecipe {
     /// Says everything that the numbers follow from, since a model's fingerprint is made of it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} {:?}", self.crop, self.normaliser)
+        write!(f, "{:?} {:?}", self.crop, self.normaliser)?;
+        match self.centring {
+            Centring::Down => Ok(()),
+            centring @ Centring::HalfToEven => write!(f, " {centring:?}"),
+        }
     }
 }
 
 impl RecipeFile {
-    fn recipe(&self, path: &Path, image_size: usize) -> Result<ImageRecipe> {
-        let resize = self.size.filter(|_| self.do_resize).map(|size| match size {
+    fn recipe(&self, path: &Path, image_size: usize, usual_values: Usual) -> Result<ImageRecipe> {
+        let (do_resize, do_rescale, do_normalize) = (
+            self.do_resize.unwrap_or(true),
+            self.do_rescale.unwrap_or(true),
+            self.do_normalize.unwrap_or(true),
+        );
+        let is_clip = usual_values == Usual::Clip;
+        let do_center_crop = self.do_center_crop.unwrap_or(is_clip);
+        let (image_mean, image_std) = if is_clip {
+            (clip_mean(), clip_std())
+        } else {
+            ([0.5; 3], [0.5; 3])
+        };
+        let (image_mean, image_std) = (
+            self.image_mean.unwrap_or(image_mean),
+            self.image_std.unwrap_or(image_std),
+        );
+        let resize = self.size.filter(|_| do_resize).map(|size| match size {
             Size::Number(side) | Size::ShortSide { shortest_edge: side } => ResizeTo::ShortSide(side),
             Size::Sides { height, width } => ResizeTo::Exact { width, height },
         });
-        let crop = self
-            .crop_size
-            .filter(|_| self.do_center_crop)
-            .map(|size| match size {
-                Size::Number(side) | Size::ShortSide { shortest_edge: side } => (side, side),
-                Size::Sides { height, width } => (width, height),
-            });
+        let crop = self.crop_size.filter(|_| do_center_crop).map(|size| match size {
+            Size::Number(side) | Size::ShortSide { shortest_edge: side } => (side, side),
+            Size::Sides { height, width } => (width, height),
+        });
         let usual = u32::try_from(image_size).map_err(|_| broken(path, "has a size that can't be"))?;
-        let resize = if self.do_resize && resize.is_none() {
-            Some(ResizeTo::ShortSide(usual))
+        let resize = if do_resize && resize.is_none() {
+            Some(if is_clip {
+                ResizeTo::ShortSide(usual)
+            } else {
+                ResizeTo::Exact {
+                    width: usual,
+                    height: usual,
+                }
+            })
         } else {
             resize
         };
-        let crop = if self.do_center_crop {
+        let crop = if do_center_crop {
             crop.or(Some((usual, usual)))
         } else {
             None
@@ -179,19 +264,24 @@ impl RecipeFile {
                 &format!("{problem}, and the model takes {usual} x {usual}"),
             ));
         }
-        if self.image_std.contains(&0.0) {
+        if image_std.contains(&0.0) {
             return Err(broken(path, "has an `image_std` of 0"));
         }
-        let factor = if self.do_rescale { self.rescale_factor } else { 1.0 };
-        let (mean, std) = if self.do_normalize {
-            (self.image_mean, self.image_std)
+        let factor = if do_rescale {
+            self.rescale_factor.unwrap_or(RESCALE_FACTOR)
+        } else {
+            1.0
+        };
+        let (mean, std) = if do_normalize {
+            (image_mean, image_std)
         } else {
             ([0.0; 3], [1.0; 3])
         };
         Ok(ImageRecipe {
+            centring: Centring::Down,
             crop: CropRecipe {
                 resize,
-                filter: ResizeFilter::from_pillow(self.resample).map_err(|error| {
+                filter: ResizeFilter::from_pillow(self.resample.unwrap_or(BICUBIC)).map_err(|error| {
                     unsupported(path, "has a `resample` that is not read").with_source(error)
                 })?,
                 crop: crop.map(|(width, height)| CropSize { width, height }),
@@ -211,7 +301,53 @@ mod tests {
     fn recipe(file: &Value) -> Result<ImageRecipe> {
         serde_json::from_value::<RecipeFile>(file.clone())
             .unwrap()
-            .recipe(Path::new("preprocessor_config.json"), 224)
+            .recipe(Path::new("preprocessor_config.json"), 224, Usual::Clip)
+    }
+
+    #[test]
+    fn a_siglip_takes_the_whole_picture_whatever_its_shape() {
+        let recipe = |file: Value| {
+            serde_json::from_value::<RecipeFile>(file)
+                .unwrap()
+                .recipe(Path::new("preprocessor_config.json"), 224, Usual::Siglip)
+                .unwrap()
+        };
+        let usual = recipe(json!({}));
+        let whole = Some(ResizeTo::Exact {
+            width: 224,
+            height: 224,
+        });
+        assert_eq!((usual.crop.resize, usual.crop.crop), (whole, None));
+        assert_eq!(usual.crop.filter, ResizeFilter::Bicubic);
+        let second =
+            recipe(json!({"resample": 2, "size": {"height": 224, "width": 224}, "do_center_crop": null}));
+        assert_eq!(second.crop.filter, ResizeFilter::Bilinear);
+        let mut planes = [0.0; 3 * 224 * 224];
+        let white = Pixels(vec![255; 3 * 224 * 224]);
+        usual.planes(&white, &mut planes);
+        assert!(planes.iter().all(|number| (number - 1.0).abs() < 1e-6));
+    }
+
+    #[test]
+    fn a_way_to_resize_that_open_clip_has_and_is_not_read_is_named() {
+        let recipe = |mode: &str, interpolation: &str| {
+            let preprocessing = Preprocessing {
+                resize_mode: mode.to_owned(),
+                interpolation: interpolation.to_owned(),
+                ..Preprocessing::default()
+            };
+            ImageRecipe::of_open_clip(Path::new("open_clip_config.json"), &preprocessing, 224)
+        };
+        let usual = recipe("shortest", "bicubic").unwrap();
+        assert_eq!(usual.crop, self::recipe(&json!({})).unwrap().crop);
+        assert_eq!(usual.centring, Centring::HalfToEven);
+        let squashed = recipe("squash", "bilinear").unwrap();
+        assert_eq!(squashed.crop.crop, None);
+        for (mode, interpolation) in [("longest", "bicubic"), ("shortest", "lanczos")] {
+            let error = recipe(mode, interpolation).unwrap_err();
+            let named = if mode == "longest" { mode } else { interpolation };
+            assert!(error.message().contains(named), "{error}");
+        }
     }
 
     #[test]

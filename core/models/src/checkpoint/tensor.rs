@@ -1,6 +1,7 @@
 //! A tensor of a checkpoint: its name, its shape, and where its bytes lie.
 
 use std::fmt;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -210,6 +211,31 @@ impl Tensor {
         let mut numbers = vec![0.0; self.len()];
         self.element.widen(self.bytes(), &mut numbers);
         numbers
+    }
+
+    /// Returns a part of it: the given places of its first side, as a tensor of their own.
+    pub(super) fn rows(&self, rows: Range<usize>) -> Option<Self> {
+        let (&count, sides) = self.shape.split_first()?;
+        if rows.start >= rows.end || rows.end > count {
+            return None;
+        }
+        let row_bytes = sides.iter().product::<usize>() * self.element.size_bytes();
+        let shape: Vec<_> = std::iter::once(rows.len()).chain(sides.iter().copied()).collect();
+        Some(Self {
+            name: format!("{}[{}..{}]", self.name, rows.start, rows.end).into(),
+            element: self.element,
+            shape: shape.into(),
+            file: Arc::clone(&self.file),
+            offset: self.offset + rows.start * row_bytes,
+        })
+    }
+
+    /// Returns the same numbers with other sides, if these hold as many.
+    pub(super) fn reshaped(&self, shape: &[usize]) -> Option<Self> {
+        (shape.iter().product::<usize>() == self.len()).then(|| Self {
+            shape: shape.into(),
+            ..self.clone()
+        })
     }
 
     /// Returns a copy of what lies at one place of its first side, such as a token's embedding in a table of them.

@@ -1,5 +1,9 @@
 //! From a text to the token ids that a model was trained with.
 
+mod sentencepiece;
+
+use std::borrow::Cow;
+use std::cmp::Reverse;
 use std::path::Path;
 
 use lucida_core::{Error, Result};
@@ -7,6 +11,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use tokenizers::models::bpe::BPE;
 use tokenizers::models::wordpiece::WordPiece;
+use tokenizers::normalizers::replace::ReplacePattern;
 use tokenizers::normalizers::{BertNormalizer, Lowercase, NFC, Replace, Sequence};
 use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
@@ -14,25 +19,40 @@ use tokenizers::pre_tokenizers::sequence::Sequence as Splits;
 use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
 use tokenizers::processors::bert::BertProcessing;
 use tokenizers::processors::roberta::RobertaProcessing;
-use tokenizers::{AddedToken, SplitDelimiterBehavior, Tokenizer, TruncationParams};
+use tokenizers::{
+    AddedToken, PaddingDirection, PaddingParams, PaddingStrategy, SplitDelimiterBehavior, Tokenizer,
+    TruncationParams,
+};
 
 use super::{broken, missing, read_json};
 
-/// A text's token ids, special tokens included, cut at the model's length, never padded.
+/// A text's token ids, special tokens included, cut at the model's length; padded for a model that sees its padding only.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tokens(Vec<u32>);
+pub struct Tokens {
+    ids: Vec<u32>,
+    unpadded: usize,
+}
 
 impl Tokens {
     /// Returns the ids, `(tokens,)`; there is at least one.
     #[must_use]
     pub fn ids(&self) -> &[u32] {
-        &self.0
+        &self.ids
+    }
+
+    /// Returns how many of the ids are of the text, special tokens included, and not padding.
+    #[must_use]
+    pub const fn unpadded(&self) -> usize {
+        self.unpadded
     }
 }
 
 /// A model's tokenizer.
 pub struct TextTokenizer {
     tokenizer: Tokenizer,
+    cleaning: Cleaning,
+    /// The special tokens, which a text may spell out.
+    specials: Vec<String>,
     max_tokens: usize,
 }
 
@@ -43,15 +63,42 @@ pub(super) struct TextRules {
     pub(super) max_positions: usize,
     /// A bound that sentence-transformers' own configuration sets.
     pub(super) max_tokens: Option<usize>,
-    /// Whether a text is lowercased first, special tokens aside, whatever the tokenizer does by itself.
-    pub(super) lowercase: bool,
+    /// What is done to a text first, special tokens aside, whatever the tokenizer does by itself.
+    pub(super) cleaning: Cleaning,
+    /// With which token a text is filled up to the model's length, for a model that sees its padding.
+    pub(super) padding: Option<Padding>,
+}
+
+/// What is done to a text before its tokenizer sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cleaning {
+    /// Nothing.
+    None,
+    /// Its letters become small.
+    Lowercase,
+    /// Its letters become small, ASCII punctuation is removed and white space is joined, as transformers'
+    /// `SiglipTokenizer.canonicalize_text` does.
+    Canonical,
+    /// `_` becomes a space first, and then the same is done to the whole text, special tokens included, as OpenCLIP's
+    /// `canonicalize_text` does.
+    OpenClip,
+}
+
+/// Where the token comes from that fills up a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Padding {
+    /// The tokenizer's own `pad_token`.
+    Own,
+    /// The token 0.
+    Zero,
 }
 
 /// Above this `model_max_length` means that nobody has set one: transformers writes 10³⁰ then.
 const NO_LIMIT: f64 = 1e9;
 
 impl TextTokenizer {
-    /// Reads `tokenizer.json`, else `vocab.json` and `merges.txt` (CLIP's), else `vocab.txt` (BERT's).
+    /// Reads `tokenizer.json`, else `vocab.json` and `merges.txt` (CLIP's), else `vocab.txt` (BERT's), else a SentencePiece
+    /// model.
     ///
     /// # Errors
     /// `Unavailable` when none of them is there; `Internal`, naming the file, when one can't be used.
@@ -76,11 +123,14 @@ impl TextTokenizer {
             (clip(&bpe, &settings)?, bpe)
         } else if pieces.is_file() {
             (bert(&pieces, &settings)?, pieces)
+        } else if let Some(pieces) = sentencepiece::find(folder) {
+            (sentencepiece::read(&pieces, &settings)?, pieces)
         } else {
-            let what = "a tokenizer, as `tokenizer.json`, `vocab.json` with `merges.txt`, or `vocab.txt`,";
+            let what = "a tokenizer, as `tokenizer.json`, `vocab.json` with `merges.txt`, `vocab.txt`, `spiece.model`, \
+                        `tokenizer.model` or `sentencepiece.bpe.model`,";
             return Err(missing(&whole, what));
         };
-        if rules.lowercase {
+        if rules.cleaning == Cleaning::Lowercase {
             lowercase_first(&mut tokenizer).map_err(|error| unusable(&path, error))?;
         }
         let said = settings
@@ -108,12 +158,24 @@ impl TextTokenizer {
             max_length: max_tokens,
             ..TruncationParams::default()
         };
+        let padding = rules
+            .padding
+            .map(|padding| padding_params(&tokenizer, padding, max_tokens, &settings, &path))
+            .transpose()?;
         tokenizer
-            .with_padding(None)
+            .with_padding(padding)
             .with_truncation(Some(truncation))
             .map_err(|error| unusable(&path, error))?;
+        let specials = tokenizer
+            .get_added_tokens_decoder()
+            .into_values()
+            .filter(|token| token.special && !token.content.is_empty())
+            .map(|token| token.content)
+            .collect();
         Ok(Self {
             tokenizer,
+            cleaning: rules.cleaning,
+            specials,
             max_tokens,
         })
     }
@@ -129,6 +191,7 @@ impl TextTokenizer {
     /// # Errors
     /// `InvalidInput` for a text that the tokenizer can't take, or of which it leaves nothing.
     pub fn tokenize(&self, text: &str) -> Result<Tokens> {
+        let text = self.cleaning.apply(text, &self.specials);
         let encoding = self
             .tokenizer
             .encode_fast(text, true)
@@ -138,7 +201,11 @@ impl TextTokenizer {
                 Error::invalid("the text has nothing that the model has a token for").with_code("empty_text"),
             );
         }
-        Ok(Tokens(encoding.get_ids().to_vec()))
+        let is_text = |&&mask: &&u32| mask != 0;
+        Ok(Tokens {
+            ids: encoding.get_ids().to_vec(),
+            unpadded: encoding.get_attention_mask().iter().filter(is_text).count(),
+        })
     }
 }
 
@@ -148,6 +215,83 @@ fn lowercase_first(tokenizer: &mut Tokenizer) -> tokenizers::Result<()> {
     let steps = std::iter::once(Lowercase.into()).chain(own).collect();
     tokenizer.with_normalizer(Some(Sequence::new(steps)))?;
     Ok(())
+}
+
+impl Cleaning {
+    /// Changes a text before it is split; `specials` are the tokenizer's special tokens.
+    fn apply<'a>(self, text: &'a str, specials: &[String]) -> Cow<'a, str> {
+        match self {
+            // The tokenizer itself makes letters small, special tokens aside.
+            Self::None | Self::Lowercase => Cow::Borrowed(text),
+            Self::OpenClip => Cow::Owned(canonical(&text.replace('_', " "))),
+            Self::Canonical => Cow::Owned(canonical_between(text, specials)),
+        }
+    }
+}
+
+/// Makes letters small, removes ASCII punctuation and joins white space.
+fn canonical(text: &str) -> String {
+    let text: String = text
+        .chars()
+        .filter(|letter| !letter.is_ascii_punctuation())
+        .collect();
+    let text = text.to_lowercase();
+    let words: Vec<_> = text.split_whitespace().collect();
+    words.join(" ")
+}
+
+/// Does that to what is between special tokens.
+fn canonical_between(mut text: &str, specials: &[String]) -> String {
+    let mut result = String::new();
+    loop {
+        let next = specials
+            .iter()
+            .filter_map(|special| Some((text.find(special.as_str())?, special)))
+            .min_by_key(|(place, special)| (*place, Reverse(special.len())));
+        let Some((place, special)) = next else {
+            return result + &canonical(text);
+        };
+        result.push_str(&canonical(&text[..place]));
+        result.push_str(special);
+        text = &text[place + special.len()..];
+    }
+}
+
+/// Fills every text up to `length` tokens.
+fn padding_params(
+    tokenizer: &Tokenizer,
+    padding: Padding,
+    length: usize,
+    settings: &Value,
+    path: &Path,
+) -> Result<PaddingParams> {
+    let (pad_id, pad_token) = match padding {
+        Padding::Zero => (0, tokenizer.id_to_token(0).unwrap_or_default()),
+        Padding::Own => {
+            let own = special(settings, "pad_token").or_else(|| {
+                let own = tokenizer.get_padding()?;
+                Some(own.pad_token.clone())
+            });
+            let token = own.unwrap_or_else(|| "</s>".to_owned());
+            let id = tokenizer
+                .token_to_id(&token)
+                .ok_or_else(|| broken(path, &format!("lacks the token `{token}`, which fills up texts")))?;
+            (id, token)
+        }
+    };
+    let is_left = settings.get("padding_side").and_then(Value::as_str) == Some("left");
+    Ok(PaddingParams {
+        strategy: PaddingStrategy::Fixed(length),
+        direction: if is_left {
+            PaddingDirection::Left
+        } else {
+            PaddingDirection::Right
+        },
+        pad_to_multiple_of: None,
+        pad_id,
+        pad_type_id: 0,
+        pad_token,
+    })
 }
 
 fn special_tokens(processor: &impl tokenizers::PostProcessor) -> usize {
@@ -174,10 +318,7 @@ fn clip(vocabulary: &Path, settings: &Value) -> Result<Tokenizer> {
         .build()
         .map_err(fault)?;
     let mut tokenizer = Tokenizer::new(model);
-    let spaces = Replace::new(
-        tokenizers::normalizers::replace::ReplacePattern::Regex(r"\s+".into()),
-        " ",
-    );
+    let spaces = Replace::new(ReplacePattern::Regex(r"\s+".into()), " ");
     let normalizer = Sequence::new(vec![NFC.into(), spaces.map_err(fault)?.into(), Lowercase.into()]);
     tokenizer.with_normalizer(Some(normalizer)).map_err(fault)?;
     let pattern = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+";
@@ -248,7 +389,7 @@ fn bert(vocabulary: &Path, settings: &Value) -> Result<Tokenizer> {
 }
 
 /// A special token, which is written as itself or as a table with its content.
-fn special(settings: &Value, key: &str) -> Option<String> {
+pub(super) fn special(settings: &Value, key: &str) -> Option<String> {
     #[derive(Deserialize)]
     struct Table {
         content: String,
@@ -264,4 +405,22 @@ fn special(settings: &Value, key: &str) -> Option<String> {
 
 fn unusable(path: &Path, error: tokenizers::Error) -> Error {
     broken(path, "is no tokenizer that can be used").with_source(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_canonical_around_the_special_tokens_that_it_spells_out() {
+        let specials = ["</s>".to_owned(), "<unk>".to_owned()];
+        let clean = |cleaning: Cleaning, text: &str| cleaning.apply(text, &specials).into_owned();
+        assert_eq!(
+            clean(Cleaning::Canonical, "  (Hello)\tWORLD_x!! "),
+            "hello worldx"
+        );
+        assert_eq!(clean(Cleaning::Canonical, "A, </s> B. <unk>"), "a</s>b<unk>");
+        assert_eq!(clean(Cleaning::OpenClip, "A_b, </s> B."), "a b s b");
+        assert_eq!(clean(Cleaning::None, " A_b "), " A_b ");
+    }
 }

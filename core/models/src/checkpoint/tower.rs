@@ -1,7 +1,8 @@
 //! What a tower computes, tensor by tensor, whatever family of models it comes from.
 //!
-//! One structure covers them all: CLIP's two towers (Radford et al. 2021, as in transformers' `modeling_clip.py`) and the
-//! BERT, `DistilBERT` and `RoBERTa` families are the same encoder with the norm before or after each half of a layer.
+//! One structure covers them all: the two towers of CLIP (Radford et al. 2021, as in transformers' `modeling_clip.py` and in
+//! OpenCLIP's `transformer.py`) and of SigLIP (Zhai et al. 2023), and the BERT, `DistilBERT` and `RoBERTa` families are the
+//! same encoder with the norm before or after each half of a layer.
 //! `h` is the hidden size, `s` the number of tokens or of patches, `d` the length of a vector.
 
 use super::tensor::Tensor;
@@ -9,23 +10,40 @@ use super::tensor::Tensor;
 /// `y = x Wᵀ + b`.
 #[derive(Debug, Clone)]
 pub struct Linear {
-    /// `(out, in)`.
+    /// `(out, in)`, or `(in, out)` where `layout` says so.
     pub weight: Tensor,
     /// `(out,)`.
     pub bias: Option<Tensor>,
+    /// Which side of the weight comes first.
+    pub layout: Layout,
+}
+
+/// Which side of a matrix comes first in its file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layout {
+    /// `(out, in)`, as PyTorch's `Linear` has it.
+    OutputsFirst,
+    /// `(in, out)`, as the plain parameters of OpenCLIP's projections have it.
+    InputsFirst,
 }
 
 impl Linear {
     /// Returns how many numbers come out.
     #[must_use]
     pub fn outputs(&self) -> usize {
-        self.weight.shape()[0]
+        match self.layout {
+            Layout::OutputsFirst => self.weight.shape()[0],
+            Layout::InputsFirst => self.weight.shape()[1],
+        }
     }
 
     /// Returns how many numbers go in.
     #[must_use]
     pub fn inputs(&self) -> usize {
-        self.weight.shape()[1]
+        match self.layout {
+            Layout::OutputsFirst => self.weight.shape()[1],
+            Layout::InputsFirst => self.weight.shape()[0],
+        }
     }
 }
 
@@ -118,14 +136,16 @@ pub struct Dense {
     pub activation: Activation,
 }
 
-/// From a picture's planes to the encoder's input: patches, a class token in front, positions.
+/// From a picture's planes to the encoder's input: patches, a class token in front where there is one, positions.
 #[derive(Debug, Clone)]
 pub struct PatchEmbedding {
     /// `(h, 3, patch, patch)`, applied with a stride of `patch`.
     pub weight: Tensor,
     /// `(h,)`.
-    pub class: Tensor,
-    /// `(1 + patches, h)`.
+    pub bias: Option<Tensor>,
+    /// `(h,)`, the class token; SigLIP has none.
+    pub class: Option<Tensor>,
+    /// `(tokens, h)`: one row for each patch, and one in front for the class token.
     pub positions: Tensor,
     /// The side of the square picture in pixels.
     pub image_size_pixels: usize,
@@ -135,19 +155,62 @@ pub struct PatchEmbedding {
 
 /// A tower for pictures: `(3, image_size, image_size)` f32, normalised, to `(d,)`.
 ///
-/// patches → `pre_norm` → encoder → the class token's row → `post_norm` → `projection`.
+/// patches → `pre_norm` → encoder → `rows_norm` → `pooling` → `post_norm` → `projection`.
 #[derive(Debug, Clone)]
 pub struct ImageTower {
     /// The first step.
     pub patches: PatchEmbedding,
     /// The norm before the encoder.
-    pub pre_norm: LayerNorm,
+    pub pre_norm: Option<LayerNorm>,
     /// The encoder.
     pub encoder: Encoder,
-    /// The norm of the class token's row.
-    pub post_norm: LayerNorm,
-    /// `(d, h)`, without a bias.
-    pub projection: Linear,
+    /// The norm of every row.
+    pub rows_norm: Option<LayerNorm>,
+    /// How the rows become one.
+    pub pooling: ImagePooling,
+    /// The norm of that row.
+    pub post_norm: Option<LayerNorm>,
+    /// `(d, h)`.
+    pub projection: Option<Linear>,
+}
+
+impl ImageTower {
+    /// Returns the length of the tower's vectors.
+    #[must_use]
+    pub fn dimensions(&self) -> usize {
+        self.projection
+            .as_ref()
+            .map_or(self.patches.weight.shape()[0], Linear::outputs)
+    }
+}
+
+/// How a picture's rows `(tokens, h)` become one `(h,)`.
+#[derive(Debug, Clone)]
+pub enum ImagePooling {
+    /// The class token's row.
+    Class,
+    /// The mean of the patches' rows, without the class token's.
+    Mean,
+    /// Attention by a query that was learnt.
+    Attention(Box<AttentionPool>),
+}
+
+/// Attention pooling, as `SiglipMultiheadAttentionPoolingHead` of transformers: `x = attention(probe, rows)`, then
+/// `x + down(activation(up(norm(x))))`.
+#[derive(Debug, Clone)]
+pub struct AttentionPool {
+    /// `(h,)`, what asks.
+    pub probe: Tensor,
+    /// Of the encoder's number of heads.
+    pub attention: Attention,
+    /// The norm in front of `up`.
+    pub norm: LayerNorm,
+    /// `(intermediate, h)`.
+    pub up: Linear,
+    /// `(h, intermediate)`.
+    pub down: Linear,
+    /// Between `up` and `down`.
+    pub activation: Activation,
 }
 
 /// From token ids to the encoder's input: the sum of the embeddings, then the norm.
@@ -172,6 +235,8 @@ pub enum Pooling {
     Mean,
     /// The mean of the rows times the root of their number.
     MeanSqrtLength,
+    /// The mean of the rows, the first weighted by 1, the second by 2 and so on.
+    WeightedMean,
     /// The largest of each column.
     Max,
     /// The first row.
@@ -190,7 +255,7 @@ impl Pooling {
     #[must_use]
     pub fn row(self, ids: &[u32]) -> Option<usize> {
         match self {
-            Self::Mean | Self::MeanSqrtLength | Self::Max => None,
+            Self::Mean | Self::MeanSqrtLength | Self::WeightedMean | Self::Max => None,
             Self::First => Some(0),
             Self::Last => Some(ids.len().saturating_sub(1)),
             Self::Token(token) => Some(ids.iter().position(|&id| id == token).unwrap_or(0)),
@@ -215,7 +280,7 @@ pub struct TextTower {
     pub final_norm: Option<LayerNorm>,
     /// How rows become one; several are joined end to end.
     pub pooling: Vec<Pooling>,
-    /// `(d, h)`, without a bias.
+    /// `(d, h)`.
     pub projection: Option<Linear>,
     /// What follows.
     pub dense: Vec<Dense>,

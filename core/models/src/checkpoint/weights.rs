@@ -4,6 +4,7 @@ mod pytorch;
 mod safetensors;
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use lucida_core::{Error, Result};
 use serde::Deserialize;
 
 use super::tensor::{Tensor, WeightFile};
-use super::tower::{LayerNorm, Linear};
+use super::tower::{Attention, LayerNorm, Layout, Linear};
 use super::{broken, missing};
 
 /// Which files hold a folder's weights, the best first: safetensors are read where there are some.
@@ -42,6 +43,24 @@ impl Weights {
         [SAFETENSORS, PYTORCH]
             .into_iter()
             .any(|name| folder.join(name).is_file() || folder.join(index_of(name)).is_file())
+    }
+
+    /// Maps the first of these files that a folder has.
+    ///
+    /// # Errors
+    /// `Unavailable` when there is none of them; `Internal` for a file that is damaged, naming it.
+    pub(super) fn open_one(folder: &Path, names: &[&str]) -> Result<Self> {
+        match names
+            .iter()
+            .map(|name| folder.join(name))
+            .find(|path| path.is_file())
+        {
+            Some(path) => Self::read(&path, std::slice::from_ref(&path)),
+            None => Err(missing(
+                &folder.join(names.first().unwrap_or(&SAFETENSORS)),
+                &format!("the weights, as `{}`,", names.join("` or `")),
+            )),
+        }
     }
 
     /// Maps a folder's weights: `model.safetensors` or its shards, else `pytorch_model.bin` or its shards.
@@ -111,6 +130,20 @@ impl Weights {
         }
     }
 
+    /// Returns the sides of a tensor, for what a configuration leaves to the weights.
+    ///
+    /// # Errors
+    /// `Internal`, naming the tensor, when it is missing or holds what is not read.
+    pub(super) fn shape(&self, name: &str) -> Result<&[usize]> {
+        match self.tensors.get(name) {
+            None => Err(self.fault(format!("lacks the tensor `{name}`"))),
+            Some(Entry::Unusable(why)) => {
+                Err(self.fault(format!("has a tensor `{name}` that can't be read: {why}")))
+            }
+            Some(Entry::Usable(tensor)) => Ok(tensor.shape()),
+        }
+    }
+
     /// Returns `<name>.weight`, `(outputs, inputs)`, and its bias.
     pub(super) fn linear(&self, name: &str, [outputs, inputs]: [usize; 2], bias: bool) -> Result<Linear> {
         Ok(Linear {
@@ -118,7 +151,35 @@ impl Weights {
             bias: bias
                 .then(|| self.get(&format!("{name}.bias"), &[outputs]))
                 .transpose()?,
+            layout: Layout::OutputsFirst,
         })
+    }
+
+    /// Returns the attention that PyTorch's `MultiheadAttention` stores under `<name>`: query, key and value as the thirds
+    /// of one matrix.
+    pub(super) fn fused_attention(&self, name: &str, hidden: usize) -> Result<Attention> {
+        let weight = self.get(&format!("{name}.in_proj_weight"), &[3 * hidden, hidden])?;
+        let bias = self.get(&format!("{name}.in_proj_bias"), &[3 * hidden])?;
+        let third = |part: usize| {
+            let rows = part * hidden..(part + 1) * hidden;
+            Ok::<_, Error>(Linear {
+                weight: self.cut(&weight, rows.clone())?,
+                bias: Some(self.cut(&bias, rows)?),
+                layout: Layout::OutputsFirst,
+            })
+        };
+        Ok(Attention {
+            query: third(0)?,
+            key: third(1)?,
+            value: third(2)?,
+            output: self.linear(&format!("{name}.out_proj"), [hidden, hidden], true)?,
+        })
+    }
+
+    fn cut(&self, tensor: &Tensor, rows: Range<usize>) -> Result<Tensor> {
+        tensor
+            .rows(rows)
+            .ok_or_else(|| self.fault(format!("has too few rows in the tensor `{}`", tensor.name())))
     }
 
     /// Returns the norm `<name>`; the first BERTs called its weight `gamma` and its bias `beta`.

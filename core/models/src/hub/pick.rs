@@ -16,8 +16,22 @@ pub(super) struct Picked {
 /// Folders of other frameworks, of editors and of unfinished training.
 const IGNORED_FOLDERS: [&str; 5] = [".", "openvino", "coreml", "flax", "checkpoint-"];
 
-/// Texts that are part of a tokenizer; others are licences and lists of requirements.
-const TOKENIZER_TEXTS: [&str; 2] = ["vocab.txt", "merges.txt"];
+/// The weights that are read, by stem and extension, the best first.
+const WEIGHTS: [(&str, &str); 4] = [
+    ("model", ".safetensors"),
+    ("pytorch_model", ".bin"),
+    ("open_clip_model", ".safetensors"),
+    ("open_clip_pytorch_model", ".bin"),
+];
+
+/// Files that are part of a tokenizer; other texts are licences and lists of requirements.
+const TOKENIZER_TEXTS: [&str; 5] = [
+    "vocab.txt",
+    "merges.txt",
+    "spiece.model",
+    "tokenizer.model",
+    "sentencepiece.bpe.model",
+];
 
 /// What exporters append to an ONNX file's name when they make it smaller or fit one processor.
 const ONNX_VARIANTS: [&str; 20] = [
@@ -107,7 +121,7 @@ fn is_config(name: &str) -> bool {
 
 /// The weights of a folder in the best of the formats that it has.
 fn checkpoint<'a>(names: &[&'a str]) -> Vec<&'a str> {
-    for (stem, extension) in [("model", ".safetensors"), ("pytorch_model", ".bin")] {
+    for (stem, extension) in WEIGHTS {
         let whole = format!("{stem}{extension}");
         let index = format!("{whole}.index.json");
         let named = |name: &str| names.iter().copied().find(|other| *other == name);
@@ -234,6 +248,30 @@ mod tests {
              tokenizer.json tokenizer_config.json vocab.json LICENSE.txt train.py",
             "config.json merges.txt model.safetensors preprocessor_config.json special_tokens_map.json
              tokenizer.json tokenizer_config.json vocab.json",
+        );
+    }
+
+    #[test]
+    fn an_open_clip_repository_gives_its_weights_once_and_its_tokenizer() {
+        check(
+            "README.md open_clip_config.json open_clip_model.safetensors open_clip_pytorch_model.bin spiece.model
+             tokenizer.json",
+            "open_clip_config.json open_clip_model.safetensors spiece.model tokenizer.json",
+        );
+        // The same weights under transformers' names go first.
+        check(
+            "config.json model.safetensors open_clip_config.json open_clip_pytorch_model.bin",
+            "config.json model.safetensors open_clip_config.json",
+        );
+    }
+
+    #[test]
+    fn an_export_of_immich_gives_both_graphs_and_what_is_beside_them() {
+        check(
+            "README.md config.json textual/model.onnx textual/tokenizer.json textual/tokenizer_config.json
+             visual/model.onnx visual/preprocess_cfg.json",
+            "config.json textual/model.onnx textual/tokenizer.json textual/tokenizer_config.json
+             visual/model.onnx visual/preprocess_cfg.json",
         );
     }
 

@@ -1,0 +1,160 @@
+//! SigLIP's image tower by candle-transformers' `siglip` module.
+//!
+//! Its text tower is an encoder like CLIP's, and runs on this crate's own: mapped, so that the table of 256,000 tokens that
+//! SigLIP 2 has costs no memory.
+
+use std::sync::Arc;
+
+use candle_core::{Device, Module, Result, Tensor};
+use candle_nn::Activation;
+use candle_transformers::models::siglip::{VisionConfig, VisionModel};
+use lucida_core::{Error, ErrorKind};
+use lucida_models::Tower;
+use lucida_models::checkpoint::{self, AttentionPool, ImageRecipe, Pixels};
+use rayon::ThreadPool;
+
+use crate::error::per_input;
+use crate::named::Named;
+
+/// An image tower that pools its rows by attention, ready to run.
+pub struct SiglipTower {
+    recipe: ImageRecipe,
+    threads: Arc<ThreadPool>,
+    model: VisionModel,
+}
+
+impl SiglipTower {
+    /// Loads a tower; its weights are copied, as f32.
+    ///
+    /// # Errors
+    /// `Unsupported` for a tower that the module can't compute; `Internal` where loading fails, naming the tensor.
+    pub(crate) fn load(
+        tower: &checkpoint::ImageTower,
+        pool: &AttentionPool,
+        recipe: ImageRecipe,
+        threads: Arc<ThreadPool>,
+    ) -> lucida_core::Result<Self> {
+        let config = config(tower, pool)?;
+        let named = named(tower, pool);
+        let model = VisionModel::new(&config, true, named.into_builder())
+            .map_err(|error| Error::internal("loading the image tower failed").with_source(error))?;
+        Ok(Self {
+            recipe,
+            threads,
+            model,
+        })
+    }
+
+    /// Computes one picture by itself, so that its vector has the same bits whatever is beside it.
+    fn vector(&self, pixels: &Pixels) -> Result<Vec<f32>> {
+        let side = self.recipe.size_pixels() as usize;
+        let mut planes = vec![0.0; 3 * side * side];
+        self.recipe.planes(pixels, &mut planes);
+        let planes = Tensor::from_vec(planes, (1, 3, side, side), &Device::Cpu)?;
+        self.model.forward(&planes)?.squeeze(0)?.to_vec1()
+    }
+}
+
+impl Tower for SiglipTower {
+    type Input = Pixels;
+
+    fn embed(&mut self, batch: &[Pixels]) -> Vec<lucida_core::Result<Vec<f32>>> {
+        let one = |pixels: &Pixels| {
+            let vector = self.threads.install(|| self.vector(pixels));
+            per_input(vector.map(|vector| vec![vector]), 1, "running the image tower")
+        };
+        batch.iter().flat_map(one).collect()
+    }
+}
+
+/// What the module is told, or why it can't compute the tower.
+fn config(tower: &checkpoint::ImageTower, pool: &AttentionPool) -> lucida_core::Result<VisionConfig> {
+    let refuse = |what: &str| {
+        let message = format!(
+            "candle-transformers' SigLIP has no {what}, and this model does: run it on the embedder type `onnx`"
+        );
+        Err(Error::new(ErrorKind::Unsupported, message))
+    };
+    let patches = &tower.patches;
+    let encoder = &tower.encoder;
+    if patches.class.is_some() {
+        return refuse("class token");
+    }
+    if tower.pre_norm.is_some() || tower.post_norm.is_some() {
+        return refuse("norm before its encoder or after its pooling");
+    }
+    if tower.projection.is_some() {
+        return refuse("projection");
+    }
+    let (Some(first), Some(norm)) = (encoder.layers.first(), &tower.rows_norm) else {
+        return refuse("tower without layers or without a norm of its rows");
+    };
+    if pool.activation != encoder.activation {
+        return refuse("second activation");
+    }
+    let hidden_act = match encoder.activation {
+        checkpoint::Activation::GeluTanh => Activation::GeluPytorchTanh,
+        checkpoint::Activation::Gelu => Activation::Gelu,
+        checkpoint::Activation::Relu => Activation::Relu,
+        checkpoint::Activation::Identity
+        | checkpoint::Activation::QuickGelu
+        | checkpoint::Activation::Tanh => return refuse("such activation"),
+    };
+    Ok(VisionConfig {
+        hidden_size: patches.weight.shape()[0],
+        intermediate_size: first.up.outputs(),
+        num_hidden_layers: encoder.layers.len(),
+        num_attention_heads: encoder.heads,
+        num_channels: 3,
+        image_size: patches.image_size_pixels,
+        patch_size: patches.patch_size_pixels,
+        hidden_act,
+        layer_norm_eps: norm.epsilon.into(),
+    })
+}
+
+/// Gives the tower's tensors the names that the module asks for, which are those of transformers.
+fn named(tower: &checkpoint::ImageTower, pool: &AttentionPool) -> Named {
+    let mut named = Named::default();
+    let patches = &tower.patches;
+    named.add("embeddings.patch_embedding.weight", &patches.weight);
+    if let Some(bias) = &patches.bias {
+        named.add("embeddings.patch_embedding.bias", bias);
+    }
+    named.add("embeddings.position_embedding.weight", &patches.positions);
+    for (index, layer) in tower.encoder.layers.iter().enumerate() {
+        let place = format!("encoder.layers.{index}");
+        let attention = &layer.attention;
+        for (name, linear) in [
+            ("self_attn.q_proj", &attention.query),
+            ("self_attn.k_proj", &attention.key),
+            ("self_attn.v_proj", &attention.value),
+            ("self_attn.out_proj", &attention.output),
+            ("mlp.fc1", &layer.up),
+            ("mlp.fc2", &layer.down),
+        ] {
+            named.linear(&format!("{place}.{name}"), linear);
+        }
+        named.norm(&format!("{place}.layer_norm1"), &layer.attention_norm);
+        named.norm(&format!("{place}.layer_norm2"), &layer.feed_forward_norm);
+    }
+    if let Some(norm) = &tower.rows_norm {
+        named.norm("post_layernorm", norm);
+    }
+    named.add("head.probe", &pool.probe);
+    let attention = &pool.attention;
+    let thirds = [&attention.query, &attention.key, &attention.value];
+    named.join(
+        "head.attention.in_proj_weight",
+        thirds.iter().map(|linear| &linear.weight),
+    );
+    named.join(
+        "head.attention.in_proj_bias",
+        thirds.iter().filter_map(|linear| linear.bias.as_ref()),
+    );
+    named.linear("head.attention.out_proj", &attention.output);
+    named.norm("head.layernorm", &pool.norm);
+    named.linear("head.mlp.fc1", &pool.up);
+    named.linear("head.mlp.fc2", &pool.down);
+    named
+}

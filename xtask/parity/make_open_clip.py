@@ -1,0 +1,323 @@
+"""Makes the parity tests' OpenCLIP folders and Immich's exports of them, and the vectors that open_clip_torch gives for them.
+
+A script of its own, since open_clip_torch needs torchvision, which makes transformers resize otherwise than Pillow does:
+see `requirements-open-clip.txt`. It adds to what `make_fixtures.py` wrote, and leaves everything else as it is.
+
+Texts are split by the folder's tokenizer as they are: OpenCLIP would repair them by ftfy and unescape HTML first.
+"""
+
+import argparse
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy
+import onnx
+import open_clip
+import torch
+from open_clip.factory import _MODEL_CONFIGS
+from open_clip.tokenizer import canonicalize_text
+from PIL import Image
+from transformers import AutoTokenizer
+
+import configs
+import tokenizer_files
+from layouts import weights_of, write_bpe_files, write_json, write_tokenizer_json
+from make_fixtures import expected_of, write_expected
+from pictures import make_pictures, upright_rgb
+from weights import randomise
+
+Json = dict[str, Any]
+
+MEAN_OF_HALF = [0.5, 0.5, 0.5]
+
+
+@dataclass(frozen=True)
+class Model:
+    """One folder."""
+
+    seed: int
+    config: Json
+    preprocessing: Json
+    write_tokenizer: Callable[[Path], None]
+    weights_file: str
+    # What `text_cfg.hf_model_name` means here: a folder with the sizes of a published family in small.
+    hugging_face: Json | None = None
+    canonical: bool = False
+    dtype: torch.dtype = torch.float32
+
+
+def _clip_tokenizer(folder: Path) -> None:
+    merges = tokenizer_files.clip_merges_from_texts(configs.CLIP_TINY.vocab)
+    tokenizer = tokenizer_files.clip_tokenizer(merges)
+    write_bpe_files(folder, tokenizer, merges)
+    write_tokenizer_json(folder, tokenizer)
+    # OpenCLIP's own tokenizer fills up with 0, whatever the published files say.
+    write_json(folder / "tokenizer_config.json", configs.clip_tokenizer_config())
+
+
+def _xlm_roberta_tokenizer(folder: Path) -> None:
+    write_tokenizer_json(folder, tokenizer_files.xlm_roberta_tokenizer(configs.XLM_ROBERTA_TINY_VOCAB, 512))
+    special = {"bos_token": "<s>", "cls_token": "<s>", "eos_token": "</s>", "mask_token": "<mask>"}
+    special |= {"pad_token": "<pad>", "sep_token": "</s>", "unk_token": "<unk>"}
+    settings = {"model_max_length": 512, "tokenizer_class": "XLMRobertaTokenizer"}
+    write_json(folder / "tokenizer_config.json", special | settings)
+
+
+def _vision(**changes: Any) -> Json:
+    return {"image_size": 224, "layers": 2, "width": 16, "head_width": 8, "patch_size": 32, **changes}
+
+
+def _text(**changes: Any) -> Json:
+    return {"context_length": 77, "vocab_size": configs.CLIP_TINY.vocab, "width": 32, "heads": 2, "layers": 2, **changes}
+
+
+XLM_ROBERTA = configs.xlm_roberta(configs.Tower(128, 64, 1, 2), configs.XLM_ROBERTA_TINY_VOCAB, 98) | {
+    "torch_dtype": "float32"
+}
+
+MODELS: dict[str, Model] = {
+    "openclip-quickgelu": Model(
+        seed=31,
+        config={"embed_dim": 24, "quick_gelu": True, "vision_cfg": _vision(), "text_cfg": _text()},
+        preprocessing={"mean": configs.MEAN, "std": configs.STD, "interpolation": "bicubic", "resize_mode": "shortest"},
+        write_tokenizer=_clip_tokenizer,
+        weights_file="open_clip_model.safetensors",
+    ),
+    "openclip-xlm-roberta": Model(
+        seed=32,
+        config={
+            "embed_dim": 24,
+            "vision_cfg": _vision(pool_type="avg", final_ln_after_pool=True, no_ln_pre=True),
+            "text_cfg": {
+                "hf_model_name": "xlm-roberta-base",
+                "hf_tokenizer_name": "xlm-roberta-base",
+                "hf_pooler_type": "mean_pooler",
+            },
+        },
+        preprocessing={"mean": configs.MEAN, "std": configs.STD, "interpolation": "bicubic", "resize_mode": "shortest"},
+        write_tokenizer=_xlm_roberta_tokenizer,
+        weights_file="open_clip_pytorch_model.bin",
+        hugging_face=XLM_ROBERTA,
+        dtype=torch.float16,
+    ),
+    "openclip-padded": Model(
+        seed=33,
+        config={
+            "embed_dim": 24,
+            "custom_text": True,
+            "init_logit_bias": -10,
+            "vision_cfg": _vision(pool_type="avg", act_kwargs={"approximate": "tanh"}, norm_kwargs={"eps": 1e-6}),
+            "text_cfg": _text(
+                act_kwargs={"approximate": "tanh"},
+                context_length=40,
+                hf_tokenizer_name="timm/ViT-B-16-SigLIP",
+                no_causal_mask=True,
+                norm_kwargs={"eps": 1e-6},
+                pool_type="last",
+                proj_bias=True,
+                tokenizer_kwargs={"clean": "canonicalize"},
+                vocab_size=configs.XLM_ROBERTA_TINY_VOCAB,
+            ),
+        },
+        preprocessing={
+            "mean": MEAN_OF_HALF,
+            "std": MEAN_OF_HALF,
+            "interpolation": "bilinear",
+            "resize_mode": "squash",
+        },
+        write_tokenizer=_xlm_roberta_tokenizer,
+        weights_file="open_clip_model.safetensors",
+        canonical=True,
+    ),
+}
+
+
+def _build(name: str, model: Model, folder: Path) -> torch.nn.Module:
+    """Builds the model from the configuration that the folder has, with random weights."""
+    config = json.loads(json.dumps(model.config))
+    if model.hugging_face is not None:
+        source = folder.with_name(f"{folder.name}.source")
+        source.mkdir()
+        try:
+            write_json(source / "config.json", model.hugging_face)
+            config["text_cfg"] |= {"hf_model_name": str(source)}
+            return _seeded(name, config, model)
+        finally:
+            shutil.rmtree(source)
+    return _seeded(name, config, model)
+
+
+def _seeded(name: str, config: Json, model: Model) -> torch.nn.Module:
+    _MODEL_CONFIGS[name] = config
+    torch.manual_seed(model.seed)
+    built = open_clip.create_model(name, pretrained=None, pretrained_hf=False, load_weights=False).eval()
+    randomise(built, model.seed)
+    # What is stored is what is run.
+    return built.to(model.dtype).to(torch.float32)
+
+
+def write_model(name: str, folder: Path) -> torch.nn.Module:
+    """Writes one folder as `push_to_hf_hub` does; returns the model."""
+    model = MODELS[name]
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    write_json(folder / "open_clip_config.json", {"model_cfg": model.config, "preprocess_cfg": model.preprocessing})
+    model.write_tokenizer(folder)
+    built = _build(name, model, folder)
+    weights = {name: tensor for name, tensor in weights_of(built, model.dtype).items() if tensor.is_floating_point()}
+    if model.weights_file.endswith(".bin"):
+        torch.save(weights, folder / model.weights_file)
+    else:
+        from safetensors.torch import save_file
+
+        save_file(weights, folder / model.weights_file, metadata={"format": "pt"})
+    return built
+
+
+class _Image(torch.nn.Module):
+    def __init__(self, model: torch.nn.Module, normalize: bool) -> None:
+        super().__init__()
+        self.model, self.normalize = model, normalize
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return self.model.encode_image(image, normalize=self.normalize)
+
+
+class _Text(torch.nn.Module):
+    def __init__(self, model: torch.nn.Module, normalize: bool) -> None:
+        super().__init__()
+        self.model, self.normalize = model, normalize
+
+    def forward(self, text: torch.Tensor) -> torch.Tensor:
+        return self.model.encode_text(text.long(), normalize=self.normalize)
+
+
+class _MaskedText(torch.nn.Module):
+    """A text tower of Hugging Face whose mask is an input, as Immich exports NLLB's."""
+
+    def __init__(self, model: torch.nn.Module) -> None:
+        super().__init__()
+        self.text = model.text
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        output = self.text.transformer(input_ids=input_ids.long(), attention_mask=attention_mask.long())
+        return self.text.proj(self.text.pooler(output, attention_mask.long()))
+
+
+# The export of each model: its folder, the type of its tokens, and whether its vectors are normalised.
+IMMICH = {
+    "openclip-quickgelu": ("immich-clip", torch.int32, True),
+    "openclip-padded": ("immich-padded", torch.int64, False),
+    "openclip-xlm-roberta": ("immich-xlm-roberta", torch.int32, False),
+}
+
+
+def write_immich(name: str, built: torch.nn.Module, source: Path, folder: Path) -> None:
+    """Writes an export in the layout of Immich, whose graphs take one input at a time."""
+    _, dtype, normalize = IMMICH[name]
+    description = MODELS[name]
+    shutil.rmtree(folder, ignore_errors=True)
+    (folder / "visual").mkdir(parents=True)
+    (folder / "textual").mkdir()
+    write_json(folder / "config.json", description.config)
+    size = description.config["vision_cfg"]["image_size"]
+    preprocessing = {"size": [size, size], "mode": "RGB", **description.preprocessing, "fill_color": 0}
+    write_json(folder / "visual" / "preprocess_cfg.json", preprocessing)
+    for file in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(source / file, folder / "textual" / file)
+    length = description.config["text_cfg"].get("context_length", 77)
+    tokens = torch.ones((1, length), dtype=dtype)
+    _export(_Image(built, normalize), (torch.zeros(1, 3, size, size),), ["image"], folder / "visual")
+    if description.hugging_face is None:
+        _export(_Text(built, normalize), (tokens,), ["text"], folder / "textual")
+    else:
+        inputs = ["input_ids", "attention_mask"]
+        _export(_MaskedText(built), (tokens, torch.ones_like(tokens)), inputs, folder / "textual")
+
+
+def _export(model: torch.nn.Module, inputs: tuple[torch.Tensor, ...], names: list[str], folder: Path) -> None:
+    program = torch.onnx.export(
+        model.eval(), inputs, input_names=names, output_names=["vector"], opset_version=18, dynamo=True, verbose=False
+    )
+    proto = program.model_proto
+    # Immich's name of the output, which the exporter also gives what a table of embeddings makes.
+    names = {"embedding": "embedding.rows", "vector": "embedding"}
+    for node in proto.graph.node:
+        for values in (node.input, node.output):
+            values[:] = [names.get(name, name) for name in values]
+    for output in proto.graph.output:
+        output.name = names.get(output.name, output.name)
+    for part in (proto, proto.graph, *proto.graph.node, *proto.graph.initializer):
+        part.ClearField("metadata_props")
+    proto.graph.ClearField("value_info")
+    onnx.save(proto, folder / "model.onnx")
+
+
+class OpenClipReference:
+    """A model as open_clip_torch runs it, with torchvision's transforms of Pillow's pictures."""
+
+    def __init__(self, name: str, built: torch.nn.Module, folder: Path) -> None:
+        description = MODELS[name]
+        self.model, self.canonical = built, description.canonical
+        size = description.config["vision_cfg"]["image_size"]
+        preprocessing = open_clip.transform.PreprocessCfg(size=size, **description.preprocessing)
+        self.transform = open_clip.transform.image_transform_v2(preprocessing, is_train=False)
+        self.image_processor = self.transform
+        self.tokenizer = AutoTokenizer.from_pretrained(folder)
+        text = description.config["text_cfg"]
+        self.length = text.get("context_length", 77)
+        self.sees_padding = text.get("no_causal_mask", False)
+
+    def embed(self, inputs: list[Image.Image] | list[str]) -> numpy.ndarray:
+        """Embeds one by one: `(inputs, dimensions)` f32 of unit length."""
+        with torch.no_grad():
+            return numpy.stack([self._one(value)[0].numpy() for value in inputs]).astype(numpy.float32)
+
+    def _one(self, value: Image.Image | str) -> torch.Tensor:
+        if isinstance(value, str):
+            return self.model.encode_text(torch.tensor([self._padded(value)]), normalize=True)
+        return self.model.encode_image(self.transform(value)[None], normalize=True)
+
+    def _padded(self, text: str) -> list[int]:
+        ids = self._ids(text)
+        has_own = self.tokenizer.pad_token == "<|endoftext|>"
+        return ids + [0 if has_own else self.tokenizer.pad_token_id] * (self.length - len(ids))
+
+    def _ids(self, text: str) -> list[int]:
+        text = canonicalize_text(text) if self.canonical else text
+        return self.tokenizer(text, max_length=self.length, truncation=True)["input_ids"]
+
+    def token_ids(self, text: str) -> list[int]:
+        """The ids that reach the model, padding among them where it sees that."""
+        return self._padded(text) if self.sees_padding else self._ids(text)
+
+    def most_tokens(self) -> int:
+        """How many tokens a text is cut to."""
+        return self.length
+
+
+def main() -> None:
+    """Makes the OpenCLIP models anew; everything else stays as it is, byte for byte."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--output", type=Path, required=True, help="core/testkit/testdata/parity")
+    output: Path = parser.parse_args().output
+    fixtures = make_pictures()
+    images = [upright_rgb(output / "pictures" / fixture.name) for fixture in fixtures]
+    expected = json.loads((output / "expected.json").read_text(encoding="utf-8"))
+    for name in sorted(MODELS):
+        folder = output / "models" / name
+        built = write_model(name, folder)
+        reference = OpenClipReference(name, built, folder)
+        expected["models"][name] = expected_of(name, reference, fixtures, images)
+        export = IMMICH[name][0]
+        write_immich(name, built, folder, output / "models" / export)
+        expected["models"][export] = {"same_as": name}
+    write_expected(output, expected)
+
+
+if __name__ == "__main__":
+    main()
