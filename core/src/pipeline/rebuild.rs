@@ -172,7 +172,8 @@ impl Photos {
         }
         let spooled = spool.finish().await?;
         let path = spooled.path.to_path_buf();
-        let header = tokio::task::spawn_blocking(move || picture::probe(&path))
+        let max_pixels = self.options().max_pixels;
+        let header = tokio::task::spawn_blocking(move || picture::probe(&path, max_pixels))
             .await
             .map_err(|error| {
                 Error::invalid("its header can't be read: the decoder failed on it").with_source(error)
