@@ -4,9 +4,6 @@
 //! No web framework, no configuration library, no backend: those depend on this crate, never the other way.
 
 mod backoff;
-mod batched;
-#[cfg(feature = "checkpoint")]
-pub mod checkpoint;
 pub mod config;
 pub mod decorate;
 mod embedder;
@@ -14,32 +11,28 @@ mod error;
 mod foreign;
 mod id;
 mod index;
+mod lane_semaphore;
 pub mod memory;
 mod memory_release;
 mod metadata;
 pub mod metrics;
-mod model;
 mod photo;
 pub mod picture;
 pub mod pipeline;
 mod plugin;
 mod queue;
-mod room;
 mod storage;
-#[cfg(feature = "testkit")]
-pub mod testkit;
 
 pub use backoff::Backoff;
-pub use batched::{BatchOptions, BatchSettings, Batched};
 pub use config::{BuildContext, Factory, Secret, Settings};
 pub use embedder::{Embedder, EmbedderInfo, Embedding, Lane, Modalities, TowerKind, embed_image, embed_text};
 pub use error::{Error, ErrorKind, Result, ResultExt};
 pub use foreign::{ForeignCollection, ForeignPage, ForeignPoint};
 pub use id::{ContentHash, Fingerprint, PhotoId, UserId};
 pub use index::{CollectionName, IndexFilter, Point, ScoredId, VectorIndex};
+pub use lane_semaphore::LaneSemaphore;
 pub use memory_release::{limit_arenas, release_free_memory};
 pub use metadata::{Inserted, MetadataStore, Order, PhotoFilter, PhotoQuery, Record, first_microsecond_from};
-pub use model::{Model, Tower};
 pub use photo::{DerivedBlob, Photo, PhotoError, PhotoState, StateCounts};
 pub use picture::{ImageFormat, Picture};
 pub use pipeline::{IngestOptions, Parts, Photos};

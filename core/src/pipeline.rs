@@ -43,13 +43,13 @@ use crate::embedder::{Embedder, Lane};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{PhotoId, UserId};
 use crate::index::{CollectionName, VectorIndex};
+use crate::lane_semaphore::LaneSemaphore;
 use crate::metadata::{MetadataStore, PhotoQuery};
 use crate::metrics;
 use crate::photo::{DerivedBlob, Photo, PhotoState, StateCounts};
 use crate::picture::{DecodeOptions, Picture};
 use crate::plugin::Plugin;
 use crate::queue::{JobQueue, QueueCounts};
-use crate::room::Room;
 use crate::storage::{Blob, Storage};
 
 /// What a server is made of.
@@ -108,7 +108,7 @@ struct Inner {
     collection: CollectionName,
     registered: OnceCell<()>,
     view: ViewCache,
-    decoding: Room,
+    decoding: LaneSemaphore,
     settled: Mutex<HashMap<PhotoId, Arc<Notify>>>,
     model_health: tokio::sync::Mutex<Option<(Instant, Option<String>)>>,
     /// Plugins that are being told of something.
@@ -155,7 +155,7 @@ impl Photos {
                 collection,
                 registered: OnceCell::new(),
                 view: ViewCache::default(),
-                decoding: Room::new(cores),
+                decoding: LaneSemaphore::new(cores),
                 settled: Mutex::new(HashMap::new()),
                 model_health: tokio::sync::Mutex::new(None),
                 events: TaskTracker::new(),
@@ -346,7 +346,7 @@ impl Photos {
         }
     }
 
-    /// Decodes on a blocking thread, once there is room; `None` for the short side asks for full size.
+    /// Decodes on a blocking thread once a permit is free; `None` for the short side asks for full size.
     async fn decode<B>(
         &self,
         lane: Lane,
@@ -361,11 +361,11 @@ impl Photos {
             accept_truncated: self.options().accept_truncated,
             short_side_pixels,
         };
-        let place = self.inner.decoding.enter(lane).await?;
+        let permit = self.inner.decoding.acquire(lane).await?;
         let work = move || {
             let bytes = read()?;
             let picture = crate::picture::decode(bytes.as_ref(), &options)?;
-            drop(place);
+            drop(permit);
             Ok((Arc::new(picture), bytes))
         };
         tokio::task::spawn_blocking(work).await.map_err(|error| {

@@ -21,11 +21,11 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use check::findings;
 use lucida_core::pipeline::{UploadDetails, Uploaded};
-use lucida_core::testkit::{Fault, jpeg, picture};
 use lucida_core::{
     EnrichInput, Enrichment, ErrorKind, Event, Hit, Hook, Job, JobQueue, NewBlob, OnFailure, PhotoId,
     PhotoState, Plugin, Result, SearchInput, SearchQuery, Upload,
 };
+use lucida_testkit::{Fault, jpeg, picture};
 use support::{CHECK, Library};
 
 const RED: [u8; 3] = [220, 20, 20];
@@ -219,7 +219,7 @@ async fn a_photo_that_cant_be_decoded_fails_at_once_and_can_be_retried() {
     let photo = library.settle(&library.alice, &bytes.into()).await;
     assert_eq!((photo.state, photo.attempts), (PhotoState::Failed, 1));
     assert_eq!(photo.error.unwrap().code, "corrupt_image");
-    lucida_core::testkit::eventually("its job is among the dead letters", async || {
+    lucida_testkit::eventually("its job is among the dead letters", async || {
         library.queue.counts().await.unwrap().dead == 1
     })
     .await;
@@ -302,7 +302,7 @@ async fn a_deletion_that_a_store_interrupts_is_finished_by_the_reconciler() {
             .is_some()
     );
     library.storage.switch_on();
-    lucida_core::testkit::eventually("the deletion is finished", async || {
+    lucida_testkit::eventually("the deletion is finished", async || {
         library
             .photos
             .parts()
@@ -334,7 +334,7 @@ async fn lost_doubled_and_stray_jobs_do_no_harm() {
     }
     let workers = library.start();
     assert_eq!(library.settled(&id).await.state, PhotoState::Ready);
-    lucida_core::testkit::eventually("the queue is empty", async || {
+    lucida_testkit::eventually("the queue is empty", async || {
         let counts = library.queue.counts().await.unwrap();
         counts.ready + counts.in_flight + counts.delayed == 0
     })

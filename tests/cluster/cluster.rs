@@ -40,7 +40,7 @@ impl Cluster {
 
     /// Writes a configuration with one of the small models of core's tests.
     pub(crate) fn write_config(&self, name: &str, model: &str) {
-        let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("core/testdata/parity/models");
+        let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("core/testkit/testdata/parity/models");
         let model = models.join(model);
         let secret = self.dir.path().join("s3-secret");
         fs::write(&secret, SECRET_ACCESS_KEY).unwrap();

@@ -39,7 +39,7 @@ fn nobody() -> u16 {
 
 /// A whole configuration, each part on the given address.
 fn config(minio: &str, mongodb: &str, qdrant: &str, rabbitmq: &str) -> String {
-    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("core/testdata/parity/models/clip");
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("core/testkit/testdata/parity/models/clip");
     let model = model.display();
     format!(
         r#"

@@ -1,7 +1,7 @@
 //! Keys: who may call what, and what a stranger learns.
 
 use lucida::http::Scope;
-use lucida_core::testkit::jpeg;
+use lucida_testkit::jpeg;
 use reqwest::Method;
 use serde_json::json;
 

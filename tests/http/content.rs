@@ -1,8 +1,8 @@
 //! Somebody looks at photos: originals in whole and in parts, and previews.
 
 use bytes::Bytes;
-use lucida_core::testkit::jpeg;
 use lucida_core::{EnrichInput, Enrichment, Hook, NewBlob, Plugin, Result};
+use lucida_testkit::jpeg;
 use reqwest::Method;
 use serde_json::json;
 

@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use lucida_core::testkit::{Fault, jpeg};
+use lucida_testkit::{Fault, jpeg};
 use reqwest::multipart::Form;
 use serde_json::{Value, json};
 

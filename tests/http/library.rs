@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use lucida::http::Scope;
-use lucida_core::testkit::jpeg;
+use lucida_testkit::jpeg;
 use serde_json::{Value, json};
 
 use crate::server::{Reply, Server, Setup, file_form, send};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lucida_core::testkit::{eventually, jpeg};
+use lucida_testkit::{eventually, jpeg};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -79,7 +79,7 @@ async fn a_full_queue_of_the_model_is_an_answer() {
     let server = setup.start().await;
     server.model.hold();
     // More texts than any queue has room for: some wait, and the rest are told that there is no room.
-    let most = lucida_core::testkit::HashModel::options().queue_items;
+    let most = lucida_testkit::HashModel::options().queue_items;
     let texts: Vec<_> = (0..most * 2).map(|number| format!("text {number}")).collect();
     let many = tokio::spawn(send(server.post("/embed/text").json(&json!({"texts": texts}))));
     eventually("the queue is full", async || {

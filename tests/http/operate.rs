@@ -1,7 +1,7 @@
 //! Somebody looks after the server: health, metrics, ids of requests, the docs and the gallery.
 
 use lucida_core::metrics;
-use lucida_core::testkit::{eventually, jpeg};
+use lucida_testkit::{eventually, jpeg};
 use reqwest::Method;
 use serde_json::{Value, json};
 

@@ -7,8 +7,8 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use lucida::http::Scope;
-use lucida_core::testkit::jpeg;
 use lucida_core::{Caller, Error, Hook, Plugin, PluginHost, Result, Upload};
+use lucida_testkit::jpeg;
 
 use crate::server::{Server, Setup, file_form, send};
 

@@ -1,7 +1,7 @@
 //! Somebody finds photos again.
 
 use lucida::http::Scope;
-use lucida_core::testkit::jpeg;
+use lucida_testkit::jpeg;
 use reqwest::multipart::Part;
 use serde_json::{Value, json};
 

@@ -11,11 +11,11 @@ use futures::stream::BoxStream;
 use lucida::http::{ApiKey, HttpOptions, HttpParts, HttpState, Scope, serve};
 use lucida_core::memory::{MemoryIndex, MemoryMetadata, MemoryQueue, MemoryStorage};
 use lucida_core::pipeline::Workers;
-use lucida_core::testkit::{Controls, HashModel};
 use lucida_core::{
     Backoff, Blob, BlobKey, BlobStat, ByteStream, Error, IngestOptions, Parts, Photos, Plugin, Result,
     Storage, UserId,
 };
+use lucida_testkit::{Controls, HashModel};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use reqwest::multipart::{Form, Part};
@@ -251,7 +251,7 @@ impl Server {
     /// Waits until nothing lies in the spool any more, which is soon, or never.
     pub(crate) async fn assert_spool_is_clean(&self) {
         let count = async || std::fs::read_dir(self.spool.path()).unwrap().count() == 0;
-        lucida_core::testkit::eventually("the spool is clean", count).await;
+        lucida_testkit::eventually("the spool is clean", count).await;
     }
 
     /// Counts the files in the spool.

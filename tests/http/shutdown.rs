@@ -1,6 +1,6 @@
 //! The server stops, and finishes what it has begun.
 
-use lucida_core::testkit::{eventually, jpeg};
+use lucida_testkit::{eventually, jpeg};
 use reqwest::multipart::{Form, Part};
 use serde_json::json;
 use tokio::net::TcpStream;

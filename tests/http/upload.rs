@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use lucida_core::testkit::{Fault, jpeg};
+use lucida_testkit::{Fault, jpeg};
 use reqwest::Body;
 use reqwest::multipart::{Form, Part};
 use serde_json::json;
@@ -54,7 +54,7 @@ async fn a_photo_is_taken_at_once_and_ready_soon() {
     assert_eq!(taken["filename"], "beach.jpg");
     assert_eq!(taken["user_id"], "local");
 
-    lucida_core::testkit::eventually("the photo is ready", async || {
+    lucida_testkit::eventually("the photo is ready", async || {
         server.photo(id).await["state"] == "ready"
     })
     .await;
@@ -361,7 +361,7 @@ async fn a_client_that_goes_away_in_the_middle_leaves_nothing() {
     );
     socket.write_all(head.as_bytes()).await.unwrap();
     socket.write_all(&photo()).await.unwrap();
-    lucida_core::testkit::eventually("the upload has begun", async || server.spooled() == 1).await;
+    lucida_testkit::eventually("the upload has begun", async || server.spooled() == 1).await;
     drop(socket);
     server.assert_spool_is_clean().await;
     assert_eq!(send(server.get("/v1/photos")).await.json()["photos"], json!([]));
@@ -393,7 +393,7 @@ async fn a_photo_that_the_model_can_not_take_fails_and_can_be_retried() {
     server.model.clear_faults();
     let retried = send(server.post(&format!("/v1/photos/{id}/retry"))).await;
     assert_eq!(retried.status, 202, "{}", retried.text());
-    lucida_core::testkit::eventually("the photo is ready", async || {
+    lucida_testkit::eventually("the photo is ready", async || {
         server.photo(&id).await["state"] == "ready"
     })
     .await;

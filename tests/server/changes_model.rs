@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// One of the small models of core's tests.
 fn model(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("core/testdata/parity/models")
+        .join("core/testkit/testdata/parity/models")
         .join(name)
 }
 

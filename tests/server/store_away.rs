@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::process::Server;
-use lucida_core::testkit::{eventually, jpeg};
+use lucida_testkit::{eventually, jpeg};
 
 /// Longer than the test takes, so that nothing but `/readyz` ends it.
 const OPEN_MS: &str = "600000";

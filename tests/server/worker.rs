@@ -12,7 +12,7 @@ use crate::process::{Server, free_address};
 use lucida::Registry;
 use lucida_core::config::{NoSettings, factory_fn};
 use lucida_core::memory::MemoryIndex;
-use lucida_core::testkit::{HashModel, eventually, jpeg};
+use lucida_testkit::{HashModel, eventually, jpeg};
 use serde_json::Value;
 
 /// The arguments of the child, with blanks between them.

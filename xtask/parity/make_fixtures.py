@@ -32,7 +32,7 @@ FAULTS_OF = ("clip", "clip-laion")
 def main() -> None:
     """Writes the whole folder anew, its README aside."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--output", type=Path, required=True, help="core/testdata/parity")
+    parser.add_argument("--output", type=Path, required=True, help="core/testkit/testdata/parity")
     output: Path = parser.parse_args().output
     logging.disable_progress_bar()
 

@@ -80,7 +80,7 @@ impl Role {
             Self::Storage => &["async-trait", "futures", "schemars", "serde"],
             Self::Metadata => &["async-trait", "schemars", "serde", "serde_json"],
             Self::Index | Self::Queue => &["async-trait", "schemars", "serde"],
-            Self::Embedder => &["schemars", "serde"],
+            Self::Embedder => &["lucida-models", "schemars", "serde"],
         }
     }
 

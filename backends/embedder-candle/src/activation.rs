@@ -3,7 +3,7 @@
 //! The standard library's `exp` is a call for each number, and a layer of ViT-B/32 has 150,000 of them: those calls alone
 //! would take a fifth of a picture's time.
 
-use lucida_core::checkpoint::Activation;
+use lucida_models::checkpoint::Activation;
 
 /// Applies an activation to each number in place.
 pub(crate) fn apply(activation: Activation, numbers: &mut [f32]) {

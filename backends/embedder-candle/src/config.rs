@@ -1,7 +1,8 @@
 //! What `[embedder.candle]` in a config file can say.
 
-use lucida_core::checkpoint::hub::HubConfig;
-use lucida_core::{BatchOptions, BatchSettings, Error, Result, Settings};
+use lucida_core::{Error, Result, Settings};
+use lucida_models::hub::HubConfig;
+use lucida_models::{BatchOptions, BatchSettings};
 use schemars::JsonSchema;
 use serde::Deserialize;
 

@@ -1,7 +1,7 @@
 //! The stack of transformer layers that every family has.
 
 use candle_core::{Result, Tensor};
-use lucida_core::checkpoint::{self, Activation, Dense, NormPlacement};
+use lucida_models::checkpoint::{self, Activation, Dense, NormPlacement};
 
 use crate::attention::Heads;
 use crate::columns::Columns;

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use lucida_core::checkpoint::{self, Engine, ImageRecipe};
 use lucida_core::{Error, Result};
+use lucida_models::checkpoint::{self, Engine, ImageRecipe};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::image_tower::ImageTower;

@@ -1,8 +1,9 @@
 //! From settings to an embedder: finds the model's folders, reads what they are and starts the threads.
 
-use lucida_core::checkpoint::{Checkpoint, CheckpointModel, ModelFolder, ModelPlace};
 use lucida_core::config::factory_fn;
-use lucida_core::{Batched, Embedder, Error, ErrorKind, Factory, Result};
+use lucida_core::{Embedder, Error, ErrorKind, Factory, Result};
+use lucida_models::Batched;
+use lucida_models::checkpoint::{Checkpoint, CheckpointModel, ModelFolder, ModelPlace};
 
 use crate::config::CandleConfig;
 use crate::engine::CandleEngine;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use candle_core::{Device, Result, Tensor};
-use lucida_core::Tower;
-use lucida_core::checkpoint::{self, ImageRecipe, Pixels};
+use lucida_models::Tower;
+use lucida_models::checkpoint::{self, ImageRecipe, Pixels};
 use rayon::ThreadPool;
 
 use crate::columns::Columns;

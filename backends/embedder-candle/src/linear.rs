@@ -2,7 +2,7 @@
 
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Shape, Tensor};
 use gemm::{Parallelism, gemm};
-use lucida_core::checkpoint::{self, Activation};
+use lucida_models::checkpoint::{self, Activation};
 use rayon::prelude::*;
 
 use crate::activation::apply;

@@ -1,7 +1,7 @@
 //! Layer normalisation down the columns.
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Shape, Tensor};
-use lucida_core::checkpoint;
+use lucida_models::checkpoint;
 use rayon::prelude::*;
 
 use crate::numbers::contiguous;

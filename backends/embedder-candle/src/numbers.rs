@@ -1,7 +1,7 @@
 //! Numbers as slices of f32: those of a checkpoint, mapped where that can be, and those of a candle tensor.
 
 use candle_core::{CpuStorage, Layout};
-use lucida_core::checkpoint::{ElementType, Tensor};
+use lucida_models::checkpoint::{ElementType, Tensor};
 
 /// The numbers of a checkpoint's tensor, row by row. Those that the file has as f32 stay in its map: they are shared with
 /// every other process that maps it, and cost nothing to load. Others are copies.

@@ -1,7 +1,7 @@
 //! From the columns of an input's tokens to one column for the input.
 
 use candle_core::{Device, Result, Tensor};
-use lucida_core::checkpoint::{Pooling, Tokens};
+use lucida_models::checkpoint::{Pooling, Tokens};
 
 use crate::columns::Columns;
 

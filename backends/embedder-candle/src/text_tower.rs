@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use candle_core::{Device, Result, Tensor};
-use lucida_core::checkpoint::{self, Pooling, TokenEmbedding, Tokens};
-use lucida_core::{Error, Tower};
+use lucida_core::Error;
+use lucida_models::Tower;
+use lucida_models::checkpoint::{self, Pooling, TokenEmbedding, Tokens};
 use rayon::ThreadPool;
 
 use crate::columns::Columns;

@@ -2,9 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
-use lucida_core::testkit::Fixture;
-use lucida_core::testkit::parity::model_folder;
 use lucida_core::{BuildContext, Embedder, Factory as _};
+use lucida_testkit::Fixture;
+use lucida_testkit::parity::model_folder;
 
 async fn pair() -> Fixture<dyn Embedder> {
     let settings = serde_json::json!({
@@ -18,4 +18,4 @@ async fn pair() -> Fixture<dyn Embedder> {
     Fixture::from_arc(embedder)
 }
 
-lucida_core::embedder_contract!(pair);
+lucida_testkit::embedder_contract!(pair);

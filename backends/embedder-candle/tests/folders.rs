@@ -5,8 +5,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use lucida_core::testkit::parity::model_folder;
 use lucida_core::{BuildContext, Embedder, Error, ErrorKind, Factory as _, Lane, Result, embed_text};
+use lucida_testkit::parity::model_folder;
 use tempfile::TempDir;
 
 async fn open(model: &Path, text_model: Option<&Path>, threads: usize) -> Result<Arc<dyn Embedder>> {

@@ -18,8 +18,9 @@ mod text_tower;
 
 use std::path::PathBuf;
 
-use lucida_core::checkpoint::{self, Engine, ImageRecipe, Tensor, WeightsId};
-use lucida_core::{BatchOptions, Result};
+use lucida_core::Result;
+use lucida_models::BatchOptions;
+use lucida_models::checkpoint::{self, Engine, ImageRecipe, Tensor, WeightsId};
 use ort::session::Session;
 
 use crate::config::{Device, Precision};

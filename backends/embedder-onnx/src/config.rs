@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use lucida_core::checkpoint::hub::HubConfig;
-use lucida_core::{BatchOptions, BatchSettings, Error, Result, Settings};
+use lucida_core::{Error, Result, Settings};
+use lucida_models::hub::HubConfig;
+use lucida_models::{BatchOptions, BatchSettings};
 use schemars::JsonSchema;
 use serde::Deserialize;
 

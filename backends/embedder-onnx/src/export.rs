@@ -18,10 +18,9 @@ mod wire;
 
 use std::path::PathBuf;
 
-use lucida_core::checkpoint::{ImageRecipe, ModelFolder, Pixels, TextTokenizer, Tokens};
-use lucida_core::{
-    EmbedderInfo, Error, ErrorKind, Fingerprint, Modalities, Model, Picture, Result, TowerKind,
-};
+use lucida_core::{EmbedderInfo, Error, ErrorKind, Fingerprint, Modalities, Picture, Result, TowerKind};
+use lucida_models::Model;
+use lucida_models::checkpoint::{ImageRecipe, ModelFolder, Pixels, TextTokenizer, Tokens};
 
 use crate::device::Compute;
 use crate::runtime::Runtime;

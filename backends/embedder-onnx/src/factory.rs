@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use lucida_core::checkpoint::ModelPlace;
 use lucida_core::config::factory_fn;
-use lucida_core::{Batched, BuildContext, Embedder, Error, Factory, Result};
+use lucida_core::{BuildContext, Embedder, Error, Factory, Result};
+use lucida_models::Batched;
+use lucida_models::checkpoint::ModelPlace;
 
 use crate::config::{OnnxConfig, Precision};
 use crate::published;

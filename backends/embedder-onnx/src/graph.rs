@@ -1,6 +1,6 @@
 //! Writes graphs of ONNX operators whose weights stay in the files that they lie in.
 
-use lucida_core::checkpoint::{ElementType, Tensor};
+use lucida_models::checkpoint::{ElementType, Tensor};
 use prost::Message;
 
 use crate::proto::{

@@ -1,6 +1,7 @@
 //! Two models as one: pictures by the first, texts by the second, which is in the same space.
 
-use lucida_core::{EmbedderInfo, Modalities, Model, Picture, Result, Tower};
+use lucida_core::{EmbedderInfo, Modalities, Picture, Result};
+use lucida_models::{Model, Tower};
 
 /// A model with the image tower of one and the text tower of another.
 pub(crate) struct Pair<V, T> {

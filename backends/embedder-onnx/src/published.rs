@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use lucida_core::checkpoint::{Checkpoint, CheckpointModel, ModelFolder, ModelPlace, check_pair};
-use lucida_core::{BatchOptions, Batched, BuildContext, Embedder, Model, Result};
+use lucida_core::{BuildContext, Embedder, Result};
+use lucida_models::checkpoint::{Checkpoint, CheckpointModel, ModelFolder, ModelPlace, check_pair};
+use lucida_models::{BatchOptions, Batched, Model};
 
 use crate::checkpoint::OnnxEngine;
 use crate::config::OnnxConfig;

@@ -11,7 +11,8 @@ mod text_tower;
 
 use std::path::Path;
 
-use lucida_core::{EmbedderInfo, Fingerprint, Modalities, Model, Picture, Result, Tower};
+use lucida_core::{EmbedderInfo, Fingerprint, Modalities, Picture, Result};
+use lucida_models::{Model, Tower};
 
 use crate::config::Precision;
 use crate::device::Compute;

@@ -7,14 +7,14 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use lucida_core::testkit::Fixture;
 use lucida_core::{BuildContext, Embedder, Factory as _, Lane, Picture, Result, embed_image, embed_text};
 use lucida_embedder_onnx::{Device, Runtime};
+use lucida_testkit::Fixture;
 use serde_json::{Value, json};
 
 fn model(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../core/testdata/parity/models")
+        .join("../../core/testkit/testdata/parity/models")
         .join(name)
 }
 
@@ -49,7 +49,7 @@ mod fp32 {
         fixture(settings("fp32")).await
     }
 
-    lucida_core::embedder_contract!(clip_and_multilingual);
+    lucida_testkit::embedder_contract!(clip_and_multilingual);
 }
 
 mod fp32_on_many_threads {
@@ -62,7 +62,7 @@ mod fp32_on_many_threads {
         fixture(settings).await
     }
 
-    lucida_core::embedder_contract!(clip_and_multilingual);
+    lucida_testkit::embedder_contract!(clip_and_multilingual);
 }
 
 mod int8 {
@@ -72,7 +72,7 @@ mod int8 {
         fixture(settings("int8")).await
     }
 
-    lucida_core::embedder_contract!(clip_and_multilingual);
+    lucida_testkit::embedder_contract!(clip_and_multilingual);
 }
 
 /// What rounding to 8 bits leaves of the cosine of these models' vectors; a trained one of full size keeps more, since its

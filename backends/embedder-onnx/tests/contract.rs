@@ -4,8 +4,8 @@
 
 use std::sync::Arc;
 
-use lucida_core::testkit::Fixture;
 use lucida_core::{BuildContext, Embedder, Factory as _};
+use lucida_testkit::Fixture;
 use tokio::sync::OnceCell;
 
 /// Loading takes longer than most of the tests, so they share one.
@@ -27,4 +27,4 @@ async fn starter() -> Fixture<dyn Embedder> {
     Fixture::from_arc(Arc::clone(embedder))
 }
 
-lucida_core::embedder_contract!(starter);
+lucida_testkit::embedder_contract!(starter);

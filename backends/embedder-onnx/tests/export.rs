@@ -5,11 +5,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use lucida_core::testkit::parity::{check, model_folder};
 use lucida_core::{
     BuildContext, Embedder, ErrorKind, Factory as _, Lane, Modalities, Picture, Result, embed_image,
     embed_text,
 };
+use lucida_testkit::parity::{check, model_folder};
 use serde_json::{Value, json};
 
 fn settings(folder: &Path, text_folder: Option<&Path>, precision: &str) -> Value {

@@ -8,8 +8,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use lucida_core::testkit::parity::check;
 use lucida_core::{BuildContext, Embedder, ErrorKind, Factory as _, Lane, Picture, Result};
+use lucida_testkit::parity::check;
 use serde_json::{Value, json};
 
 /// The library, if `setup` has put it there.

@@ -18,4 +18,4 @@ async fn open(folder: PathBuf, text_folder: Option<PathBuf>) -> Arc<dyn Embedder
         .unwrap()
 }
 
-lucida_core::embedder_parity!(open);
+lucida_testkit::embedder_parity!(open);

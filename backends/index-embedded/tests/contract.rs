@@ -6,8 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use lucida_core::VectorIndex;
-use lucida_core::testkit::Fixture;
 use lucida_index_embedded::{EmbeddedConfig, EmbeddedIndex};
+use lucida_testkit::Fixture;
 
 fn config(folder: &Path) -> EmbeddedConfig {
     EmbeddedConfig {
@@ -32,5 +32,5 @@ async fn open(folder: &Path) -> Arc<dyn VectorIndex> {
     Arc::new(EmbeddedIndex::open(config(folder)).await.unwrap())
 }
 
-lucida_core::index_contract!(fixture);
-lucida_core::index_durability!(open);
+lucida_testkit::index_contract!(fixture);
+lucida_testkit::index_durability!(open);

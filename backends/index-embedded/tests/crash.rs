@@ -13,9 +13,9 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use lucida_core::testkit::{unit_vector, user};
 use lucida_core::{CollectionName, IndexFilter, PhotoId, Point, VectorIndex};
 use lucida_index_embedded::{EmbeddedConfig, EmbeddedIndex};
+use lucida_testkit::{unit_vector, user};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 

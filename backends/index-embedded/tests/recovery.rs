@@ -5,9 +5,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use lucida_core::testkit::{point, unit_vector, user};
 use lucida_core::{CollectionName, IndexFilter, PhotoId, Point, VectorIndex};
 use lucida_index_embedded::{EmbeddedConfig, EmbeddedIndex};
+use lucida_testkit::{point, unit_vector, user};
 
 const DIMENSIONS: usize = 8;
 const POINTS: u64 = 300;

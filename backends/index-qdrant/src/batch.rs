@@ -44,7 +44,7 @@ impl Iterator for Batches<'_> {
 #[cfg(test)]
 mod tests {
     use lucida_core::PhotoId;
-    use lucida_core::testkit::{point, user};
+    use lucida_testkit::{point, user};
 
     use super::*;
     use crate::point::photo_id;

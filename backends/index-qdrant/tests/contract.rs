@@ -11,8 +11,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use lucida_core::VectorIndex;
-use lucida_core::testkit::Fixture;
 use lucida_index_qdrant::QdrantIndex;
+use lucida_testkit::Fixture;
 
 use support::{Place, config, stand_in_of_folder};
 
@@ -26,8 +26,8 @@ async fn open(folder: &Path) -> Arc<dyn VectorIndex> {
     Arc::new(QdrantIndex::open(config(&url, "photo_embeddings")).await.unwrap())
 }
 
-lucida_core::index_contract!(fixture);
-lucida_core::index_durability!(open);
+lucida_testkit::index_contract!(fixture);
+lucida_testkit::index_durability!(open);
 
 /// The same on a server.
 mod on_a_server {
@@ -37,8 +37,8 @@ mod on_a_server {
 
     use lucida_core::VectorIndex;
     use lucida_core::memory::MemoryIndex;
-    use lucida_core::testkit::Fixture;
     use lucida_index_qdrant::QdrantIndex;
+    use lucida_testkit::Fixture;
 
     use crate::support::{Place, config, new_alias, server_url};
 
@@ -64,6 +64,6 @@ mod on_a_server {
         Arc::new(QdrantIndex::open(config(&url, &alias)).await.unwrap())
     }
 
-    lucida_core::index_contract!(fixture);
-    lucida_core::index_durability!(open);
+    lucida_testkit::index_contract!(fixture);
+    lucida_testkit::index_durability!(open);
 }

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use lucida_core::MetadataStore;
 use lucida_core::config::IntoPart;
 use lucida_core::memory::MemoryMetadata;
-use lucida_core::testkit::{Fixture, durability};
 use lucida_metadata_mongodb::MongodbMetadata;
+use lucida_testkit::{Fixture, durability};
 use support::{Scratch, config, database_name, server};
 
 async fn opened(uri: &str, database: &str) -> MongodbMetadata {
@@ -27,7 +27,7 @@ async fn fixture() -> Fixture<dyn MetadataStore> {
     let scratch = Scratch::new(&uri);
     Fixture::new(opened(&uri, &scratch.database).await).keeping(scratch)
 }
-lucida_core::metadata_contract!(fixture);
+lucida_testkit::metadata_contract!(fixture);
 
 /// Opens the database that a folder names, so that a folder and its copies hold one ledger.
 async fn open(folder: &Path) -> Arc<dyn MetadataStore> {

@@ -7,10 +7,10 @@ mod relay;
 mod support;
 
 use lucida_core::config::parse;
-use lucida_core::testkit::{eventually, photo, user};
 use lucida_core::{Error, ErrorKind, Inserted, MetadataStore, PhotoState};
 use lucida_metadata_mongodb::{MongodbConfig, MongodbMetadata};
 use lucida_test_servers::{Kind, Programs, Server};
+use lucida_testkit::{eventually, photo, user};
 use relay::Relay;
 use serde_json::json;
 use support::{Scratch, config, server};

@@ -10,12 +10,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::future::{join_all, try_join_all};
 use jiff::{SignedDuration, Timestamp};
-use lucida_core::testkit::{photo, user};
 use lucida_core::{
     ContentHash, Error, ErrorKind, Inserted, MetadataStore, Order, Photo, PhotoFilter, PhotoId, PhotoQuery,
     PhotoState, StateCounts, UserId,
 };
 use lucida_metadata_mongodb::MongodbMetadata;
+use lucida_testkit::{photo, user};
 use mongodb::bson::{Document, doc};
 use mongodb::{Client, Collection};
 use rand::prelude::*;

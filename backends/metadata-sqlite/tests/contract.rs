@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use lucida_core::MetadataStore;
 use lucida_core::config::IntoPart;
-use lucida_core::testkit::Fixture;
 use lucida_metadata_sqlite::{SqliteConfig, SqliteMetadata};
+use lucida_testkit::Fixture;
 
 async fn opened(folder: &Path) -> SqliteMetadata {
     SqliteMetadata::open(SqliteConfig {
@@ -22,9 +22,9 @@ async fn fixture() -> Fixture<dyn MetadataStore> {
     let folder = tempfile::tempdir().unwrap();
     Fixture::new(opened(folder.path()).await).keeping(folder)
 }
-lucida_core::metadata_contract!(fixture);
+lucida_testkit::metadata_contract!(fixture);
 
 async fn open(folder: &Path) -> Arc<dyn MetadataStore> {
     opened(folder).await.into_part()
 }
-lucida_core::metadata_durability!(open);
+lucida_testkit::metadata_durability!(open);

@@ -9,12 +9,12 @@ use std::path::Path;
 use futures::future::{join_all, try_join_all};
 use jiff::{SignedDuration, Timestamp};
 use lucida_core::config::parse;
-use lucida_core::testkit::{photo, user};
 use lucida_core::{
     Error, ErrorKind, Inserted, MetadataStore, Order, Photo, PhotoFilter, PhotoId, PhotoQuery, PhotoState,
     StateCounts,
 };
 use lucida_metadata_sqlite::{SqliteConfig, SqliteMetadata};
+use lucida_testkit::{photo, user};
 use rand::prelude::*;
 use rand::rngs::StdRng;
 use rusqlite::Connection;

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use lucida_core::JobQueue;
 use lucida_core::config::IntoPart;
 use lucida_core::memory::MemoryQueue;
-use lucida_core::testkit::{Fixture, durability};
+use lucida_testkit::{Fixture, durability};
 use support::{Proxy, Scratch, open, server};
 
 // A suite takes no "skipped": without a server it runs on the reference queue, after `server` has said so.
@@ -22,7 +22,7 @@ async fn fixture() -> Fixture<dyn JobQueue> {
     let scratch = Scratch::new(uri);
     Fixture::new(scratch.open().await).keeping(scratch)
 }
-lucida_core::queue_contract!(fixture);
+lucida_testkit::queue_contract!(fixture);
 
 /// One queue, which the durability suite opens again and again.
 struct Reopened {

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use lucida_core::JobQueue;
 use lucida_core::config::IntoPart;
-use lucida_core::testkit::Fixture;
 use lucida_queue_sqlite::{SqliteQueue, SqliteQueueConfig};
+use lucida_testkit::Fixture;
 
 async fn opened(folder: &Path) -> SqliteQueue {
     SqliteQueue::open(SqliteQueueConfig {
@@ -23,9 +23,9 @@ async fn fixture() -> Fixture<dyn JobQueue> {
     let folder = tempfile::tempdir().unwrap();
     Fixture::new(opened(folder.path()).await).keeping(folder)
 }
-lucida_core::queue_contract!(fixture);
+lucida_testkit::queue_contract!(fixture);
 
 async fn open(folder: &Path) -> Arc<dyn JobQueue> {
     opened(folder).await.into_part()
 }
-lucida_core::queue_durability!(open);
+lucida_testkit::queue_durability!(open);

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use lucida_core::Storage;
 use lucida_core::config::IntoPart;
-use lucida_core::testkit::Fixture;
 use lucida_storage_opendal::{DiskConfig, DiskStorage};
+use lucida_testkit::Fixture;
 
 async fn fixture() -> Fixture<dyn Storage> {
     let folder = tempfile::tempdir().unwrap();
@@ -19,7 +19,7 @@ async fn fixture() -> Fixture<dyn Storage> {
     .unwrap();
     Fixture::new(storage).keeping(folder)
 }
-lucida_core::storage_contract!(fixture);
+lucida_testkit::storage_contract!(fixture);
 
 async fn open(folder: &Path) -> Arc<dyn Storage> {
     DiskStorage::open(DiskConfig {
@@ -29,4 +29,4 @@ async fn open(folder: &Path) -> Arc<dyn Storage> {
     .unwrap()
     .into_part()
 }
-lucida_core::storage_durability!(open);
+lucida_testkit::storage_durability!(open);

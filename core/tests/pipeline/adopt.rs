@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use lucida_core::picture::DecodeOptions;
 use lucida_core::pipeline::{AdoptReport, Originals};
-use lucida_core::testkit::{HashModel, jpeg, picture, point};
 use lucida_core::{
     CollectionName, ErrorKind, Lane, Photo, PhotoId, PhotoState, Point, TowerKind, embed_image,
 };
+use lucida_testkit::{HashModel, jpeg, picture, point};
 
 use super::support::{CHECK, Library};
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use lucida_core::pipeline::{CheckNews, CheckOptions, FindingKind};
-use lucida_core::testkit::{HashModel, jpeg, point};
 use lucida_core::{BlobKey, ErrorKind, PhotoId, PhotoState, Storage, stream_of};
+use lucida_testkit::{HashModel, jpeg, point};
 
 use super::support::{CHECK, Library};
 use super::{BLUE, RED};

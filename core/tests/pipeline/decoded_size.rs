@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use lucida_core::testkit::{HashModel, jpeg};
 use lucida_core::{EnrichInput, Enrichment, Hook, PhotoState, Plugin, Result, TowerKind};
+use lucida_testkit::{HashModel, jpeg};
 
 use crate::support::Library;
 

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use lucida_core::pipeline::{ModelCommand, ModelRole, SearchResult, request_of_models};
-use lucida_core::testkit::{Fault, HashModel, eventually, jpeg};
 use lucida_core::{ErrorKind, PhotoId, PhotoState, SearchInput, SearchQuery};
+use lucida_testkit::{Fault, HashModel, eventually, jpeg};
 
 use super::support::{CHECK, Library};
 

@@ -17,11 +17,12 @@ use lucida_core::pipeline::{
     CheckOptions, IngestOptions, ModelRecipe, ModelSource, OpenModel, Parts, Photos, UploadDetails, Uploaded,
     Workers,
 };
-use lucida_core::testkit::{Controls, HashModel};
 use lucida_core::{
     Backoff, Blob, BlobKey, BlobStat, ByteStream, DeadLetter, Delivery, Embedder, Error, Job, JobQueue,
-    Model, Photo, PhotoId, Plugin, QueueCounts, Result, SearchInput, SearchQuery, Storage, UserId,
+    Photo, PhotoId, Plugin, QueueCounts, Result, SearchInput, SearchQuery, Storage, UserId,
 };
+use lucida_models::Model;
+use lucida_testkit::{Controls, HashModel};
 use tokio_util::sync::CancellationToken;
 
 /// A part that answers `Unavailable` while it is switched off.

@@ -135,7 +135,7 @@ fn name([red, green, blue]: [u8; 3]) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use lucida_core::testkit::Fixture;
+    use lucida_testkit::Fixture;
 
     use super::*;
 
@@ -144,7 +144,7 @@ mod tests {
             config: ColoursConfig::default(),
         })
     }
-    lucida_core::plugin_contract!(fixture);
+    lucida_testkit::plugin_contract!(fixture);
 
     #[test]
     fn colours_have_the_names_that_people_give_them() {

@@ -141,7 +141,7 @@ impl Storage for Mirror {
 #[cfg(test)]
 mod tests {
     use lucida_core::stream_of;
-    use lucida_core::testkit::Fixture;
+    use lucida_testkit::Fixture;
 
     use super::*;
 
@@ -158,7 +158,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         Fixture::new(mirror_in(&folder).await).keeping(folder)
     }
-    lucida_core::storage_contract!(fixture);
+    lucida_testkit::storage_contract!(fixture);
 
     #[tokio::test]
     async fn a_blob_survives_the_loss_of_the_first_folder() {

@@ -3,9 +3,9 @@
 mod support;
 
 use exif::{Field, SRational, Tag, Value};
-use lucida_core::testkit::{Fixture, photo, picture, user};
 use lucida_core::{EnrichInput, Enrichment, Plugin};
 use lucida_plugin_exif::{ExifConfig, ExifPlugin};
+use lucida_testkit::{Fixture, photo, picture, user};
 use serde_json::{Value as Json, json};
 use support::{block, byte, field, jpeg, png, rationals, short, text, webp};
 
@@ -13,7 +13,7 @@ async fn fixture() -> Fixture<dyn Plugin> {
     Fixture::new(ExifPlugin::default())
 }
 
-lucida_core::plugin_contract!(fixture);
+lucida_testkit::plugin_contract!(fixture);
 
 /// What a telephone writes.
 fn telephone() -> Vec<Field> {
@@ -126,7 +126,7 @@ fn without_gps_the_place_is_left_out_and_nothing_else() {
 
 #[test]
 fn files_without_exif_give_nothing() {
-    let picture = lucida_core::testkit::jpeg(40, 30, [9, 9, 9]);
+    let picture = lucida_testkit::jpeg(40, 30, [9, 9, 9]);
     let files: [&[u8]; 7] = [
         &picture,
         b"",

@@ -8,16 +8,16 @@
 use std::sync::Arc;
 
 use image::{Rgb, RgbImage};
-use lucida_core::testkit::{Fixture, photo, picture, user};
 use lucida_core::{BuildContext, EnrichInput, Enrichment, ErrorKind, Factory, Picture, Plugin};
 use lucida_plugin_thumbnail::{ThumbnailConfig, ThumbnailPlugin};
+use lucida_testkit::{Fixture, photo, picture, user};
 use serde_json::json;
 
 async fn fixture() -> Fixture<dyn Plugin> {
     Fixture::new(ThumbnailPlugin::default())
 }
 
-lucida_core::plugin_contract!(fixture);
+lucida_testkit::plugin_contract!(fixture);
 
 async fn enrich(config: ThumbnailConfig, picture: Arc<Picture>) -> Enrichment {
     let input = EnrichInput {

@@ -9,9 +9,8 @@ use std::time::Duration;
 
 use lucida::Registry;
 use lucida_core::config::{NoSettings, factory_fn};
-use lucida_core::{
-    BatchOptions, Batched, EmbedderInfo, Fingerprint, Modalities, Model, Picture, Result, Tower,
-};
+use lucida_core::{EmbedderInfo, Fingerprint, Modalities, Picture, Result};
+use lucida_models::{BatchOptions, Batched, Model, Tower};
 use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
 

@@ -1,6 +1,6 @@
 //! The steps that towers are made of, as operators of a graph.
 
-use lucida_core::checkpoint::{Activation, Dense, ElementType, LayerNorm, Linear, Tensor};
+use lucida_models::checkpoint::{Activation, Dense, ElementType, LayerNorm, Linear, Tensor};
 
 use crate::graph::{Attribute, Form, Graph, Value};
 use crate::proto::DataType;

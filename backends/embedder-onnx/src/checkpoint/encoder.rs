@@ -1,6 +1,6 @@
 //! The stack of transformer layers, as operators of a graph.
 
-use lucida_core::checkpoint::{Attention, Encoder, EncoderLayer, NormPlacement};
+use lucida_models::checkpoint::{Attention, Encoder, EncoderLayer, NormPlacement};
 
 use super::blocks::Blocks;
 use crate::graph::{Attribute, Value, signed};

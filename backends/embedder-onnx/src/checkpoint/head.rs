@@ -1,7 +1,7 @@
 //! What a sentence-transformers folder does to the rows of its encoder, for an encoder that somebody else exported.
 
 use lucida_core::Result;
-use lucida_core::checkpoint::{Pooling, TextHead};
+use lucida_models::checkpoint::{Pooling, TextHead};
 use ort::session::Session;
 use ort::value::TensorRef;
 

@@ -1,6 +1,6 @@
 //! The image tower of a checkpoint as a graph.
 
-use lucida_core::checkpoint::ImageTower;
+use lucida_models::checkpoint::ImageTower;
 
 use super::blocks::Blocks;
 use crate::graph::{Attribute, Graph, Input, Side, Value, signed};

@@ -1,7 +1,8 @@
 //! The image tower of a checkpoint, in memory.
 
-use lucida_core::checkpoint::{ImageRecipe, Pixels};
-use lucida_core::{Error, Result, Tower};
+use lucida_core::{Error, Result};
+use lucida_models::Tower;
+use lucida_models::checkpoint::{ImageRecipe, Pixels};
 use ort::session::Session;
 use ort::value::TensorRef;
 

@@ -5,8 +5,8 @@ use std::io::{self, BufWriter, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 use std::time::Instant;
 
-use lucida_core::checkpoint::WeightsId;
 use lucida_core::{Error, Result};
+use lucida_models::checkpoint::WeightsId;
 use tracing::{info, warn};
 
 use super::placement::Placement;

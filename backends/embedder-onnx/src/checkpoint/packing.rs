@@ -4,7 +4,7 @@
 //! over a text, in an order that depends on how long the row is that they are given: so that length, the number of slots,
 //! is a matter of the text alone, and only texts with the same number share a run.
 
-use lucida_core::checkpoint::{Pooling, TextTower};
+use lucida_models::checkpoint::{Pooling, TextTower};
 
 use crate::graph::signed;
 

@@ -6,8 +6,8 @@
 use std::fs::File;
 use std::io::{self, BufReader, Read as _, Seek as _, SeekFrom};
 
-use lucida_core::checkpoint::Tensor;
 use lucida_core::{Error, Result};
+use lucida_models::checkpoint::Tensor;
 
 use crate::graph::{Form, Weight};
 

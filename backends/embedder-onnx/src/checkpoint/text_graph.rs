@@ -3,7 +3,7 @@
 //! Texts of one run are joined end to end for the matrices, which read their weights once for all of them, and put into
 //! slots for attention and pooling. [`super::packing`] fills the inputs.
 
-use lucida_core::checkpoint::{Linear, Pooling, TextTower};
+use lucida_models::checkpoint::{Linear, Pooling, TextTower};
 
 use super::blocks::Blocks;
 use super::encoder::Sequences;

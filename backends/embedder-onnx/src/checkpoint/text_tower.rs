@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use lucida_core::checkpoint::Tokens;
-use lucida_core::{Error, Result, Tower};
+use lucida_core::{Error, Result};
+use lucida_models::Tower;
+use lucida_models::checkpoint::Tokens;
 use ort::session::Session;
 use ort::value::TensorRef;
 

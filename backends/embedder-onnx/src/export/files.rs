@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use lucida_core::checkpoint::ModelFolder;
 use lucida_core::{Error, Result, TowerKind};
+use lucida_models::checkpoint::ModelFolder;
 
 use crate::config::Precision;
 
@@ -92,8 +92,8 @@ mod tests {
 
     /// A folder that says it is a CLIP, with files of these names.
     fn folder(files: &[&str]) -> (tempfile::TempDir, ModelFolder) {
-        let clip =
-            Path::new(env!("CARGO_MANIFEST_DIR")).join("../../core/testdata/parity/models/clip/config.json");
+        let clip = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../../core/testkit/testdata/parity/models/clip/config.json");
         let folder = tempfile::tempdir().unwrap();
         std::fs::copy(clip, folder.path().join("config.json")).unwrap();
         for file in files {

@@ -1,7 +1,8 @@
 //! The image tower of an export.
 
-use lucida_core::checkpoint::{ImageRecipe, Pixels};
-use lucida_core::{Result, Tower, TowerKind};
+use lucida_core::{Result, TowerKind};
+use lucida_models::Tower;
+use lucida_models::checkpoint::{ImageRecipe, Pixels};
 use ort::session::Session;
 use ort::value::TensorRef;
 

@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 
-use lucida_core::checkpoint::{TextHead, Tokens};
-use lucida_core::{Error, Result, Tower, TowerKind};
+use lucida_core::{Error, Result, TowerKind};
+use lucida_models::Tower;
+use lucida_models::checkpoint::{TextHead, Tokens};
 use ort::session::{Session, SessionInputValue};
 use ort::value::Tensor;
 
@@ -229,7 +230,7 @@ mod tests {
     use std::path::Path;
 
     use lucida_core::BuildContext;
-    use lucida_core::checkpoint::Pooling;
+    use lucida_models::checkpoint::Pooling;
 
     use super::super::sketch::{F32, I32, I64, Sketch};
     use super::*;

@@ -1,6 +1,7 @@
 //! The text half: MiniLM on the tokens of one text, averaged inside the graph.
 
-use lucida_core::{Error, Result, Tower};
+use lucida_core::{Error, Result};
+use lucida_models::Tower;
 use ort::session::Session;
 use ort::value::TensorRef;
 use tokenizers::{Tokenizer, TruncationParams};

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use lucida_core::testkit::{collection, point, unit_vector, user};
 use lucida_core::{ErrorKind, IndexFilter, PhotoId, VectorIndex};
+use lucida_testkit::{collection, point, unit_vector, user};
 use qdrant_client::qdrant::{CreateAliasBuilder, CreateCollectionBuilder, Distance, VectorParamsBuilder};
 
 use crate::support::Place;

@@ -1,8 +1,8 @@
 //! Making collections, and looking closely at those that are there.
 
-use lucida_core::testkit::collection;
 use lucida_core::{CollectionName, ErrorKind, VectorIndex};
 use lucida_index_qdrant::Quantization;
+use lucida_testkit::collection;
 use qdrant_client::qdrant::payload_index_params::IndexParams;
 use qdrant_client::qdrant::quantization_config;
 use qdrant_client::qdrant::vectors_config::Config as VectorsKind;

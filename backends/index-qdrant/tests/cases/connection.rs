@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use lucida_core::config::Secret;
-use lucida_core::testkit::{collection, eventually, point, unit_vector, user};
 use lucida_core::{Error, ErrorKind, IndexFilter, PhotoId, VectorIndex};
 use lucida_index_qdrant::{QdrantConfig, QdrantIndex};
+use lucida_testkit::{collection, eventually, point, unit_vector, user};
 
 use tonic::transport::Identity;
 

@@ -1,9 +1,9 @@
 //! Points in numbers, in time, and shortened.
 
 use jiff::Timestamp;
-use lucida_core::testkit::{collection, point, unit_vector, user};
 use lucida_core::{IndexFilter, PhotoId, Point, VectorIndex};
 use lucida_index_qdrant::{Quantization, ReadConsistency, WriteOrdering};
+use lucida_testkit::{collection, point, unit_vector, user};
 use qdrant_client::qdrant::{GetPointsBuilder, PointId};
 
 use crate::support::Place;

@@ -2,8 +2,8 @@
 
 use futures::future::join_all;
 use lapin::options::{BasicGetOptions, BasicNackOptions, ConfirmSelectOptions};
-use lucida_core::testkit::eventually;
 use lucida_core::{ErrorKind, JobQueue};
+use lucida_testkit::eventually;
 
 use super::{A_MOMENT, job, publish, receive};
 use crate::support::{Scratch, channel, publish_foreign, server};

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use lucida_core::JobQueue;
-use lucida_core::testkit::eventually;
+use lucida_testkit::eventually;
 
 use super::{AN_HOUR, NOW, job, publish, receive};
 use crate::support::{Scratch, server};

@@ -62,7 +62,7 @@ async fn receive_at_last(queue: &RabbitmqQueue) -> Delivery {
 /// Publishes through an outage; the job may come twice.
 async fn publish_at_last(queue: &RabbitmqQueue) -> Job {
     let job = job();
-    lucida_core::testkit::eventually("publishing succeeds", async || {
+    lucida_testkit::eventually("publishing succeeds", async || {
         queue.publish(&job, NOW).await.is_ok()
     })
     .await;

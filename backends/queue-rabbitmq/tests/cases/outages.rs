@@ -3,9 +3,9 @@
 use std::time::Instant;
 
 use lapin::options::{QueueDeleteOptions, QueuePurgeOptions};
-use lucida_core::testkit::eventually;
 use lucida_core::{ErrorKind, JobQueue};
 use lucida_queue_rabbitmq::RabbitmqQueue;
+use lucida_testkit::eventually;
 
 use super::{AT_ONCE, NOW, PATIENCE, job, publish, publish_at_last, receive, receive_at_last};
 use crate::support::{Scratch, channel, config, open, server};

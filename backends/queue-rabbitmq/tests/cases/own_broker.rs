@@ -8,9 +8,9 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use lapin::uri::AMQPUri;
-use lucida_core::testkit::eventually;
 use lucida_core::{ErrorKind, JobQueue};
 use lucida_queue_rabbitmq::RabbitmqQueue;
+use lucida_testkit::eventually;
 use tempfile::TempDir;
 
 use super::{A_MOMENT, AN_HOUR, NOW, job, publish, publish_at_last, receive, receive_at_last};

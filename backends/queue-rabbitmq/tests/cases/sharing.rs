@@ -8,8 +8,8 @@ use std::process::{Child, Command, Stdio};
 use futures::future::try_join_all;
 use lapin::options::QueueDeclareOptions;
 use lapin::types::FieldTable;
-use lucida_core::testkit::eventually;
 use lucida_core::{JobQueue, QueueCounts};
+use lucida_testkit::eventually;
 
 use super::{A_MOMENT, publish, receive};
 use crate::support::{Scratch, channel, open, server};

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use lucida_core::Storage;
 use lucida_core::config::IntoPart;
-use lucida_core::testkit::Fixture;
 use lucida_storage_opendal::{DiskConfig, DiskStorage};
+use lucida_testkit::Fixture;
 
 use crate::support::{open, settings};
 
@@ -45,12 +45,12 @@ mod minio {
     async fn fixture() -> Fixture<dyn Storage> {
         super::fixture(crate::support::minio()).await
     }
-    lucida_core::storage_contract!(fixture);
+    lucida_testkit::storage_contract!(fixture);
 
     async fn open(folder: &Path) -> Arc<dyn Storage> {
         reopen(crate::support::minio(), folder).await
     }
-    lucida_core::storage_durability!(open);
+    lucida_testkit::storage_durability!(open);
 }
 
 mod seaweedfs {
@@ -59,10 +59,10 @@ mod seaweedfs {
     async fn fixture() -> Fixture<dyn Storage> {
         super::fixture(crate::support::seaweedfs()).await
     }
-    lucida_core::storage_contract!(fixture);
+    lucida_testkit::storage_contract!(fixture);
 
     async fn open(folder: &Path) -> Arc<dyn Storage> {
         reopen(crate::support::seaweedfs(), folder).await
     }
-    lucida_core::storage_durability!(open);
+    lucida_testkit::storage_durability!(open);
 }

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::{StreamExt, stream};
-use lucida_core::testkit::eventually;
 use lucida_core::{ErrorKind, Storage, stream_of};
+use lucida_testkit::eventually;
 use serde_json::json;
 
 use crate::support::{

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{StreamExt, stream};
-use lucida_core::testkit::eventually;
 use lucida_core::{ByteStream, Error, ErrorKind, Storage, stream_of};
+use lucida_testkit::eventually;
 use serde_json::json;
 
 use crate::relay::Relay;

@@ -52,7 +52,7 @@ pub(crate) fn block(fields: &[Field], little_endian: bool) -> Vec<u8> {
 
 /// Puts a block into a JPEG, as the segment after its start.
 pub(crate) fn jpeg(block: &[u8]) -> Vec<u8> {
-    let picture = lucida_core::testkit::jpeg(48, 32, [200, 40, 40]);
+    let picture = lucida_testkit::jpeg(48, 32, [200, 40, 40]);
     let length = u16::try_from(block.len() + 8).unwrap();
     let mut file = picture[..2].to_vec();
     file.extend([0xff, 0xe1]);

@@ -1,0 +1,216 @@
+//! Turns a synchronous [`Model`] into an [`Embedder`]: a bounded queue and a compute thread per tower.
+//!
+//! There is no timer: whatever queued up while the last batch ran is the next batch, up to a budget. Two lanes
+//! share a tower, and the interactive one goes first. Entries whose caller has gone are dropped. A full lane is
+//! an answer, `Overloaded`, with the time after which there should be room.
+
+mod lanes;
+mod settings;
+mod vector;
+mod worker;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use lucida_core::{
+    Embedder, EmbedderInfo, Embedding, Error, ErrorKind, Lane, LaneSemaphore, Picture, Result, TowerKind,
+    metrics,
+};
+pub use settings::BatchSettings;
+use worker::Worker;
+
+use crate::model::Model;
+
+/// How a [`Batched`] model queues and when it is in memory.
+#[derive(Debug, Clone)]
+pub struct BatchOptions {
+    /// The most that one batch of the image tower may cost.
+    pub image_batch_cost: usize,
+    /// The most that one batch of the text tower may cost.
+    pub text_batch_cost: usize,
+    /// How many inputs may wait in each lane of each tower.
+    pub queue_items: usize,
+    /// How many inputs that somebody waits for are prepared at once; in the background half as many are.
+    pub preparation_threads: usize,
+    /// Whether the towers are loaded at start, not when first needed.
+    pub preload: bool,
+    /// After how long without work a tower is unloaded; never, if `None`.
+    pub idle_unload: Option<Duration>,
+}
+
+/// The picture that [`Embedder::ping`] embeds: a gradient, since a plain one may give a degenerate vector.
+const PING_SIDE_PIXELS: u32 = 64;
+
+/// A model behind bounded queues.
+pub struct Batched<M: Model> {
+    model: Arc<M>,
+    info: EmbedderInfo,
+    preparation: LaneSemaphore,
+    images: Option<Worker<M::Visual>>,
+    texts: Option<Worker<M::Textual>>,
+}
+
+impl<M: Model> Batched<M> {
+    /// Starts the compute threads; with `preload` the towers begin to load at once, in the background.
+    ///
+    /// # Errors
+    /// `Internal` when a thread can't be started.
+    pub fn start(model: M, options: &BatchOptions) -> Result<Self> {
+        let model = Arc::new(model);
+        let info = model.describe();
+        let images = if info.modalities.image {
+            let model = Arc::clone(&model);
+            let load = move || model.load_visual();
+            Some(Worker::start(
+                TowerKind::Image,
+                options.image_batch_cost,
+                options,
+                info.dimensions,
+                load,
+            )?)
+        } else {
+            None
+        };
+        let texts = if info.modalities.text {
+            let model = Arc::clone(&model);
+            let load = move || model.load_textual();
+            Some(Worker::start(
+                TowerKind::Text,
+                options.text_batch_cost,
+                options,
+                info.dimensions,
+                load,
+            )?)
+        } else {
+            None
+        };
+        let preparation = LaneSemaphore::new(options.preparation_threads);
+        Ok(Self {
+            model,
+            info,
+            preparation,
+            images,
+            texts,
+        })
+    }
+
+    /// Tells how many inputs wait in a lane of a tower, without those being computed.
+    #[must_use]
+    pub fn waiting(&self, tower: TowerKind, lane: Lane) -> usize {
+        match tower {
+            TowerKind::Image => self.images.as_ref().map_or(0, |worker| worker.waiting(lane)),
+            TowerKind::Text => self.texts.as_ref().map_or(0, |worker| worker.waiting(lane)),
+        }
+    }
+
+    /// Prepares one input on a blocking thread once a permit is free.
+    async fn prepare<I, O>(
+        &self,
+        input: I,
+        (tower, lane): (TowerKind, Lane),
+        prepare: impl FnOnce(&M, &I) -> Result<O> + Send + 'static,
+    ) -> Result<O>
+    where
+        I: Send + 'static,
+        O: Send + 'static,
+    {
+        let permit = self.preparation.acquire(lane).await?;
+        let model = Arc::clone(&self.model);
+        let work = move || {
+            let started = Instant::now();
+            let prepared = prepare(&model, &input);
+            metrics::EMBEDDER_PREPROCESS_DURATION.record(started.elapsed(), &[tower.as_str()]);
+            drop(permit);
+            prepared
+        };
+        tokio::task::spawn_blocking(work)
+            .await
+            .map_err(|error| Error::internal("preparing an input failed").with_source(error))?
+    }
+}
+
+#[async_trait]
+impl<M: Model> Embedder for Batched<M> {
+    fn describe(&self) -> &EmbedderInfo {
+        &self.info
+    }
+
+    async fn embed_images(&self, pictures: Vec<Arc<Picture>>, lane: Lane) -> Vec<Result<Embedding>> {
+        let one = |picture: Arc<Picture>| async move {
+            let worker = self
+                .images
+                .as_ref()
+                .ok_or_else(|| no_tower(&self.info.model, TowerKind::Image))?;
+            worker.check_room(lane)?;
+            let input = self
+                .prepare(picture, (TowerKind::Image, lane), |model, picture| {
+                    model.prepare_image(picture)
+                })
+                .await?;
+            worker.submit(input, lane)?.await.map_err(|_| shut_down())?
+        };
+        futures::future::join_all(pictures.into_iter().map(one)).await
+    }
+
+    async fn embed_texts(&self, texts: Vec<String>, lane: Lane) -> Vec<Result<Embedding>> {
+        let one = |text: String| async move {
+            let worker = self
+                .texts
+                .as_ref()
+                .ok_or_else(|| no_tower(&self.info.model, TowerKind::Text))?;
+            check_text(&text, self.info.max_text_bytes)?;
+            worker.check_room(lane)?;
+            let input = self
+                .prepare(text, (TowerKind::Text, lane), |model, text| {
+                    model.prepare_text(text)
+                })
+                .await?;
+            worker.submit(input, lane)?.await.map_err(|_| shut_down())?
+        };
+        futures::future::join_all(texts.into_iter().map(one)).await
+    }
+
+    async fn ping(&self) -> Result<()> {
+        // A tower that was never needed, or was unloaded, is not loaded for the sake of a question, but the last
+        // failure to load it is told.
+        if let Some(worker) = &self.images
+            && worker.check_ping()?
+        {
+            let picture = Arc::new(Picture::gradient(PING_SIDE_PIXELS, PING_SIDE_PIXELS));
+            lucida_core::embed_image(self, picture, Lane::Interactive).await?;
+        }
+        if let Some(worker) = &self.texts
+            && worker.check_ping()?
+        {
+            lucida_core::embed_text(self, "a photo".to_owned(), Lane::Interactive).await?;
+        }
+        Ok(())
+    }
+}
+
+fn check_text(text: &str, max_bytes: usize) -> Result<()> {
+    if text.trim().is_empty() {
+        return Err(Error::invalid("the text is empty: send at least one word")
+            .with_code("empty_text")
+            .with_field("text"));
+    }
+    if text.len() > max_bytes {
+        let message = format!("the text has {} bytes; at most {max_bytes} are taken", text.len());
+        return Err(Error::invalid(message)
+            .with_code("text_too_long")
+            .with_field("text"));
+    }
+    Ok(())
+}
+
+fn no_tower(model: &str, tower: TowerKind) -> Error {
+    Error::new(
+        ErrorKind::Unsupported,
+        format!("model `{model}` has no {} tower", tower.as_str()),
+    )
+}
+
+fn shut_down() -> Error {
+    Error::unavailable("the embedder is shutting down")
+}

@@ -1,0 +1,81 @@
+//! Model folders in the layouts that people publish, read once for every engine.
+//!
+//! [`ModelFolder`] tells what a folder holds. Its [`ImageTower`] and [`TextTower`] are whole descriptions, tensor by
+//! tensor, of what is to be computed: an engine that can run these few structures runs every model that is read here.
+//! Each [`Tensor`] knows in which file its bytes lie and where, and gives them mapped, so that an engine need not copy.
+//!
+//! No weight is ever made up: a tensor that is missing, or whose shape is not what the configuration says, is an error
+//! that names it.
+
+mod activation;
+mod bert;
+mod clip;
+mod folder;
+mod identity;
+mod model;
+mod modules;
+mod place;
+mod recipe;
+mod tensor;
+mod tokenizer;
+mod tower;
+mod weights;
+
+use std::path::Path;
+
+use serde::de::DeserializeOwned;
+
+pub use folder::{ModelFolder, TextHead};
+pub use identity::WeightsId;
+pub use model::{Checkpoint, CheckpointModel, Engine, check_pair};
+pub use place::ModelPlace;
+pub use recipe::{ImageRecipe, Pixels};
+pub use tensor::{ElementType, Tensor};
+pub use tokenizer::{TextTokenizer, Tokens};
+pub use tower::{
+    Activation, Attention, Dense, Encoder, EncoderLayer, ImageTower, LayerNorm, Linear, NormPlacement,
+    PatchEmbedding, Pooling, TextTower, TokenEmbedding,
+};
+
+use lucida_core::{Error, ErrorKind, Result};
+
+/// A file or folder that is there and is not what it should be.
+fn broken(path: &Path, problem: &str) -> Error {
+    Error::internal(format!("{} {problem}", path.display()))
+}
+
+/// A file or folder that is not there.
+fn missing(path: &Path, what: &str) -> Error {
+    Error::unavailable(format!(
+        "{} does not exist: {what} should be there",
+        path.display()
+    ))
+}
+
+/// Something well formed that this version has no way to compute.
+fn unsupported(path: &Path, problem: &str) -> Error {
+    Error::new(ErrorKind::Unsupported, format!("{} {problem}", path.display()))
+}
+
+/// Checks that a size is a multiple of another and neither is 0.
+fn divides(path: &Path, whole: usize, part: usize) -> Result<()> {
+    if part == 0 || whole == 0 || !whole.is_multiple_of(part) {
+        return Err(broken(
+            path,
+            &format!("says that {whole} is divided into {part} parts"),
+        ));
+    }
+    Ok(())
+}
+
+fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
+    let bytes = match std::fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Err(missing(path, "a part of the model"));
+        }
+        Err(error) => return Err(broken(path, "can't be read").with_source(error)),
+    };
+    serde_json::from_slice(&bytes)
+        .map_err(|error| broken(path, "is not what it should be").with_source(error))
+}

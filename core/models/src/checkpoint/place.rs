@@ -1,0 +1,202 @@
+//! Where a model is that a setting names: in the cache, in a folder, or on a hub.
+
+use std::path::{Path, PathBuf};
+
+use lucida_core::{BuildContext, Error, ErrorKind, Result};
+
+use crate::hub::{HubConfig, RepoId, fetch};
+
+/// A model's folder, which is there, and what to call the model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelPlace {
+    /// The name for people: the bundled model's, the folder's, or the repository's.
+    pub name: String,
+    /// The folder.
+    pub folder: PathBuf,
+}
+
+/// What a setting names, before anything is asked for it.
+enum Named<'a> {
+    Bundled(&'a str),
+    Folder(&'a Path),
+    Repository(RepoId),
+}
+
+impl ModelPlace {
+    /// Finds what an embedder's settings name: `model`, and `text_model` where there is one of its own for texts.
+    ///
+    /// # Errors
+    /// `Unavailable` for a bundled model or a folder that is not there; otherwise those of [`fetch`]. The field is the key.
+    pub async fn find_pair(
+        model: &str,
+        text_model: Option<&str>,
+        hub: &HubConfig,
+        context: &BuildContext,
+    ) -> Result<(Self, Option<Self>)> {
+        let found = Self::find("model", model, hub, context).await?;
+        let texts = match text_model {
+            Some(texts) => Some(Self::find("text_model", texts, hub, context).await?),
+            None => None,
+        };
+        Ok((found, texts))
+    }
+
+    /// Finds the model that the setting `key` names, and fetches it if it is a repository that is not there yet.
+    ///
+    /// A name without a `/` is a model in the cache's `models` folder; a folder that exists is that folder; anything else
+    /// that looks like `owner/name` is a repository on a hub.
+    ///
+    /// # Errors
+    /// `Unavailable` for a bundled model or a folder that is not there; otherwise those of [`fetch`]. The field is `key`.
+    async fn find(key: &str, model: &str, hub: &HubConfig, context: &BuildContext) -> Result<Self> {
+        let folder = match Named::of(model) {
+            Named::Bundled(name) => bundled(name, &context.cache_dir.join("models")),
+            Named::Folder(folder) => existing(folder),
+            Named::Repository(repo) => {
+                let folder = fetch(&repo, &hub.options().await?).await?;
+                return Ok(Self {
+                    name: repo.to_string(),
+                    folder,
+                });
+            }
+        };
+        let folder = folder.map_err(|error| error.with_field(key))?;
+        let name = folder
+            .file_name()
+            .map_or(model.into(), |name| name.to_string_lossy());
+        Ok(Self {
+            name: name.into_owned(),
+            folder,
+        })
+    }
+}
+
+impl<'a> Named<'a> {
+    fn of(model: &'a str) -> Self {
+        if !model.contains(['/', '\\']) {
+            return Self::Bundled(model);
+        }
+        let path = Path::new(model);
+        match RepoId::parse(model) {
+            Some(repo) if !path.is_dir() => Self::Repository(repo),
+            Some(_) | None => Self::Folder(path),
+        }
+    }
+}
+
+fn existing(folder: &Path) -> Result<PathBuf> {
+    if folder.is_dir() {
+        return Ok(folder.to_path_buf());
+    }
+    Err(Error::unavailable(format!(
+        "model folder {} does not exist: correct its path, or name a model of a hub as `owner/name`",
+        folder.display()
+    )))
+}
+
+fn bundled(name: &str, models: &Path) -> Result<PathBuf> {
+    let folder = models.join(name);
+    if folder.is_dir() {
+        return Ok(folder);
+    }
+    let message = format!(
+        "model `{name}` is not at {}: {}",
+        folder.display(),
+        hint(name, models)
+    );
+    Err(Error::new(ErrorKind::Unavailable, message))
+}
+
+fn hint(name: &str, models: &Path) -> String {
+    if name == "starter" {
+        return "run `cargo xtask setup`".to_owned();
+    }
+    let mut there: Vec<_> = std::fs::read_dir(models)
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some(format!("`{}`", entry.ok()?.file_name().to_str()?)))
+        .filter(|name| !name.starts_with("`."))
+        .collect();
+    there.sort();
+    let there = if there.is_empty() {
+        "none".to_owned()
+    } else {
+        there.join(", ")
+    };
+    format!(
+        "models there: {there}; a folder elsewhere is written with a `/`, such as `./{name}`, and a model of a hub as \
+         `owner/name`"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hub(cache: &Path) -> HubConfig {
+        HubConfig {
+            endpoint: None,
+            token: None,
+            token_file: None,
+            revision: None,
+            offline: true,
+            cache_dir: Some(cache.to_path_buf()),
+        }
+    }
+
+    async fn find(model: &str, cache: &Path) -> Result<ModelPlace> {
+        let context = BuildContext {
+            cache_dir: cache.to_path_buf(),
+        };
+        ModelPlace::find("model", model, &hub(cache), &context).await
+    }
+
+    #[tokio::test]
+    async fn a_missing_starter_says_how_to_get_it() {
+        let cache = tempfile::tempdir().unwrap();
+        let error = find("starter", cache.path()).await.unwrap_err();
+        assert!(error.message().contains("cargo xtask setup"), "{error}");
+        assert_eq!(error.field(), Some("model"));
+    }
+
+    #[tokio::test]
+    async fn an_unknown_name_lists_the_models_that_are_there() {
+        let cache = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(cache.path().join("models/starter")).unwrap();
+        let error = find("stater", cache.path()).await.unwrap_err();
+        for part in ["`starter`", "`./stater`", "`owner/name`"] {
+            assert!(error.message().contains(part), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_name_is_looked_up_in_the_cache_and_a_path_is_not() {
+        let cache = tempfile::tempdir().unwrap();
+        let folder = cache.path().join("models/mine");
+        std::fs::create_dir_all(&folder).unwrap();
+        let place = ModelPlace {
+            name: "mine".to_owned(),
+            folder: folder.clone(),
+        };
+        assert_eq!(find("mine", cache.path()).await.unwrap(), place);
+        assert_eq!(find(folder.to_str().unwrap(), cache.path()).await.unwrap(), place);
+    }
+
+    #[tokio::test]
+    async fn a_path_that_no_repository_can_have_is_a_folder_that_is_missing() {
+        let cache = tempfile::tempdir().unwrap();
+        for path in ["./models/mine", "/models/mine", "../mine", "a/b/c"] {
+            let error = find(path, cache.path()).await.unwrap_err();
+            assert!(error.message().contains("does not exist"), "{error}");
+            assert!(error.message().contains(path), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn two_words_around_a_slash_are_a_repository() {
+        let cache = tempfile::tempdir().unwrap();
+        let error = find("somebody/clip", cache.path()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
+        assert!(error.message().contains("somebody/clip"), "{error}");
+    }
+}

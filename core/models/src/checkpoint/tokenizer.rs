@@ -1,0 +1,267 @@
+//! From a text to the token ids that a model was trained with.
+
+use std::path::Path;
+
+use lucida_core::{Error, Result};
+use serde::Deserialize;
+use serde_json::Value;
+use tokenizers::models::bpe::BPE;
+use tokenizers::models::wordpiece::WordPiece;
+use tokenizers::normalizers::{BertNormalizer, Lowercase, NFC, Replace, Sequence};
+use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
+use tokenizers::pre_tokenizers::byte_level::ByteLevel;
+use tokenizers::pre_tokenizers::sequence::Sequence as Splits;
+use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
+use tokenizers::processors::bert::BertProcessing;
+use tokenizers::processors::roberta::RobertaProcessing;
+use tokenizers::{AddedToken, SplitDelimiterBehavior, Tokenizer, TruncationParams};
+
+use super::{broken, missing, read_json};
+
+/// A text's token ids, special tokens included, cut at the model's length, never padded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tokens(Vec<u32>);
+
+impl Tokens {
+    /// Returns the ids, `(tokens,)`; there is at least one.
+    #[must_use]
+    pub fn ids(&self) -> &[u32] {
+        &self.0
+    }
+}
+
+/// A model's tokenizer.
+pub struct TextTokenizer {
+    tokenizer: Tokenizer,
+    max_tokens: usize,
+}
+
+/// What a model's folder says of its texts beyond the tokenizer itself.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct TextRules {
+    /// How many tokens there are positions for.
+    pub(super) max_positions: usize,
+    /// A bound that sentence-transformers' own configuration sets.
+    pub(super) max_tokens: Option<usize>,
+    /// Whether a text is lowercased first, special tokens aside, whatever the tokenizer does by itself.
+    pub(super) lowercase: bool,
+}
+
+/// Above this `model_max_length` means that nobody has set one: transformers writes 10³⁰ then.
+const NO_LIMIT: f64 = 1e9;
+
+impl TextTokenizer {
+    /// Reads `tokenizer.json`, else `vocab.json` and `merges.txt` (CLIP's), else `vocab.txt` (BERT's).
+    ///
+    /// # Errors
+    /// `Unavailable` when none of them is there; `Internal`, naming the file, when one can't be used.
+    pub(super) fn read(folder: &Path, rules: TextRules) -> Result<Self> {
+        let settings = folder.join("tokenizer_config.json");
+        let settings: Value = if settings.is_file() {
+            read_json(&settings)?
+        } else {
+            Value::Null
+        };
+        let (whole, bpe, pieces) = (
+            folder.join("tokenizer.json"),
+            folder.join("vocab.json"),
+            folder.join("vocab.txt"),
+        );
+        let (mut tokenizer, path) = if whole.is_file() {
+            (
+                Tokenizer::from_file(&whole).map_err(|error| unusable(&whole, error))?,
+                whole,
+            )
+        } else if bpe.is_file() {
+            (clip(&bpe, &settings)?, bpe)
+        } else if pieces.is_file() {
+            (bert(&pieces, &settings)?, pieces)
+        } else {
+            let what = "a tokenizer, as `tokenizer.json`, `vocab.json` with `merges.txt`, or `vocab.txt`,";
+            return Err(missing(&whole, what));
+        };
+        if rules.lowercase {
+            lowercase_first(&mut tokenizer).map_err(|error| unusable(&path, error))?;
+        }
+        let said = settings
+            .get("model_max_length")
+            .and_then(Value::as_f64)
+            .filter(|&length| length < NO_LIMIT);
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a length below a billion; a negative one becomes 0, which is refused below"
+        )]
+        let said = said.map(|length| length as usize);
+        let max_tokens = rules
+            .max_tokens
+            .or(said)
+            .unwrap_or(usize::MAX)
+            .min(rules.max_positions);
+        if max_tokens <= tokenizer.get_post_processor().map_or(0, special_tokens) {
+            return Err(broken(
+                &path,
+                &format!("leaves no room for a word in {max_tokens} tokens"),
+            ));
+        }
+        let truncation = TruncationParams {
+            max_length: max_tokens,
+            ..TruncationParams::default()
+        };
+        tokenizer
+            .with_padding(None)
+            .with_truncation(Some(truncation))
+            .map_err(|error| unusable(&path, error))?;
+        Ok(Self {
+            tokenizer,
+            max_tokens,
+        })
+    }
+
+    /// Returns at how many tokens a text is cut, special tokens counted.
+    #[must_use]
+    pub const fn max_tokens(&self) -> usize {
+        self.max_tokens
+    }
+
+    /// Splits a text into tokens.
+    ///
+    /// # Errors
+    /// `InvalidInput` for a text that the tokenizer can't take, or of which it leaves nothing.
+    pub fn tokenize(&self, text: &str) -> Result<Tokens> {
+        let encoding = self
+            .tokenizer
+            .encode_fast(text, true)
+            .map_err(|error| Error::invalid("the text can't be split into tokens").with_source(error))?;
+        if encoding.is_empty() {
+            return Err(
+                Error::invalid("the text has nothing that the model has a token for").with_code("empty_text"),
+            );
+        }
+        Ok(Tokens(encoding.get_ids().to_vec()))
+    }
+}
+
+/// Puts the lowercasing before whatever else is done to a text.
+fn lowercase_first(tokenizer: &mut Tokenizer) -> tokenizers::Result<()> {
+    let own = tokenizer.get_normalizer().cloned();
+    let steps = std::iter::once(Lowercase.into()).chain(own).collect();
+    tokenizer.with_normalizer(Some(Sequence::new(steps)))?;
+    Ok(())
+}
+
+fn special_tokens(processor: &impl tokenizers::PostProcessor) -> usize {
+    processor.added_tokens(false)
+}
+
+/// Makes CLIP's tokenizer of its vocabulary and merges, as transformers' `CLIPConverter` does.
+fn clip(vocabulary: &Path, settings: &Value) -> Result<Tokenizer> {
+    let merges = vocabulary.with_file_name("merges.txt");
+    if !merges.is_file() {
+        return Err(missing(&merges, "the other half of `vocab.json`"));
+    }
+    let fault = |error| unusable(vocabulary, error);
+    let [begin, end, unknown] = ["bos_token", "eos_token", "unk_token"].map(|key| special(settings, key));
+    let begin = begin.unwrap_or_else(|| "<|startoftext|>".to_owned());
+    let end = end.unwrap_or_else(|| "<|endoftext|>".to_owned());
+    let (words, pairs) =
+        BPE::read_file(&vocabulary.to_string_lossy(), &merges.to_string_lossy()).map_err(fault)?;
+    let model = BPE::builder()
+        .vocab_and_merges(words, pairs)
+        .continuing_subword_prefix(String::new())
+        .end_of_word_suffix("</w>".to_owned())
+        .unk_token(unknown.unwrap_or_else(|| end.clone()))
+        .build()
+        .map_err(fault)?;
+    let mut tokenizer = Tokenizer::new(model);
+    let spaces = Replace::new(
+        tokenizers::normalizers::replace::ReplacePattern::Regex(r"\s+".into()),
+        " ",
+    );
+    let normalizer = Sequence::new(vec![NFC.into(), spaces.map_err(fault)?.into(), Lowercase.into()]);
+    tokenizer.with_normalizer(Some(normalizer)).map_err(fault)?;
+    let pattern = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+";
+    let split = Split::new(
+        SplitPattern::Regex(pattern.to_owned()),
+        SplitDelimiterBehavior::Removed,
+        true,
+    );
+    tokenizer.with_pre_tokenizer(Some(Splits::new(vec![
+        split.map_err(fault)?.into(),
+        ByteLevel::new(false, true, true).into(),
+    ])));
+    let id = |token: &str| {
+        let lacks = || broken(vocabulary, &format!("lacks the token `{token}`"));
+        tokenizer.token_to_id(token).ok_or_else(lacks)
+    };
+    let (begin, end) = ((begin.clone(), id(&begin)?), (end.clone(), id(&end)?));
+    let specials = [&begin.0, &end.0].map(|token| AddedToken::from(token.clone(), true));
+    let frame = RobertaProcessing::new(end, begin)
+        .trim_offsets(false)
+        .add_prefix_space(false);
+    tokenizer.with_post_processor(Some(frame));
+    tokenizer.add_special_tokens(specials).map_err(fault)?;
+    Ok(tokenizer)
+}
+
+/// Makes BERT's tokenizer of its vocabulary, as transformers' `BertConverter` does.
+fn bert(vocabulary: &Path, settings: &Value) -> Result<Tokenizer> {
+    let fault = |error| unusable(vocabulary, error);
+    let flag = |key: &str| settings.get(key).and_then(Value::as_bool);
+    let named = |key: &str, usual: &str| special(settings, key).unwrap_or_else(|| usual.to_owned());
+    let unknown = named("unk_token", "[UNK]");
+    let model = WordPiece::from_file(&vocabulary.to_string_lossy())
+        .unk_token(unknown.clone())
+        .build()
+        .map_err(fault)?;
+    let mut tokenizer = Tokenizer::new(model);
+    let normalizer = BertNormalizer::new(
+        true,
+        flag("tokenize_chinese_chars").unwrap_or(true),
+        flag("strip_accents"),
+        flag("do_lower_case").unwrap_or(true),
+    );
+    tokenizer.with_normalizer(Some(normalizer)).map_err(fault)?;
+    tokenizer.with_pre_tokenizer(Some(BertPreTokenizer));
+    let framing = |token: String| match tokenizer.token_to_id(&token) {
+        Some(id) => Ok((token, id)),
+        None => Err(broken(vocabulary, &format!("lacks the token `{token}`"))),
+    };
+    let (class, separator) = (
+        framing(named("cls_token", "[CLS]"))?,
+        framing(named("sep_token", "[SEP]"))?,
+    );
+    let others = [
+        unknown,
+        named("pad_token", "[PAD]"),
+        named("mask_token", "[MASK]"),
+    ];
+    let specials: Vec<_> = [class.0.clone(), separator.0.clone()]
+        .into_iter()
+        .chain(others)
+        .filter(|token| tokenizer.token_to_id(token).is_some())
+        .map(|token| AddedToken::from(token, true))
+        .collect();
+    tokenizer.with_post_processor(Some(BertProcessing::new(separator, class)));
+    tokenizer.add_special_tokens(specials).map_err(fault)?;
+    Ok(tokenizer)
+}
+
+/// A special token, which is written as itself or as a table with its content.
+fn special(settings: &Value, key: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Table {
+        content: String,
+    }
+    let value = settings.get(key)?;
+    match value.as_str() {
+        Some(token) => Some(token.to_owned()),
+        None => serde_json::from_value::<Table>(value.clone())
+            .ok()
+            .map(|table| table.content),
+    }
+}
+
+fn unusable(path: &Path, error: tokenizers::Error) -> Error {
+    broken(path, "is no tokenizer that can be used").with_source(error)
+}

@@ -1,0 +1,58 @@
+//! What a model must bring: synchronous towers that compute one batch, and the preparation of their inputs.
+
+use lucida_core::{EmbedderInfo, Picture, Result};
+
+/// A model of an image and a text tower in one space.
+///
+/// Preparation runs on many threads at once; a tower is loaded, used and dropped on one thread of its own.
+/// [`crate::Batched`] turns a model into an [`lucida_core::Embedder`].
+pub trait Model: Send + Sync + 'static {
+    /// The half that takes pictures.
+    type Visual: Tower;
+    /// The half that takes texts.
+    type Textual: Tower;
+
+    /// Tells what the model is; cheap, needs no loaded weights.
+    fn describe(&self) -> EmbedderInfo;
+
+    /// Turns a picture into the image tower's input.
+    ///
+    /// # Errors
+    /// `InvalidInput` for a picture that the model can't take.
+    fn prepare_image(&self, picture: &Picture) -> Result<<Self::Visual as Tower>::Input>;
+
+    /// Turns a text into the text tower's input; the text is neither empty nor too long.
+    ///
+    /// # Errors
+    /// `InvalidInput` for a text that the model can't take.
+    fn prepare_text(&self, text: &str) -> Result<<Self::Textual as Tower>::Input>;
+
+    /// Loads the image tower.
+    ///
+    /// # Errors
+    /// `Unsupported` where the model has none; `Unavailable`, `InvalidInput` or `Internal`, naming the file.
+    fn load_visual(&self) -> Result<Self::Visual>;
+
+    /// Loads the text tower.
+    ///
+    /// # Errors
+    /// `Unsupported` where the model has none; `Unavailable`, `InvalidInput` or `Internal`, naming the file.
+    fn load_textual(&self) -> Result<Self::Textual>;
+}
+
+/// One half of a model, in memory, used by one thread.
+pub trait Tower: 'static {
+    /// What it computes on, made by the model's preparation.
+    type Input: Send + 'static;
+
+    /// Computes one batch: a vector for each input, in order. The vectors need not have unit length.
+    ///
+    /// # Errors
+    /// Per item, `Internal` where the computation failed.
+    fn embed(&mut self, batch: &[Self::Input]) -> Vec<Result<Vec<f32>>>;
+
+    /// Tells how much of a batch's budget an input takes, at least 1.
+    fn cost(_input: &Self::Input) -> usize {
+        1
+    }
+}
