@@ -102,7 +102,7 @@ pub(crate) fn length(vector: &[f32]) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use lucida_core::testkit::unit_vector;
+    use lucida_testkit::unit_vector;
 
     use super::*;
 

@@ -45,16 +45,6 @@ impl Columns {
         self.live[place / 64] >> (place % 64) & 1 == 1
     }
 
-    /// Returns what is known of the point at a place that holds one.
-    pub(crate) fn get(&self, place: usize) -> Facts {
-        Facts {
-            photo: self.photos[place],
-            owner: self.owners[place],
-            taken_at: self.taken_at[place],
-            tags: self.tags[place],
-        }
-    }
-
     /// Writes a point, at a place that may be behind the last.
     pub(crate) fn set(&mut self, place: usize, facts: &Facts) {
         if place >= self.photos.len() {

@@ -20,6 +20,8 @@ mod load;
 mod lock;
 mod migrate;
 mod readers;
+#[cfg(test)]
+mod recall;
 mod rotation;
 mod search;
 mod sketch;

@@ -187,7 +187,7 @@ fn pack(bits: impl Iterator<Item = u64>) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use lucida_core::testkit::unit_vector;
+    use lucida_testkit::unit_vector;
 
     use super::*;
     use crate::chunk::{CHUNK, Mask};

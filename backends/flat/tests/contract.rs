@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use lucida_core::VectorIndex;
-use lucida_core::testkit::Fixture;
+use lucida_testkit::Fixture;
 use lucida_flat::FlatIndex;
 use support::config;
 
@@ -22,5 +22,5 @@ async fn open(folder: &Path) -> Arc<dyn VectorIndex> {
     Arc::new(FlatIndex::open(config(folder)).await.unwrap())
 }
 
-lucida_core::index_contract!(fixture);
-lucida_core::index_durability!(open);
+lucida_testkit::index_contract!(fixture);
+lucida_testkit::index_durability!(open);
