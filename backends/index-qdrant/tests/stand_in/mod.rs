@@ -1,13 +1,14 @@
 //! A stand-in for a Qdrant server, for tests where none is at hand: the gRPC services that qdrant-client generates, over
-//! `qdrant-edge`, the same engine.
+//! points in memory that are compared one by one.
 //!
 //! It answers as a single server does: the same codes and words for what is absent, there already or wrong, the same
 //! rules for aliases. What it has no answer for it calls unimplemented. Every change it acknowledged is in a journal,
-//! which a SIGKILL leaves whole; the next start applies it again to an empty engine.
+//! which a SIGKILL leaves whole; the next start applies it again to nothing.
 
 mod collections;
-mod convert;
+mod filter;
 mod journal;
+mod point;
 mod points;
 mod shard;
 mod state;

@@ -1,49 +1,39 @@
-//! One collection of the stand-in, on one shard of the engine.
+//! One collection of the stand-in: its points in memory, as they came, compared one by one.
 
-use std::collections::HashMap;
-use std::fs;
-use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap};
 
-use qdrant_client::qdrant::payload_index_params::IndexParams;
 use qdrant_client::qdrant::points_selector::PointsSelectorOneOf;
 use qdrant_client::qdrant::query::Variant as QueryKind;
 use qdrant_client::qdrant::vector_input::Variant as InputKind;
 use qdrant_client::qdrant::vectors_config::Config as VectorsKind;
 use qdrant_client::qdrant::{
     CollectionConfig, CollectionInfo, CollectionParams, CollectionStatus, CountPoints, CreateCollection,
-    CreateFieldIndexCollection, DeletePoints, FieldType, GetPoints, OptimizerStatus, PayloadSchemaInfo,
-    PayloadSchemaType, PointId, QueryPoints, RetrievedPoint, ScoredPoint, ScrollPoints, UpdateMode,
-    UpsertPoints, VectorParams,
-};
-use qdrant_edge::{
-    CountRequest, CreateIndex, DatetimeIndexParams, Distance, EdgeConfig, EdgeShard, EdgeVectorParams,
-    FieldIndexOperations, KeywordIndexParams, NamedQuery, OperationError, PayloadFieldSchema,
-    PayloadSchemaParams, PointInsertOperations, PointOperations, QueryEnum, QueryRequest, ScoringQuery,
-    ScrollRequest, SearchParams, UpdateOperation, VectorInternal, WalOptions,
+    CreateFieldIndexCollection, DeletePoints, Distance, FieldType, GetPoints, OptimizerStatus,
+    PayloadSchemaInfo, PayloadSchemaType, PointId, QueryPoints, RetrievedPoint, ScoredPoint, ScrollPoints,
+    UpdateMode, UpsertPoints, VectorParams,
 };
 use tonic::Status;
 
-use super::{convert, unimplemented};
+use super::filter::Matcher;
+use super::point::{Id, Stored};
+use super::unimplemented;
 
 /// How many points an answer has where the request doesn't say.
 const DEFAULT_LIMIT: u64 = 10;
-/// The engine's log is never read, so its files are small.
-const LOG_FILE_BYTES: usize = 2 << 20;
 
 /// A collection.
 pub(crate) struct Collection {
     created: CreateCollection,
-    /// How many numbers each vector has, by its name; the unnamed one has an empty one.
-    sizes: HashMap<String, usize>,
+    /// What each vector is, by its name; the unnamed one has an empty one.
+    vectors: HashMap<String, VectorParams>,
     schema: HashMap<String, PayloadSchemaInfo>,
-    shard: EdgeShard,
-    folder: PathBuf,
+    points: BTreeMap<Id, Stored>,
 }
 
 impl Collection {
-    /// Makes an empty collection in a folder that isn't there.
-    pub(crate) fn create(folder: &Path, request: &CreateCollection) -> Result<Self, Status> {
+    /// Makes an empty collection.
+    pub(crate) fn create(request: &CreateCollection) -> Result<Self, Status> {
         if request.sharding_method.is_some() || request.sparse_vectors_config.is_some() {
             return Err(unimplemented("custom sharding and no sparse vectors"));
         }
@@ -52,38 +42,21 @@ impl Collection {
             Some(VectorsKind::ParamsMap(named)) => named.map.into_iter().collect(),
             None => return Err(unimplemented("collections without vectors")),
         };
-        let mut config = EdgeConfig::builder().wal_options(WalOptions {
-            segment_capacity: LOG_FILE_BYTES,
-            segment_queue_len: 0,
-            retain_closed: NonZeroUsize::MIN,
-        });
-        let mut sizes = HashMap::new();
-        for (name, vector) in vectors {
-            sizes.insert(name.clone(), usize::try_from(vector.size).unwrap_or(usize::MAX));
-            config = config.vector(name, shape(&vector)?);
+        for (_, vector) in &vectors {
+            check_shape(vector)?;
         }
-        fs::create_dir_all(folder).map_err(|error| internal(&error))?;
         Ok(Self {
             created: request.clone(),
-            sizes,
+            vectors: vectors.into_iter().collect(),
             schema: HashMap::new(),
-            shard: EdgeShard::new(folder, config.build()).map_err(failed)?,
-            folder: folder.to_owned(),
+            points: BTreeMap::new(),
         })
-    }
-
-    /// Deletes it. The engine flushes when it is closed, so its files go after it.
-    pub(crate) fn discard(self) -> Result<(), Status> {
-        let Self { shard, folder, .. } = self;
-        drop(shard);
-        fs::remove_dir_all(folder).map_err(|error| internal(&error))
     }
 
     /// Describes it.
     #[expect(deprecated, reason = "1.12 knows no other field")]
     pub(crate) fn info(&self) -> CollectionInfo {
         let created = self.created.clone();
-        let points = self.shard.info().points_count as u64;
         CollectionInfo {
             status: CollectionStatus::Green.into(),
             optimizer_status: Some(OptimizerStatus {
@@ -91,7 +64,7 @@ impl Collection {
                 error: String::new(),
             }),
             segments_count: 1,
-            points_count: Some(points),
+            points_count: Some(self.points.len() as u64),
             indexed_vectors_count: Some(0),
             payload_schema: self.schema.clone(),
             config: Some(CollectionConfig {
@@ -111,36 +84,13 @@ impl Collection {
         }
     }
 
-    /// Indexes a field of the payload.
+    /// Notes that a field of the payload is indexed; filters are the same with and without.
     pub(crate) fn create_index(&mut self, request: &CreateFieldIndexCollection) -> Result<(), Status> {
-        let params = request
-            .field_index_params
-            .as_ref()
-            .and_then(|params| params.index_params.as_ref());
-        let (data_type, schema) = match (request.field_type(), params) {
-            (FieldType::Keyword, Some(IndexParams::KeywordIndexParams(params))) => {
-                let params = KeywordIndexParams {
-                    is_tenant: params.is_tenant,
-                    ..KeywordIndexParams::default()
-                };
-                (PayloadSchemaType::Keyword, PayloadSchemaParams::Keyword(params))
-            }
-            (FieldType::Keyword, None) => (
-                PayloadSchemaType::Keyword,
-                PayloadSchemaParams::Keyword(KeywordIndexParams::default()),
-            ),
-            (FieldType::Datetime, _) => (
-                PayloadSchemaType::Datetime,
-                PayloadSchemaParams::Datetime(DatetimeIndexParams::default()),
-            ),
-            (other, _) => return Err(unimplemented(&format!("payload index {other:?}"))),
+        let data_type = match request.field_type() {
+            FieldType::Keyword => PayloadSchemaType::Keyword,
+            FieldType::Datetime => PayloadSchemaType::Datetime,
+            other => return Err(unimplemented(&format!("payload index {other:?}"))),
         };
-        self.update(UpdateOperation::FieldIndexOperation(
-            FieldIndexOperations::CreateIndex(CreateIndex {
-                field_name: convert::path(&request.field_name)?,
-                field_schema: Some(PayloadFieldSchema::FieldParams(schema)),
-            }),
-        ))?;
         let info = PayloadSchemaInfo {
             data_type: data_type.into(),
             params: request.field_index_params.clone(),
@@ -150,8 +100,8 @@ impl Collection {
         Ok(())
     }
 
-    /// Writes points, each over the one of the same id.
-    pub(crate) fn upsert(&self, request: &UpsertPoints) -> Result<(), Status> {
+    /// Writes points, each over the one of the same id; all of them, or none where one is wrong.
+    pub(crate) fn upsert(&mut self, request: &UpsertPoints) -> Result<(), Status> {
         if request.shard_key_selector.is_some()
             || request.update_filter.is_some()
             || request.update_mode() != UpdateMode::Upsert
@@ -160,15 +110,14 @@ impl Collection {
         }
         let points = request.points.iter().cloned();
         let points = points
-            .map(|point| convert::point(point, &self.sizes))
+            .map(|point| Stored::read(point, &self.vectors))
             .collect::<Result<Vec<_>, _>>()?;
-        self.update(UpdateOperation::PointOperation(PointOperations::UpsertPoints(
-            PointInsertOperations::PointsList(points),
-        )))
+        self.points.extend(points);
+        Ok(())
     }
 
     /// Deletes points by their ids.
-    pub(crate) fn delete(&self, request: &DeletePoints) -> Result<(), Status> {
+    pub(crate) fn delete(&mut self, request: &DeletePoints) -> Result<(), Status> {
         let selector = request
             .points
             .as_ref()
@@ -176,28 +125,24 @@ impl Collection {
         let Some(PointsSelectorOneOf::Points(points)) = selector else {
             return Err(unimplemented("deletion but by ids"));
         };
-        let ids = points.ids.iter().cloned().map(|id| convert::id(Some(id)));
-        self.update(UpdateOperation::PointOperation(PointOperations::DeletePoints {
-            ids: ids.collect::<Result<_, _>>()?,
-        }))
-    }
-
-    fn update(&self, operation: UpdateOperation) -> Result<(), Status> {
-        self.shard.update(operation).map_err(failed)
+        let ids = points.ids.iter().cloned().map(|id| Id::read(Some(id)));
+        for id in ids.collect::<Result<Vec<_>, _>>()? {
+            self.points.remove(&id);
+        }
+        Ok(())
     }
 
     /// Returns points by their ids; absent ones are left out.
     pub(crate) fn retrieve(&self, request: &GetPoints) -> Result<Vec<RetrievedPoint>, Status> {
-        let ids = request.ids.iter().cloned().map(|id| convert::id(Some(id)));
-        let records = self
-            .shard
-            .retrieve(
-                &ids.collect::<Result<Vec<_>, _>>()?,
-                Some(convert::with_payload(request.with_payload.clone())?),
-                Some(convert::with_vectors(request.with_vectors.clone())),
-            )
-            .map_err(failed)?;
-        Ok(records.into_iter().map(convert::point_back).collect())
+        let ids = request.ids.iter().cloned().map(|id| Id::read(Some(id)));
+        let ids = ids.collect::<Result<Vec<_>, _>>()?;
+        let found = ids
+            .iter()
+            .filter_map(|id| Some((id, self.points.get(id)?)))
+            .map(|(id, point)| {
+                point.write(*id, request.with_payload.as_ref(), request.with_vectors.as_ref())
+            });
+        found.collect()
     }
 
     /// Returns points in the order of their ids, and where to go on.
@@ -208,36 +153,29 @@ impl Collection {
         if request.order_by.is_some() {
             return Err(unimplemented("scrolling by another order"));
         }
-        let limit = self.limit(request.limit.map(u64::from))?;
-        if limit == 0 {
-            return Ok((Vec::new(), None));
-        }
-        let (records, next) = self
-            .shard
-            .scroll(ScrollRequest {
-                offset: request
-                    .offset
-                    .clone()
-                    .map(|id| convert::id(Some(id)))
-                    .transpose()?,
-                limit: Some(limit),
-                filter: request.filter.clone().map(convert::filter).transpose()?,
-                with_payload: Some(convert::with_payload(request.with_payload.clone())?),
-                with_vector: convert::with_vectors(request.with_vectors.clone()),
-                order_by: None,
-            })
-            .map_err(failed)?;
-        let points = records.into_iter().map(convert::point_back).collect();
-        Ok((points, next.map(convert::id_back)))
+        let limit = limit(request.limit.map(u64::from))?;
+        let matcher = Matcher::read(request.filter.as_ref())?;
+        let first = match &request.offset {
+            Some(offset) => Id::read(Some(offset.clone()))?,
+            None => Id::FIRST,
+        };
+        let mut matching = self
+            .points
+            .range(first..)
+            .filter(|(id, point)| matcher.matches(id, point));
+        let page = matching
+            .by_ref()
+            .take(limit)
+            .map(|(id, point)| point.write(*id, request.with_payload.as_ref(), request.with_vectors.as_ref()))
+            .collect::<Result<_, _>>()?;
+        Ok((page, matching.next().map(|(id, _)| id.write())))
     }
 
     /// Counts points, exactly.
     pub(crate) fn count(&self, request: &CountPoints) -> Result<u64, Status> {
-        let count = self.shard.count(CountRequest {
-            filter: request.filter.clone().map(convert::filter).transpose()?,
-            exact: true,
-        });
-        count.map(|count| count as u64).map_err(failed)
+        let matcher = Matcher::read(request.filter.as_ref())?;
+        let matching = self.points.iter().filter(|(id, point)| matcher.matches(id, point));
+        Ok(matching.count() as u64)
     }
 
     /// Returns the points nearest to a vector, best first.
@@ -253,84 +191,88 @@ impl Collection {
             return Err(unimplemented("queries but for what is nearest to a dense vector"));
         };
         let name = request.using.clone().unwrap_or_default();
-        convert::check_size(&self.sizes, &name, vector.data.len())?;
-        let limit = self.limit(request.limit)?;
-        if limit == 0 {
-            return Ok(Vec::new());
-        }
-        let params = request.params.clone().unwrap_or_default();
-        let hits = self
-            .shard
-            .query(QueryRequest {
-                prefetches: Vec::new(),
-                query: Some(ScoringQuery::Vector(QueryEnum::Nearest(NamedQuery::new(
-                    VectorInternal::Dense(vector.data),
-                    name,
-                )))),
-                filter: request.filter.clone().map(convert::filter).transpose()?,
-                score_threshold: None,
-                limit,
-                offset: 0,
-                params: Some(SearchParams {
-                    hnsw_ef: params.hnsw_ef.and_then(|ef| usize::try_from(ef).ok()),
-                    exact: params.exact.unwrap_or_default(),
-                    ..SearchParams::default()
-                }),
-                with_vector: convert::with_vectors(request.with_vectors.clone()),
-                with_payload: convert::with_payload(request.with_payload.clone())?,
+        let distance = check_size(&self.vectors, &name, vector.data.len())?;
+        let limit = limit(request.limit)?;
+        let matcher = Matcher::read(request.filter.as_ref())?;
+        let mut scored: Vec<_> = self
+            .points
+            .iter()
+            .filter(|(id, point)| matcher.matches(id, point))
+            .filter_map(|(id, point)| {
+                let stored = point.vectors.get(&name)?;
+                Some((similarity(distance, stored, &vector.data), Reverse(*id)))
             })
-            .map_err(failed)?;
-        Ok(hits
-            .into_iter()
-            .map(|hit| ScoredPoint {
-                id: Some(convert::id_back(hit.id)),
-                score: hit.score,
-                version: hit.version,
-                ..ScoredPoint::default()
-            })
-            .collect())
-    }
-
-    /// Bounds a limit by the number of points, because the engine reserves memory for as many.
-    fn limit(&self, limit: Option<u64>) -> Result<usize, Status> {
-        match limit.unwrap_or(DEFAULT_LIMIT) {
-            0 => Err(Status::invalid_argument(
-                "Validation error in body: [limit: value 0 invalid, must be 1 or larger]",
-            )),
-            limit => {
-                let points = self.shard.info().points_count;
-                Ok(usize::try_from(limit).map_or(points, |limit| limit.min(points)))
-            }
-        }
+            .collect();
+        scored.sort_by(|left, right| right.0.total_cmp(&left.0).then(right.1.cmp(&left.1)));
+        let hits = scored.into_iter().take(limit).map(|(score, Reverse(id))| ScoredPoint {
+            id: Some(id.write()),
+            // Where less is nearer, the score is the distance.
+            score: if matches!(distance, Distance::Euclid | Distance::Manhattan) {
+                -score
+            } else {
+                score
+            },
+            ..ScoredPoint::default()
+        });
+        Ok(hits.collect())
     }
 }
 
-fn shape(vector: &VectorParams) -> Result<EdgeVectorParams, Status> {
+fn limit(limit: Option<u64>) -> Result<usize, Status> {
+    match limit.unwrap_or(DEFAULT_LIMIT) {
+        0 => Err(Status::invalid_argument(
+            "Validation error in body: [limit: value 0 invalid, must be 1 or larger]",
+        )),
+        limit => Ok(usize::try_from(limit).unwrap_or(usize::MAX)),
+    }
+}
+
+/// Checks how many numbers a vector has, and returns how it is compared.
+pub(crate) fn check_size(
+    vectors: &HashMap<String, VectorParams>,
+    name: &str,
+    size: usize,
+) -> Result<Distance, Status> {
+    match vectors.get(name) {
+        Some(vector) if vector.size == size as u64 => Ok(vector.distance()),
+        Some(vector) => Err(Status::invalid_argument(format!(
+            "Wrong input: Vector dimension error: expected dim: {}, got {size}",
+            vector.size
+        ))),
+        None => Err(Status::invalid_argument(format!(
+            "Wrong input: Not existing vector name error: {name}"
+        ))),
+    }
+}
+
+fn check_shape(vector: &VectorParams) -> Result<(), Status> {
     if vector.multivector_config.is_some() {
         return Err(unimplemented("several vectors per point"));
     }
-    let size = usize::try_from(vector.size).unwrap_or(usize::MAX);
-    if !(1..=65_536).contains(&size) {
+    if !(1..=65_536).contains(&vector.size) {
         return Err(Status::invalid_argument(format!(
-            "Validation error in body: [size: value {size} invalid, must be from 1 to 65536]"
+            "Validation error in body: [size: value {} invalid, must be from 1 to 65536]",
+            vector.size
         )));
     }
-    let distance = match vector.distance() {
-        qdrant_client::qdrant::Distance::Cosine => Distance::Cosine,
-        qdrant_client::qdrant::Distance::Dot => Distance::Dot,
-        qdrant_client::qdrant::Distance::Euclid => Distance::Euclid,
-        qdrant_client::qdrant::Distance::Manhattan => Distance::Manhattan,
-        qdrant_client::qdrant::Distance::UnknownDistance => {
-            return Err(Status::invalid_argument("Unknown distance"));
+    if vector.distance() == Distance::UnknownDistance {
+        return Err(Status::invalid_argument("Unknown distance"));
+    }
+    Ok(())
+}
+
+/// How near two vectors are, such that more is nearer.
+fn similarity(distance: Distance, left: &[f32], right: &[f32]) -> f32 {
+    let pairs = || left.iter().zip(right);
+    let dot = || pairs().map(|(l, r)| l * r).sum::<f32>();
+    match distance {
+        Distance::Cosine => {
+            let norm = |vector: &[f32]| vector.iter().map(|x| x * x).sum::<f32>().sqrt();
+            let norms = norm(left) * norm(right);
+            if norms > 0.0 { dot() / norms } else { 0.0 }
         }
-    };
-    Ok(EdgeVectorParams::builder(size, distance).build())
-}
-
-fn failed(error: OperationError) -> Status {
-    internal(&error)
-}
-
-fn internal(error: &dyn std::error::Error) -> Status {
-    Status::internal(format!("Service internal error: {error}"))
+        Distance::Dot | Distance::UnknownDistance => dot(),
+        Distance::Euclid => -pairs().map(|(l, r)| (l - r).powi(2)).sum::<f32>().sqrt(),
+        Distance::Manhattan => -pairs().map(|(l, r)| (l - r).abs()).sum::<f32>(),
+    }
 }

@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::error::Error;
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 use qdrant_client::qdrant::alias_operations::Action;
@@ -16,9 +14,6 @@ use super::shard::Collection;
 
 /// What the stand-in holds.
 pub(crate) struct State {
-    /// Where the engine keeps collections while the stand-in runs.
-    scratch: PathBuf,
-    made: u64,
     pub(crate) collections: BTreeMap<String, Collection>,
     pub(crate) aliases: BTreeMap<String, String>,
 }
@@ -45,18 +40,21 @@ impl State {
             Change::DeleteCollection(request) => {
                 let name = &request.collection_name;
                 self.aliases.retain(|_, collection| collection != name);
-                match self.collections.remove(name) {
-                    Some(collection) => collection.discard().map(|()| true),
-                    None => Ok(false),
-                }
+                Ok(self.collections.remove(name).is_some())
             }
             Change::Aliases(request) => self.change_aliases(request),
             Change::CreateIndex(request) => self
                 .get_mut(&request.collection_name)?
                 .create_index(request)
                 .map(|()| true),
-            Change::Upsert(request) => self.get(&request.collection_name)?.upsert(request).map(|()| true),
-            Change::Delete(request) => self.get(&request.collection_name)?.delete(request).map(|()| true),
+            Change::Upsert(request) => self
+                .get_mut(&request.collection_name)?
+                .upsert(request)
+                .map(|()| true),
+            Change::Delete(request) => self
+                .get_mut(&request.collection_name)?
+                .delete(request)
+                .map(|()| true),
         }
     }
 
@@ -70,9 +68,7 @@ impl State {
                 "Wrong input: Can't create collection with name {name}. Alias with the same name already exists"
             )));
         }
-        self.made += 1;
-        let folder = self.scratch.join(self.made.to_string());
-        let collection = Collection::create(&folder, request)?;
+        let collection = Collection::create(request)?;
         self.collections.insert(name.clone(), collection);
         Ok(true)
     }
@@ -127,14 +123,7 @@ impl Store {
     /// Applies the journal in a folder to an empty state.
     pub(crate) fn open(folder: &Path) -> Result<Self, Box<dyn Error + Send + Sync>> {
         let (journal, changes) = Journal::open(folder)?;
-        let scratch = folder.join("scratch");
-        match fs::remove_dir_all(&scratch) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
-            _ => {}
-        }
         let mut state = State {
-            scratch,
-            made: 0,
             collections: BTreeMap::new(),
             aliases: BTreeMap::new(),
         };
