@@ -139,14 +139,14 @@ fn a_wrong_connection_string_is_refused_offline_and_not_shown() {
         ),
         (
             format!("mongodb://lucida:{PASSWORD}@db:port/"),
-            "is no connection string",
+            "is not a connection string",
         ),
         (
             format!("postgres://lucida:{PASSWORD}@db/"),
-            "is no connection string",
+            "is not a connection string",
         ),
-        (PASSWORD.to_owned(), "is no connection string"),
-        (String::new(), "is no connection string"),
+        (PASSWORD.to_owned(), "is not a connection string"),
+        (String::new(), "is not a connection string"),
         (
             format!(
                 "mongodb://lucida:{PASSWORD}@db/?tlsCertificateKeyFilePassword={PASSWORD}&retryWrites=perhaps"

@@ -40,6 +40,57 @@ async fn a_missing_folder_is_made() {
 }
 
 #[tokio::test]
+async fn a_database_of_the_first_release_opens_with_all_that_is_in_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("metadata.db");
+    let old = Connection::open(&path).unwrap();
+    old.execute_batch(include_str!("released/metadata-1.sql"))
+        .unwrap();
+    drop(old);
+    for _ in 0..2 {
+        let store = open(&path).await.unwrap();
+        let id: PhotoId = "0199b7c2-0000-7000-8000-000000000001".parse().unwrap();
+        let photo = store.get(&id).await.unwrap().unwrap();
+        assert_eq!(
+            (photo.state, photo.version, photo.size_bytes),
+            (PhotoState::Ready, 3, 300_000)
+        );
+        assert_eq!(photo.filename.as_deref(), Some("sea.jpg"));
+        let tagged = PhotoQuery {
+            filter: PhotoFilter {
+                tags: vec!["sea".to_owned()],
+                ..PhotoFilter::default()
+            },
+            order: Order::default(),
+            after: None,
+            limit: 10,
+        };
+        assert_eq!(store.list(&tagged).await.unwrap(), [photo]);
+        let counts = store.count_by_state(Some(&user("alice"))).await.unwrap();
+        assert_eq!((counts.ready, counts.pending), (1, 1));
+        assert_eq!(store.record("model").await.unwrap().unwrap().version, 4);
+        store.ping().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_of_the_first_release_is_opened_by_several_processes_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["old.db", "new.db"] {
+        let path = folder.path().join(name);
+        if name == "old.db" {
+            let old = Connection::open(&path).unwrap();
+            old.execute_batch(include_str!("released/metadata-1.sql"))
+                .unwrap();
+        }
+        let stores = try_join_all((0..8).map(|_| open(&path))).await.unwrap();
+        for store in &stores {
+            store.ping().await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_newer_schema_is_refused_and_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("metadata.db");

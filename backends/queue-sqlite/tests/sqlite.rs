@@ -89,6 +89,24 @@ impl Drop for Holder {
     }
 }
 
+#[tokio::test]
+async fn a_queue_of_the_first_release_opens_with_its_jobs() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("queue.db");
+    let old = rusqlite::Connection::open(&path).unwrap();
+    old.execute_batch(include_str!("released/queue-1.sql")).unwrap();
+    drop(old);
+    let queue = open(&path).await;
+    let delivery = receive(&queue).await;
+    assert_eq!(
+        delivery.job.photo_id.to_string(),
+        "0199b7c2-0000-7000-8000-000000000001"
+    );
+    let dead = queue.dead_letters(10).await.unwrap();
+    assert_eq!(dead.len(), 1);
+    assert_eq!(dead[0].reason, "the picture is damaged");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_jobs_of_a_killed_process_come_back_at_once_when_the_queue_is_opened() {
     let folder = tempfile::tempdir().unwrap();

@@ -119,7 +119,7 @@ async fn a_broker_that_goes_silent_is_given_up_and_found_again() {
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
     eventually("connecting is given up as well", async || {
         let error = queue.ping().await.unwrap_err();
-        error.to_string().contains("no answer within 500 ms")
+        error.to_string().contains("did not answer within 500 ms")
     })
     .await;
     assert_unavailable(&queue).await;

@@ -38,7 +38,7 @@ async fn a_wrong_password_is_refused_and_not_told() {
     assert_refused(
         config(&wrong, "unused"),
         ErrorKind::PermissionDenied,
-        "check user and password in queue.rabbitmq.uri",
+        "correct user and password in queue.rabbitmq.uri",
     )
     .await;
     let folder = tempfile::tempdir().unwrap();
@@ -56,7 +56,7 @@ async fn a_virtual_host_that_is_not_there_is_refused() {
     assert_refused(
         config(&uri, "unused"),
         ErrorKind::PermissionDenied,
-        "check the virtual host",
+        "correct the path of queue.rabbitmq.uri",
     )
     .await;
 }
