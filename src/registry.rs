@@ -40,7 +40,7 @@ built_in! {
     "storage-s3" => with_storage(lucida_storage_opendal::s3_factory()),
     "metadata-sqlite" => with_metadata(lucida_metadata_sqlite::factory()),
     "metadata-mongodb" => with_metadata(lucida_metadata_mongodb::factory()),
-    "index-embedded" => with_index(lucida_index_embedded::factory()),
+    "index-embedded" => with_index(lucida_flat::factory()),
     "index-qdrant" => with_index(lucida_index_qdrant::factory()),
     "queue-sqlite" => with_queue(lucida_queue_sqlite::factory()),
     "queue-rabbitmq" => with_queue(lucida_queue_rabbitmq::factory()),

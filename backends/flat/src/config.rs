@@ -2,9 +2,8 @@
 
 use std::path::PathBuf;
 
-use lucida_core::CollectionName;
-use lucida_core::config::Settings;
-use lucida_core::{Error, Result};
+use lucida_core::config::{Settings, local};
+use lucida_core::{BuildContext, CollectionName, Error, Result};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -12,14 +11,24 @@ const MOST_THREADS: usize = 256;
 
 /// The settings of the embedded index.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct FlatConfig {
-    /// The folder, on a local disk; it is created when missing. One process at a time may use it. Example: `data/index`
+    /// The folder, on a local disk; created if missing. Only one process at a time can use it.
     pub path: PathBuf,
-    /// The alias under which searches find the current collection. Example: `photo_embeddings`
+    /// The alias of the current collection.
     pub collection: String,
-    /// How many threads one search of a large collection may use; 0 uses every core. Example: `0`
+    /// How many threads one search of a large collection may use; 0 uses every core.
     pub search_threads: usize,
+}
+
+impl Default for FlatConfig {
+    fn default() -> Self {
+        Self {
+            path: "data/index".into(),
+            collection: "photo_embeddings".to_owned(),
+            search_threads: 0,
+        }
+    }
 }
 
 impl Settings for FlatConfig {
@@ -47,5 +56,12 @@ impl Settings for FlatConfig {
             ));
         }
         Ok(())
+    }
+
+    fn check_local(&self, _: &BuildContext) -> Vec<Error> {
+        local::writable_folder("path", &self.path)
+            .err()
+            .into_iter()
+            .collect()
     }
 }

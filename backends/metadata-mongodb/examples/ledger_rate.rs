@@ -21,7 +21,7 @@ async fn main() -> Result<()> {
     let store = MongodbMetadata::open(MongodbConfig {
         uri: Some(Secret::new(argument(1, "mongodb://127.0.0.1:27017"))),
         uri_file: None,
-        database: argument(2, "lucida_rate"),
+        database: Some(argument(2, "lucida_rate")),
         collection_prefix: String::new(),
         max_connections: 100,
         min_connections: 0,
