@@ -14,6 +14,7 @@ mod lease;
 mod manifests;
 mod models;
 mod names;
+mod outage;
 mod point_ids;
 mod readiness;
 mod rebuild;

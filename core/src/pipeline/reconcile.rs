@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use super::Photos;
+use super::outage::Outage;
 use crate::error::Result;
 use crate::metrics;
 
@@ -209,6 +210,10 @@ pub enum CheckNews<'a> {
 /// Whom a check reports to.
 pub(super) type Tell<'a> = dyn FnMut(CheckNews<'_>) + Send + 'a;
 
+/// How soon reconciling is tried again when it fails at start, at first and at most.
+const FIRST_RETRY: Duration = Duration::from_secs(2);
+const LONGEST_RETRY: Duration = Duration::from_secs(30);
+
 impl Photos {
     /// Compares everything, reports what it finds as it goes, and mends it if asked to.
     ///
@@ -230,6 +235,8 @@ impl Photos {
     pub(super) async fn reconcile_until(&self, shutdown: CancellationToken) {
         let mut first = true;
         let mut deep_due = tokio::time::Instant::now();
+        let longest = self.options().reconcile_interval.min(LONGEST_RETRY);
+        let mut outage = Outage::new(FIRST_RETRY, longest);
         loop {
             let run = self.reconcile(first, &mut deep_due);
             let result = tokio::select! {
@@ -238,12 +245,18 @@ impl Photos {
                 result = run => result,
             };
             match result {
-                Ok(()) => first = false,
-                Err(error) => warn!(%error, "reconciling failed, trying again later"),
+                Ok(()) => {
+                    first = false;
+                    if outage.is_over() {
+                        info!("reconciling works again");
+                    }
+                }
+                Err(error) if outage.is_news(&error) => warn!(%error, "reconciling failed, trying again later"),
+                Err(error) => debug!(%error, "reconciling still fails"),
             }
-            // After a failed start the next look is soon: pending photos may be waiting for it.
+            // After a failed start the next try is soon: pending photos may be waiting for it.
             let pause = if first {
-                Duration::from_secs(2)
+                outage.pause()
             } else {
                 self.options().reconcile_interval
             };

@@ -8,12 +8,14 @@ use tracing::{Instrument, info, info_span, warn};
 
 use super::Photos;
 use super::ingest::Worked;
+use super::outage::Outage;
 
 /// How long a worker waits for a job before it looks whether it should stop.
 const RECEIVE_WAIT: Duration = Duration::from_secs(30);
 
-/// How long a worker waits after the queue failed.
-const QUEUE_PAUSE: Duration = Duration::from_secs(1);
+/// How long a worker waits after the queue failed, at first and at most.
+const QUEUE_PAUSE_MIN: Duration = Duration::from_secs(1);
+const QUEUE_PAUSE_MAX: Duration = Duration::from_secs(10);
 
 /// How soon a part that is away is looked for again at first, and how seldom at last.
 const PART_PAUSE_MIN: Duration = Duration::from_millis(200);
@@ -62,6 +64,7 @@ impl Photos {
 
     async fn work(&self, shutdown: CancellationToken) {
         let mut paused = false;
+        let mut outage = Outage::new(QUEUE_PAUSE_MIN, QUEUE_PAUSE_MAX);
         loop {
             if paused {
                 tokio::select! {
@@ -75,14 +78,19 @@ impl Photos {
                 () = shutdown.cancelled() => break,
                 received = self.parts().queue.receive(RECEIVE_WAIT) => received,
             };
+            if received.is_ok() && outage.is_over() {
+                info!("the queue answers again");
+            }
             match received {
                 Ok(Some(delivery)) => paused = self.work_on(delivery).await == Worked::PartAway,
                 Ok(None) => paused = false,
                 Err(error) => {
-                    warn!(%error, "waiting for the queue");
+                    if outage.is_news(&error) {
+                        warn!(%error, "waiting for the queue");
+                    }
                     tokio::select! {
                         () = shutdown.cancelled() => break,
-                        () = tokio::time::sleep(QUEUE_PAUSE) => {}
+                        () = tokio::time::sleep(outage.pause()) => {}
                     }
                 }
             }
