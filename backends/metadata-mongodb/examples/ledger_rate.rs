@@ -1,4 +1,4 @@
-//! Measures the ledger: `ledger_rate URI DATABASE [PHOTOS] [CLIENTS]` fills it, then reads, lists and counts.
+//! Measures the metadata store: `ledger_rate URI DATABASE [PHOTOS] [CLIENTS]` fills it, then reads, lists and counts.
 
 use std::env;
 use std::time::{Duration, Instant};

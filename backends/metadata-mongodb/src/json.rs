@@ -96,7 +96,7 @@ pub(crate) fn from_document(document: Document) -> Result<Map<String, Value>> {
 
 fn spoilt(what: &str) -> Error {
     Error::internal(format!(
-        "a document of the ledger holds {what} where JSON was written: restore it from a backup"
+        "a document of the metadata store holds {what} where JSON was written: restore it from a backup"
     ))
 }
 

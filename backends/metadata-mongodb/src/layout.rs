@@ -1,4 +1,4 @@
-//! How the ledger lies in its database: the collections, their indexes, and a document that says which layout it is.
+//! How the metadata store lies in its database: the collections, their indexes, and a document that says which layout it is.
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ pub(crate) struct StoredRecord {
     pub(crate) version: i64,
 }
 
-/// The ledger's collections.
+/// The metadata store's collections.
 pub(crate) struct Layout {
     pub(crate) photos: Collection<StoredPhoto>,
     pub(crate) records: Collection<StoredRecord>,
@@ -70,7 +70,7 @@ impl Layout {
         };
         if layout != LAYOUT {
             let message = format!(
-                "the ledger in database `{}` has layout {layout}, and this build knows {LAYOUT}: run the newer Lucida \
+                "the metadata store in database `{}` has layout {layout}, and this build knows {LAYOUT}: run the newer Lucida \
                  that wrote it, or restore a backup from before",
                 self.layout.namespace().db
             );
@@ -81,7 +81,7 @@ impl Layout {
             self.photos
                 .create_index(index)
                 .await
-                .map_err(|error| failed("making the indexes of the ledger", &error))?;
+                .map_err(|error| failed("making the indexes of the metadata store", &error))?;
         }
         Ok(())
     }
@@ -92,11 +92,11 @@ impl Layout {
             .find_one(doc! { "_id": LEDGER })
             .max_time(self.max_time)
             .await
-            .map_err(|error| failed("reading the layout of the ledger", &error))?;
+            .map_err(|error| failed("reading the layout of the metadata store", &error))?;
         Ok(found.map(|found| found.layout))
     }
 
-    /// Makes an empty database the ledger's, and returns the layout that it has then.
+    /// Makes an empty database the metadata store's, and returns the layout that it has then.
     async fn claim(&self) -> Result<i64> {
         let photos = self.photos.clone_with_type::<Document>();
         let foreign = photos
@@ -105,7 +105,7 @@ impl Layout {
             .await
             .map_err(|error| failed("looking into the collection of photos", &error))?
             .is_some();
-        // Another process may have made the ledger since, and those are its first photos.
+        // Another process may have made the metadata store since, and those are its first photos.
         if let Some(layout) = self.read().await? {
             return Ok(layout);
         }
@@ -113,7 +113,7 @@ impl Layout {
             let namespace = self.photos.namespace();
             let message = format!(
                 "collection `{}` of database `{}` holds another program's documents: set metadata.mongodb.database or \
-                 metadata.mongodb.collection_prefix to what is the ledger's own",
+                 metadata.mongodb.collection_prefix to what is the metadata store's own",
                 namespace.coll, namespace.db
             );
             return Err(Error::config("database", message));
@@ -128,8 +128,8 @@ impl Layout {
             Err(error) if is_duplicate(&error) => self
                 .read()
                 .await?
-                .ok_or_else(|| Error::unavailable("the ledger is being made by another process: try again")),
-            Err(error) => Err(failed("making the ledger", &error)),
+                .ok_or_else(|| Error::unavailable("the metadata store is being made by another process: try again")),
+            Err(error) => Err(failed("making the metadata store", &error)),
         }
     }
 
@@ -146,10 +146,10 @@ impl Layout {
                 doc! { "$inc": { "pings": 1_i64 } },
             )
             .await
-            .map_err(|error| failed("writing to the ledger", &error))?;
+            .map_err(|error| failed("writing to the metadata store", &error))?;
         if updated.matched_count == 0 {
             let message = format!(
-                "database `{}` holds no ledger of layout {LAYOUT} any more: it was dropped, or a newer Lucida changed it",
+                "database `{}` holds no metadata store of layout {LAYOUT} any more: it was dropped, or a newer Lucida changed it",
                 self.layout.namespace().db
             );
             return Err(Error::unavailable(message));

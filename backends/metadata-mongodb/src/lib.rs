@@ -1,4 +1,4 @@
-//! The photo ledger in MongoDB, for many processes at once.
+//! The photo metadata store in MongoDB, for many processes at once.
 //!
 //! A document per photo, and everything that must not happen twice rests on one document: a unique index on owner
 //! and hash for inserts, the version in the filter for updates. No transaction is needed. Reads go to the primary

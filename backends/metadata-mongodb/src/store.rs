@@ -20,7 +20,7 @@ use crate::layout::{Layout, StoredRecord};
 use crate::photo::{StoredPhoto, signed, stored_hash, stored_id, stored_state, unsigned};
 use crate::{client, json, list};
 
-/// Keeps the ledger in a MongoDB.
+/// Keeps the metadata store in a MongoDB.
 pub struct MongodbMetadata {
     layout: Layout,
     max_time: Duration,
@@ -31,7 +31,7 @@ impl MongodbMetadata {
     ///
     /// # Errors
     /// `ConfigInvalid` for a connection string that can't be used and for collections of another program,
-    /// `Unsupported` for a ledger that a newer Lucida wrote, `PermissionDenied` for a user that MongoDB refuses,
+    /// `Unsupported` for a metadata store that a newer Lucida wrote, `PermissionDenied` for a user that MongoDB refuses,
     /// `Unavailable` where no primary can be reached.
     pub async fn open(config: MongodbConfig) -> Result<Self> {
         let database = client::connect(&config).await?;
@@ -49,7 +49,7 @@ impl MongodbMetadata {
             .find_one(condition)
             .max_time(self.max_time)
             .await
-            .map_err(|error| failed("reading a photo from the ledger", &error))?
+            .map_err(|error| failed("reading a photo from the metadata store", &error))?
             .map(StoredPhoto::into_photo)
             .transpose()
     }
@@ -82,10 +82,10 @@ impl MongodbMetadata {
             .max_time(self.max_time)
             .with_type::<Counted>()
             .await
-            .map_err(|error| failed("counting photos in the ledger", &error))?
+            .map_err(|error| failed("counting photos in the metadata store", &error))?
             .try_collect()
             .await
-            .map_err(|error| failed("counting photos in the ledger", &error))?;
+            .map_err(|error| failed("counting photos in the metadata store", &error))?;
         let mut counts = StateCounts::default();
         for Counted { state, photos } in counted {
             *counts.get_mut(state) = unsigned(photos)?;
@@ -112,7 +112,7 @@ impl MetadataStore for MongodbMetadata {
         match self.layout.photos.insert_one(&stored).await {
             Ok(_) => Ok(Inserted::New(stored.into_photo()?)),
             Err(error) if is_duplicate(&error) => self.met(photo).await,
-            Err(error) => Err(failed("adding a photo to the ledger", &error)),
+            Err(error) => Err(failed("adding a photo to the metadata store", &error)),
         }
     }
 
@@ -121,7 +121,7 @@ impl MetadataStore for MongodbMetadata {
     }
 
     async fn get_many(&self, ids: &[PhotoId]) -> Result<Vec<Photo>> {
-        let reading = |error| failed("reading photos from the ledger", &error);
+        let reading = |error| failed("reading photos from the metadata store", &error);
         let wanted: Vec<_> = ids.iter().map(stored_id).collect();
         let mut found: HashMap<PhotoId, Photo> = HashMap::new();
         let mut photos = self
@@ -156,7 +156,7 @@ impl MetadataStore for MongodbMetadata {
             .return_document(ReturnDocument::After)
             .max_time(self.max_time)
             .await
-            .map_err(|error| failed("changing a photo in the ledger", &error))?;
+            .map_err(|error| failed("changing a photo in the metadata store", &error))?;
         if let Some(updated) = updated {
             return updated.into_photo();
         }
@@ -173,7 +173,7 @@ impl MetadataStore for MongodbMetadata {
         if query.limit == 0 {
             return Err(Error::invalid("the limit is 0: ask for at least 1 photo").with_field("limit"));
         }
-        let listing = |error| failed("listing photos in the ledger", &error);
+        let listing = |error| failed("listing photos in the metadata store", &error);
         let stored: Vec<StoredPhoto> = self
             .layout
             .photos
@@ -196,7 +196,7 @@ impl MetadataStore for MongodbMetadata {
             .photos
             .delete_one(doc! { "_id": stored_id(id) })
             .await
-            .map_err(|error| failed("deleting a photo from the ledger", &error))?;
+            .map_err(|error| failed("deleting a photo from the metadata store", &error))?;
         Ok(())
     }
 
@@ -217,7 +217,7 @@ impl MetadataStore for MongodbMetadata {
             .estimated_document_count()
             .max_time(self.max_time)
             .await
-            .map_err(|error| failed("counting photos in the ledger", &error))?;
+            .map_err(|error| failed("counting photos in the metadata store", &error))?;
         counts.ready = all.saturating_sub(counts.pending + counts.failed + counts.deleting);
         Ok(counts)
     }
@@ -229,7 +229,7 @@ impl MetadataStore for MongodbMetadata {
             .find_one(doc! { "_id": name })
             .max_time(self.max_time)
             .await
-            .map_err(|error| failed("reading a record from the ledger", &error))?;
+            .map_err(|error| failed("reading a record from the metadata store", &error))?;
         found
             .map(|stored| {
                 Ok(Record {
@@ -241,7 +241,7 @@ impl MetadataStore for MongodbMetadata {
     }
 
     async fn put_record(&self, name: &str, value: &Value, expected: Option<u64>) -> Result<u64> {
-        let writing = |error| failed("writing a record to the ledger", &error);
+        let writing = |error| failed("writing a record to the metadata store", &error);
         let version = expected.unwrap_or(0).saturating_add(1);
         let written = match expected {
             None => {
@@ -286,7 +286,7 @@ impl MetadataStore for MongodbMetadata {
             .records
             .delete_one(doc! { "_id": name })
             .await
-            .map_err(|error| failed("deleting a record from the ledger", &error))?;
+            .map_err(|error| failed("deleting a record from the metadata store", &error))?;
         Ok(())
     }
 

@@ -29,7 +29,7 @@ async fn fixture() -> Fixture<dyn MetadataStore> {
 }
 lucida_testkit::metadata_contract!(fixture);
 
-/// Opens the database that a folder names, so that a folder and its copies hold one ledger.
+/// Opens the database that a folder names, so that a folder and its copies hold one metadata store.
 async fn open(folder: &Path) -> Arc<dyn MetadataStore> {
     let uri = server().unwrap();
     let named = folder.join("database");

@@ -1,4 +1,4 @@
-//! What becomes of the ledger in MongoDB while its server is away, refuses, or loses an answer.
+//! What becomes of the metadata store in MongoDB while its server is away, refuses, or loses an answer.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -60,7 +60,7 @@ async fn a_server_that_was_killed_and_started_again_serves_the_same_store() {
             assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
         }
         server.start_again().unwrap();
-        eventually("the ledger answers again", async || store.ping().await.is_ok()).await;
+        eventually("the metadata store answers again", async || store.ping().await.is_ok()).await;
         let more = photo(&user("alice"));
         assert_eq!(store.insert(&more).await.unwrap(), Inserted::New(more.clone()));
         kept.push(more);

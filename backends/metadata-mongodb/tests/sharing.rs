@@ -1,4 +1,4 @@
-//! What several processes on one MongoDB can rely on, and which databases the ledger refuses.
+//! What several processes on one MongoDB can rely on, and which databases the metadata store refuses.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -29,7 +29,7 @@ async fn open(scratch: &Scratch) -> lucida_core::Result<MongodbMetadata> {
     MongodbMetadata::open(config(&scratch.uri, &scratch.database)).await
 }
 
-/// Opens the ledger as several processes would: each with a client of its own, at the same time.
+/// Opens the metadata store as several processes would: each with a client of its own, at the same time.
 async fn opened(scratch: &Scratch, processes: usize) -> Vec<Arc<MongodbMetadata>> {
     let opening = (0..processes).map(|_| async { open(scratch).await.map(Arc::new) });
     try_join_all(opening).await.unwrap()
@@ -47,7 +47,7 @@ async fn refused(scratch: &Scratch) -> Error {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn processes_that_open_a_new_ledger_at_once_make_it_once() {
+async fn processes_that_open_a_new_store_at_once_make_it_once() {
     let Some(uri) = server() else { return };
     for _ in 0..5 {
         let scratch = Scratch::new(&uri);
@@ -394,7 +394,7 @@ async fn random_lists_and_counts_are_those_of_a_plain_filter() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ledgers_of_two_prefixes_in_one_database_know_nothing_of_each_other() {
+async fn stores_of_two_prefixes_in_one_database_know_nothing_of_each_other() {
     let Some(uri) = server() else { return };
     let scratch = Scratch::new(&uri);
     let prefixed = |prefix: &str| {

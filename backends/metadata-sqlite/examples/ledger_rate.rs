@@ -1,4 +1,4 @@
-//! Measures the ledger: `ledger_rate [FILE] [PHOTOS] [CLIENTS]` fills it, then reads, lists and counts.
+//! Measures the metadata store: `ledger_rate [FILE] [PHOTOS] [CLIENTS]` fills it, then reads, lists and counts.
 
 use std::env;
 use std::path::PathBuf;
@@ -21,7 +21,7 @@ async fn main() -> Result<()> {
     };
     let path: PathBuf = env::args()
         .nth(1)
-        .unwrap_or_else(|| "data/ledger-rate.db".to_owned())
+        .unwrap_or_else(|| "data/metadata store-rate.db".to_owned())
         .into();
     let (photos, clients) = (number(2, 100_000), number(3, 8));
     let store = SqliteMetadata::open(SqliteConfig { path }).await?;

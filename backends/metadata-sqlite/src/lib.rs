@@ -1,4 +1,4 @@
-//! The photo ledger in SQLite, the embedded default.
+//! The photo metadata store in SQLite, the embedded default.
 //!
 //! One thread writes: it takes all the writes that are waiting, applies each under a savepoint of its own, and
 //! commits them together, so that they share one sync of the disk. Reads run beside it on connections of their

@@ -53,7 +53,7 @@ pub(crate) fn list(connection: &Connection, query: &PhotoQuery) -> Result<Vec<Ph
                 .query_map(params_from_iter(values), row::photo)?
                 .collect()
         })
-        .doing("listing photos in the ledger")
+        .doing("listing photos in the metadata store")
 }
 
 fn choose<'a>(connection: &Connection, filter: &'a PhotoFilter) -> Result<Walk<'a>> {
@@ -102,7 +102,7 @@ fn count_few(connection: &Connection, from: &str, values: Vec<Value>) -> Result<
             "SELECT count(*) FROM (SELECT 1 FROM {from} LIMIT {FEW})"
         ))
         .and_then(|mut statement| statement.query_row(params_from_iter(values), |row| row.get(0)))
-        .doing("listing photos in the ledger")
+        .doing("listing photos in the metadata store")
 }
 
 fn statement(walk: &Walk<'_>, query: &PhotoQuery) -> (String, Vec<Value>) {

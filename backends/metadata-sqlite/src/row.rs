@@ -69,7 +69,7 @@ pub(crate) fn insert(connection: &Connection, photo: &Photo) -> Result<()> {
              ?18, ?19, ?20)",
         )
         .and_then(|mut statement| statement.execute(params_from_iter(identity.into_iter().chain(values))))
-        .doing("adding a photo to the ledger")?;
+        .doing("adding a photo to the metadata store")?;
     Ok(())
 }
 
@@ -84,7 +84,7 @@ pub(crate) fn update(connection: &Connection, photo: &Photo) -> Result<()> {
              attempts = ?13, error = ?14, next_attempt_at = ?15, blob = ?16, derived = ?17 WHERE id = ?1",
         )
         .and_then(|mut statement| statement.execute(params_from_iter(identity.into_iter().chain(values))))
-        .doing("changing a photo in the ledger")?;
+        .doing("changing a photo in the metadata store")?;
     Ok(())
 }
 
@@ -93,7 +93,7 @@ pub(crate) fn delete(connection: &Connection, id: &PhotoId) -> Result<()> {
     connection
         .prepare_cached("DELETE FROM photos WHERE id = ?1")
         .and_then(|mut statement| statement.execute([id_bytes(id)]))
-        .doing("deleting a photo from the ledger")?;
+        .doing("deleting a photo from the metadata store")?;
     Ok(())
 }
 
@@ -118,7 +118,7 @@ pub(crate) fn identity(connection: &Connection, id: &PhotoId) -> Result<Option<I
     connection
         .prepare_cached("SELECT user_id, hash, created_at, version FROM photos WHERE id = ?1")
         .and_then(|mut statement| statement.query_row([id_bytes(id)], identity).optional())
-        .doing("reading a photo from the ledger")
+        .doing("reading a photo from the metadata store")
 }
 
 /// Returns the photo for which `condition` holds, with its one parameter.
@@ -126,7 +126,7 @@ fn find(connection: &Connection, condition: &str, parameters: &[&dyn ToSql]) -> 
     connection
         .prepare_cached(&format!("SELECT {COLUMNS} FROM photos AS p WHERE {condition}"))
         .and_then(|mut statement| statement.query_row(parameters, photo).optional())
-        .doing("reading a photo from the ledger")
+        .doing("reading a photo from the metadata store")
 }
 
 /// Returns the photo of an id.

@@ -15,7 +15,7 @@ use crate::row::{self, signed, unsigned};
 use crate::schema::open_writer;
 use crate::writer::{Step, Writer};
 
-/// Keeps the ledger in one SQLite file.
+/// Keeps the metadata store in one SQLite file.
 pub struct SqliteMetadata {
     // In this order: the last connection to close cleans up, and that should be the writer's.
     readers: Readers,
@@ -26,7 +26,7 @@ impl SqliteMetadata {
     /// Opens the file, makes it if need be, and brings it to this build's schema.
     ///
     /// # Errors
-    /// `ConfigInvalid` for a file that is no ledger, `Unsupported` for one that a newer Lucida wrote,
+    /// `ConfigInvalid` for a file that is no metadata store, `Unsupported` for one that a newer Lucida wrote,
     /// `PermissionDenied` for one that can't be written, `Unavailable` when the disk fails.
     pub async fn open(config: SqliteConfig) -> Result<Self> {
         tokio::task::spawn_blocking(move || {
@@ -36,7 +36,7 @@ impl SqliteMetadata {
             })
         })
         .await
-        .map_err(|error| Error::internal("opening the ledger stopped").with_source(error))?
+        .map_err(|error| Error::internal("opening the metadata store stopped").with_source(error))?
     }
 }
 
@@ -148,7 +148,7 @@ impl MetadataStore for SqliteMetadata {
                         };
                         statement.query_row([name], record).optional()
                     })
-                    .doing("reading a record from the ledger")
+                    .doing("reading a record from the metadata store")
             })
             .await
     }
@@ -167,7 +167,7 @@ impl MetadataStore for SqliteMetadata {
                 connection
                     .prepare_cached("DELETE FROM records WHERE name = ?1")
                     .and_then(|mut statement| statement.execute([name]))
-                    .doing("deleting a record from the ledger")?;
+                    .doing("deleting a record from the metadata store")?;
                 Ok(())
             })
             .await
@@ -180,7 +180,7 @@ impl MetadataStore for SqliteMetadata {
                 connection
                     .prepare_cached("UPDATE pings SET count = count + 1")
                     .and_then(|mut statement| statement.execute([]))
-                    .doing("writing to the ledger")?;
+                    .doing("writing to the metadata store")?;
                 Ok(())
             })
             .await
@@ -198,7 +198,7 @@ fn count(connection: &Connection, user: Option<&UserId>) -> Result<StateCounts> 
                 .query_map(params_from_iter(user), |row| Ok((row.get(0)?, unsigned(row, 1)?)))?
                 .collect()
         })
-        .doing("counting photos in the ledger")?;
+        .doing("counting photos in the metadata store")?;
     let mut counts = StateCounts::default();
     for (state, count) in counted {
         *counts.get_mut(state.parse::<PhotoState>()?) = count;
@@ -207,7 +207,7 @@ fn count(connection: &Connection, user: Option<&UserId>) -> Result<StateCounts> 
 }
 
 fn put_record(connection: &Connection, name: &str, value: &str, expected: Option<u64>) -> Result<u64> {
-    let writing = "writing a record to the ledger";
+    let writing = "writing a record to the metadata store";
     let there: Option<u64> = connection
         .prepare_cached("SELECT version FROM records WHERE name = ?1")
         .and_then(|mut statement| statement.query_row([name], |row| unsigned(row, 0)).optional())

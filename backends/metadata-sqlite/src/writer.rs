@@ -37,9 +37,9 @@ impl Writer {
     pub(crate) fn start(connection: Connection) -> Result<Self> {
         let (work, received) = mpsc::channel();
         let thread = thread::Builder::new()
-            .name("ledger-writer".to_owned())
+            .name("metadata-writer".to_owned())
             .spawn(move || run(&connection, &received))
-            .map_err(|error| Error::from(error).context("starting the ledger's writer thread"))?;
+            .map_err(|error| Error::from(error).context("starting the metadata store's writer thread"))?;
         Ok(Self {
             work: Some(work),
             thread: Some(thread),
@@ -53,7 +53,7 @@ impl Writer {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T> + Send + 'static,
     {
-        let stopped = || Error::unavailable("the ledger's writer thread has stopped: restart the server");
+        let stopped = || Error::unavailable("the metadata store's writer thread has stopped: restart the server");
         let (reply, answer) = oneshot::channel();
         let work = Box::new(Write {
             write: Some(write),
@@ -101,7 +101,7 @@ where
             // Its own failure may be why the others were not committed, and says more.
             (Some(Err(own)), Some(_)) if own.is_transient() => Err(own),
             (_, Some(error)) => Err(uncommitted(error)),
-            (None, None) => Err(Error::internal("a write to the ledger was not tried")),
+            (None, None) => Err(Error::internal("a write to the metadata store was not tried")),
         };
         // Nobody waits any more: the write stands all the same.
         let _ = self.reply.send(answer);

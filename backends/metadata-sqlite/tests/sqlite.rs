@@ -1,4 +1,4 @@
-//! What the ledger in SQLite promises beyond the contract: files it refuses, several processes on one, and lists
+//! What the metadata store in SQLite promises beyond the contract: files it refuses, several processes on one, and lists
 //! that are right whichever index they walk.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]

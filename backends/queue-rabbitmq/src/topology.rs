@@ -44,7 +44,7 @@ pub(crate) const DELIVERY_LIMIT: i64 = 1_000;
 /// limit, which is 20 where none is set.
 const LOOKS_LIMIT: i64 = i32::MAX as i64;
 
-/// How many dead letters are kept; beyond, the oldest goes. The ledger knows every failed photo, and looking for the
+/// How many dead letters are kept; beyond, the oldest goes. The metadata store knows every failed photo, and looking for the
 /// letters of one photo reads them all.
 pub(crate) const DEAD_LETTERS: u16 = 1_000;
 
