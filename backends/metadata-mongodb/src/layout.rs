@@ -125,10 +125,9 @@ impl Layout {
         };
         match self.layout.insert_one(made).await {
             Ok(_) => Ok(LAYOUT),
-            Err(error) if is_duplicate(&error) => self
-                .read()
-                .await?
-                .ok_or_else(|| Error::unavailable("the metadata store is being made by another process: try again")),
+            Err(error) if is_duplicate(&error) => self.read().await?.ok_or_else(|| {
+                Error::unavailable("the metadata store is being made by another process: try again")
+            }),
             Err(error) => Err(failed("making the metadata store", &error)),
         }
     }

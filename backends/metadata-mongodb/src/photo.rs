@@ -113,7 +113,9 @@ impl StoredPhoto {
     pub(crate) fn into_photo(self) -> Result<Photo> {
         let id = read_id(&self.id);
         let spoilt = |field: &'static str| {
-            move |error: Error| error.context(format!("reading `{field}` of photo {id} in the metadata store"))
+            move |error: Error| {
+                error.context(format!("reading `{field}` of photo {id} in the metadata store"))
+            }
         };
         let time = |field, microseconds| {
             Timestamp::from_microsecond(microseconds)

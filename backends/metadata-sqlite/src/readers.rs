@@ -46,8 +46,9 @@ impl Readers {
         &self,
         read: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let stopped =
-            |error: &dyn std::fmt::Display| Error::internal(format!("a read of the metadata store stopped: {error}"));
+        let stopped = |error: &dyn std::fmt::Display| {
+            Error::internal(format!("a read of the metadata store stopped: {error}"))
+        };
         let permit = Arc::clone(&self.permits)
             .acquire_owned()
             .await

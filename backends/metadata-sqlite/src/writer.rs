@@ -53,7 +53,8 @@ impl Writer {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T> + Send + 'static,
     {
-        let stopped = || Error::unavailable("the metadata store's writer thread has stopped: restart the server");
+        let stopped =
+            || Error::unavailable("the metadata store's writer thread has stopped: restart the server");
         let (reply, answer) = oneshot::channel();
         let work = Box::new(Write {
             write: Some(write),

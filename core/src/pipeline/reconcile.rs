@@ -251,7 +251,9 @@ impl Photos {
                         info!("reconciling works again");
                     }
                 }
-                Err(error) if outage.is_news(&error) => warn!(%error, "reconciling failed, trying again later"),
+                Err(error) if outage.is_news(&error) => {
+                    warn!(%error, "reconciling failed, trying again later")
+                }
                 Err(error) => debug!(%error, "reconciling still fails"),
             }
             // After a failed start the next try is soon: pending photos may be waiting for it.
