@@ -55,7 +55,10 @@ pub(crate) fn start_logs_to(settings: &LogSettings, target: LogTarget) -> Result
             let file = file.context(format!("opening the log file {}", path.display()))?;
             (BoxMakeWriter::new(Mutex::new(file)), false)
         }
-        LogTarget::Nowhere => return Ok(()),
+        LogTarget::Nowhere => {
+            panics::install_hook();
+            return Ok(());
+        }
     };
     let layer = match settings.format {
         LogFormat::Pretty => fmt::layer().with_writer(writer).with_ansi(ansi).boxed(),

@@ -105,7 +105,7 @@ fn a_folder_is_taken_in_once_and_a_missing_blob_is_found() {
     ];
     let tagged = printed(&lucida(folder.path(), &tagged), 0);
     assert!(
-        tagged.starts_with("1 of 1 files: 0 new, 1 there already"),
+        tagged.starts_with("1 of 1 files: 0 new, 1 already in the library"),
         "{tagged}"
     );
     let manifests = folder.path().join("data/photos/manifests");

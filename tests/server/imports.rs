@@ -121,11 +121,22 @@ async fn a_folder_is_imported_into_a_running_server_with_its_folders_as_tags() {
         ]
     );
 
-    let again = run(elsewhere.path(), &[], &import);
+    // Again: nothing is new, and a further tag reaches the photos that are there.
+    let again = [import.as_slice(), &["--tag", "again"]].concat();
+    let again = run(elsewhere.path(), &[], &again);
     assert!(
         printed(&again, 1).starts_with("3 of 3 files: 0 new, 2 already in the library"),
         "{again:?}"
     );
+    for photo in photos_of_alice(&server).await {
+        let tags: Vec<&str> = photo["tags"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter_map(Value::as_str)
+            .collect();
+        assert!(tags.contains(&"family") && tags.contains(&"again"), "{tags:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
