@@ -5,10 +5,11 @@
 //! names, empty, the alias points where it pointed, and the old files are moved aside. The library finds that its
 //! photos have no points, and embeds them again from their originals.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use lucida_core::durable::sync_folder;
 use lucida_core::{CollectionName, Result, ResultExt};
 use rusqlite::{Connection, TransactionBehavior};
 use serde::Deserialize;
@@ -113,11 +114,8 @@ fn move_aside(folder: &Path) -> io::Result<PathBuf> {
                 Ok(()) | Err(_) => {}
             }
         }
-        // Other systems can't open a folder as a file, and order the entries themselves.
-        if cfg!(unix) {
-            File::open(&aside)?.sync_all()?;
-            File::open(folder)?.sync_all()?;
-        }
+        sync_folder(&aside)?;
+        sync_folder(folder)?;
         return Ok(aside);
     }
     Err(io::Error::other("no name is free"))
