@@ -634,7 +634,7 @@ fn sizes_durations_and_booleans_are_taken_as_people_write_them() {
             ("LUCIDA_STORAGE__S3__PART_SIZE_BYTES", "16MB"),
             ("LUCIDA_STORAGE__S3__CHECKSUM", "off"),
         ],
-        flags: vec!["ingest.orphan_grace_secs=2h", "index.embedded.vectors_on_disk=on"],
+        flags: vec!["ingest.orphan_grace_secs=2h", "embedder.onnx.preload=on"],
     };
     let config = given.config();
     assert_eq!(config.server.max_upload_bytes, 67_108_864);
@@ -648,7 +648,7 @@ fn sizes_durations_and_booleans_are_taken_as_people_write_them() {
         config.plugins[0].settings()["sizes_pixels"],
         serde_json::json!([320, 1280])
     );
-    assert_eq!(config.index.settings()["vectors_on_disk"], true);
+    assert_eq!(config.embedder.settings()["preload"], true);
     let shown = config.show();
     for line in [
         "part_size_bytes = 16000000  # LUCIDA_STORAGE__S3__PART_SIZE_BYTES",

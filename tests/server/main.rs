@@ -21,6 +21,7 @@ mod gallery;
 mod imports;
 mod keeps_originals;
 mod metrics;
+mod old_index;
 mod process;
 mod readme;
 mod store_away;

@@ -24,14 +24,14 @@ use support::config;
 
 const FOLDER: &str = "LUCIDA_TEST_CRASH_FOLDER";
 const ROUND: &str = "LUCIDA_TEST_CRASH_ROUND";
-const DIMENSIONS: usize = 64;
+const DIMENSIONS: usize = 16;
 /// How many times the child is killed, unless the environment says so.
 const ROUNDS: u64 = 40;
 const ROUNDS_VARIABLE: &str = "LUCIDA_TEST_CRASH_ROUNDS";
 /// How many points a child writes before it is killed: 100,000 in all rounds.
 const POINTS_PER_ROUND: usize = 2_500;
 /// Of the photos that a round did not touch, one in this many is looked at.
-const UNTOUCHED_SHARE: u64 = 16;
+const UNTOUCHED_SHARE: u64 = 64;
 const WRITERS: u64 = 4;
 /// The cosine of a vector with itself, with its rounding.
 const SAME: f32 = 0.9999;

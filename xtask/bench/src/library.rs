@@ -49,7 +49,6 @@ async fn open(program: &Program, folder: &Path) -> Result<lucida_core::Photos> {
         let value = folder.join(relative).to_string_lossy().into_owned();
         Flag::new(path, value, path)
     };
-    let threshold = "index.embedded.indexing_threshold_bytes";
     let mut flags = program.flags();
     flags.extend([
         below("storage.disk.root", "data/photos"),
@@ -57,9 +56,8 @@ async fn open(program: &Program, folder: &Path) -> Result<lucida_core::Photos> {
         below("index.embedded.path", "data/index"),
         below("queue.sqlite.path", "data/queue.db"),
         below("ingest.spool_dir", "data/spool"),
-        // Loading models and building graphs is the server's work.
+        // Loading models is the server's work.
         Flag::new("embedder.onnx.preload", "false", "embedder.onnx.preload"),
-        Flag::new(threshold, (1_u64 << 40).to_string(), threshold),
     ]);
     let sources = Sources {
         flags,

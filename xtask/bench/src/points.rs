@@ -1,10 +1,10 @@
-//! How large a photo's point is in the engine of Qdrant, and how long the stand-in searches among many.
+//! How long the stand-in for Qdrant searches among many points: it compares them all.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Instant;
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Result, anyhow};
 use jiff::Timestamp;
 use lucida::config::{Config, Flag, Sources};
 use lucida_core::{CollectionName, IndexFilter, PhotoId, Point, UserId, VectorIndex};
@@ -27,27 +27,6 @@ const SEED: u64 = 20_261_125;
 pub(crate) async fn measure(effort: Effort) -> Result<Section> {
     let count = effort.points();
     let folder = tempfile::tempdir()?;
-    let path = folder.path().join("index");
-    let embedded = [
-        Setting::new("index.type", "embedded"),
-        Setting::new("index.embedded.path", path.to_string_lossy()),
-        // The graph is calculated: to build it takes an optimised program.
-        Setting::new(
-            "index.embedded.indexing_threshold_bytes",
-            (1_u64 << 40).to_string(),
-        ),
-    ];
-    let bytes = {
-        let service = open(folder.path(), embedded).await?;
-        let index = &service.parts().index;
-        index.ensure(service.collection(), slow::DIMENSIONS).await?;
-        let empty = bytes_in(&path)?;
-        fill(index.as_ref(), service.collection(), count).await?;
-        // Closing writes what the journal holds into the segments.
-        drop(service);
-        bytes_in(&path)?.saturating_sub(empty)
-    };
-
     let cluster = Cluster::start()?;
     let wanted = |setting: &Setting| setting.key.starts_with("index.");
     let settings = cluster::settings(&cluster.urls(), "points");
@@ -69,17 +48,11 @@ pub(crate) async fn measure(effort: Effort) -> Result<Section> {
     let searches = Latencies::new(searches);
 
     let about = format!(
-        "{} points of {} dimensions with owner, time and two tags, without a graph.",
+        "{} points of {} dimensions with owner, time and two tags.",
         thousands(count),
         slow::DIMENSIONS
     );
     let mut section = Section::new("Points of a cluster", about, &["", "figure"]);
-    let per_point = usize::try_from(bytes)? / count;
-    section.row(["on disk, bytes per point".to_owned(), thousands(per_point)]);
-    section.row([
-        "of those, bytes beside the vector".to_owned(),
-        thousands(per_point.saturating_sub(4 * slow::DIMENSIONS)),
-    ]);
     section.row([
         "a search of the stand-in, p50".to_owned(),
         milliseconds(searches.percentile_ms(50)),
@@ -144,31 +117,4 @@ fn vector(random: &mut SmallRng) -> Vec<f32> {
         .sum::<f32>()
         .sqrt();
     drawn.iter().map(|component| component / length).collect()
-}
-
-/// Adds up what the files below a folder take of the disk.
-fn bytes_in(folder: &Path) -> Result<u64> {
-    let mut bytes = 0;
-    for entry in std::fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
-        let entry = entry?;
-        let metadata = entry.metadata()?;
-        bytes += if metadata.is_dir() {
-            bytes_in(&entry.path())?
-        } else {
-            taken(&metadata)
-        };
-    }
-    Ok(bytes)
-}
-
-#[cfg(unix)]
-fn taken(metadata: &std::fs::Metadata) -> u64 {
-    use std::os::unix::fs::MetadataExt as _;
-    // Logs have holes.
-    metadata.blocks() * 512
-}
-
-#[cfg(not(unix))]
-fn taken(metadata: &std::fs::Metadata) -> u64 {
-    metadata.len()
 }

@@ -44,6 +44,7 @@ impl Photos {
             alias = Some(collection.clone());
         }
         let serves = alias.as_ref() == Some(collection);
+        let lost = self.lost_vectors(alias.as_ref()).await?;
         let recipe = self.parts().model_source.as_ref().map(|source| &source.recipe);
         let book = ModelBook::change(&**metadata, |book| {
             let known = KnownModel {
@@ -63,11 +64,40 @@ impl Photos {
                     .and_then(|alias| book.fingerprint_of(alias, &**index));
                 book.change = Some(ModelChange::new(own.clone(), from));
             }
+            if lost && book.change.is_none() {
+                let to = alias
+                    .as_ref()
+                    .and_then(|alias| book.fingerprint_of(alias, &**index));
+                book.change = to.map(|to| ModelChange::new(to, None));
+            }
             Ok(())
         })
         .await?;
         self.tell_role(&book, alias.as_ref());
         Ok(())
+    }
+
+    /// Returns whether the index has no vector of a library with photos: it was lost, or made anew for another engine.
+    ///
+    /// Filling it is then a change to the model that serves already. It needs no look at each photo, as reconciling does,
+    /// and leaves the photos ready.
+    async fn lost_vectors(&self, alias: Option<&CollectionName>) -> Result<bool> {
+        let Some(alias) = alias else { return Ok(false) };
+        match self.parts().index.count(alias).await {
+            Ok(0) => {}
+            Ok(_) => return Ok(false),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(error),
+        }
+        let ready = self.parts().metadata.count_by_state(None).await?.ready;
+        if ready > 0 {
+            warn!(
+                collection = %alias,
+                photos = ready,
+                "the index has no vectors: every photo is embedded again from its original"
+            );
+        }
+        Ok(ready > 0)
     }
 
     fn tell_role(&self, book: &ModelBook, alias: Option<&CollectionName>) {
