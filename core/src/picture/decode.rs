@@ -275,6 +275,7 @@ pub(super) fn decode_error(error: ImageError) -> Error {
 #[cfg(test)]
 mod tests {
     use image::RgbImage;
+    use image::metadata::Orientation;
 
     use super::*;
 

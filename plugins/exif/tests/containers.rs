@@ -1,6 +1,8 @@
 //! Where programs put EXIF: the date, the place and the orientation are found in every form, and the picture is turned by
 //! the same orientation.
 
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+
 mod support;
 
 use std::io::Write;
@@ -10,7 +12,7 @@ use lucida_core::Enrichment;
 use lucida_core::picture::{DecodeOptions, decode};
 use lucida_plugin_exif::ExifPlugin;
 use serde_json::json;
-use support::{block, jpeg, rationals, short, text, webp};
+use support::{block, byte, jpeg, rationals, short, text, webp};
 
 const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 
@@ -23,6 +25,8 @@ fn camera() -> Vec<u8> {
         rationals(Tag::GPSLatitude, &[(52, 1), (30, 1), (0, 1)]),
         text(Tag::GPSLongitudeRef, "E"),
         rationals(Tag::GPSLongitude, &[(13, 1), (15, 1), (0, 1)]),
+        byte(Tag::GPSAltitudeRef, 1),
+        rationals(Tag::GPSAltitude, &[(3, 1)]),
     ];
     block(&fields, false)
 }
@@ -39,6 +43,7 @@ fn says_all(file: &[u8], form: &str) {
         "orientation": 6,
         "latitude": 52.5,
         "longitude": 13.25,
+        "altitude_metres": -3.0,
     });
     assert_eq!(attributes, Some(expected), "{form}");
     assert_eq!(taken_at.unwrap().to_string(), "2024-07-03T12:05:06Z", "{form}");
@@ -219,7 +224,8 @@ fn jpeg_keeps_exif_in_any_of_its_segments() {
 }
 
 #[test]
-fn webp_and_tiff_keep_exif_with_and_without_a_prefix() {
+fn webp_png_and_tiff_keep_exif_with_and_without_a_prefix() {
+    says_all(&support::png(&camera()), "PNG without a picture");
     says_all(&webp(&camera(), b""), "WebP");
     says_all(&webp(&camera(), b"Exif\0\0"), "WebP with JPEG's prefix");
     says_all(&camera(), "TIFF");
