@@ -96,6 +96,39 @@ fn check_names_every_folder_file_and_model_that_can_not_be_used_and_opens_none_o
 }
 
 #[test]
+fn check_refuses_a_model_that_takes_only_texts_and_accepts_it_for_texts() {
+    let folder = tempfile::tempdir().unwrap();
+    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("core/testkit/testdata/parity/models");
+    let check = |kind: &str, model: &str, texts: &str| {
+        let (model, texts) = (models.join(model), models.join(texts));
+        std::fs::write(
+            folder.path().join("my.toml"),
+            format!(
+                "[embedder]\ntype = \"{kind}\"\n[embedder.{kind}]\nmodel = \"{}\"\ntext_model = \"{}\"\n",
+                model.display(),
+                texts.display()
+            ),
+        )
+        .unwrap();
+        stderr(&lucida(
+            folder.path(),
+            &["config", "check", "--config", "my.toml"],
+            &[],
+        ))
+    };
+    for kind in ["onnx", "candle"] {
+        let found = check(kind, "bert", "bert");
+        let start = format!("my.toml:4: embedder.{kind}.model: the model `");
+        assert!(
+            found.starts_with(&start) && found.contains("takes only texts"),
+            "{found}"
+        );
+        let found = check(kind, "clip", "bert");
+        assert!(!found.contains("takes only texts"), "{found}");
+    }
+}
+
+#[test]
 fn check_without_a_setup_says_how_to_get_the_model_and_the_library() {
     let folder = tempfile::tempdir().unwrap();
     let output = lucida(

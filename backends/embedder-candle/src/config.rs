@@ -1,7 +1,7 @@
 //! What `[embedder.candle]` in a config file can say.
 
 use lucida_core::{BuildContext, Error, Result, Settings};
-use lucida_models::checkpoint::local_folder;
+use lucida_models::checkpoint::check_local_pair;
 use lucida_models::hub::HubConfig;
 use lucida_models::{BatchOptions, BatchSettings};
 use schemars::JsonSchema;
@@ -63,17 +63,9 @@ impl Settings for CandleConfig {
     }
 
     fn check_local(&self, context: &BuildContext) -> Vec<Error> {
-        let texts = self.text_model.as_deref();
-        [
-            local_folder("model", &self.model, context).map(drop),
-            texts.map_or(Ok(()), |model| {
-                local_folder("text_model", model, context).map(drop)
-            }),
-            self.hub.check_local(),
-        ]
-        .into_iter()
-        .filter_map(Result::err)
-        .collect()
+        let mut problems = check_local_pair(&self.model, self.text_model.as_deref(), context);
+        problems.extend(self.hub.check_local().err());
+        problems
     }
 }
 

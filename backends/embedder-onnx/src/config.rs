@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use lucida_core::{BuildContext, Error, Result, Settings};
-use lucida_models::checkpoint::local_folder;
+use lucida_models::checkpoint::check_local_pair;
 use lucida_models::hub::HubConfig;
 use lucida_models::{BatchOptions, BatchSettings};
 use schemars::JsonSchema;
@@ -125,18 +125,13 @@ impl Settings for OnnxConfig {
     fn check_local(&self, context: &BuildContext) -> Vec<Error> {
         let runtime = Runtime::find(self.device, self.library.as_deref(), context)
             .map_err(|error| error.with_field("library"));
-        let texts = self.text_model.as_deref();
-        [
-            local_folder("model", &self.model, context).map(drop),
-            texts.map_or(Ok(()), |model| {
-                local_folder("text_model", model, context).map(drop)
-            }),
-            self.hub.check_local(),
-            runtime,
-        ]
-        .into_iter()
-        .filter_map(Result::err)
-        .collect()
+        let mut problems = check_local_pair(&self.model, self.text_model.as_deref(), context);
+        problems.extend(
+            [self.hub.check_local(), runtime]
+                .into_iter()
+                .filter_map(Result::err),
+        );
+        problems
     }
 }
 

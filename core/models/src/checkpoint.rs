@@ -33,7 +33,7 @@ use serde::de::DeserializeOwned;
 pub use folder::{ModelFolder, TextHead};
 pub use identity::WeightsId;
 pub use model::{Checkpoint, CheckpointModel, Engine, check_pair};
-pub use place::{ModelPlace, local_folder};
+pub use place::{ModelPlace, check_local_pair};
 pub use recipe::{ImageRecipe, Pixels};
 pub use tensor::{ElementType, Tensor};
 pub use tokenizer::{TextTokenizer, Tokens};

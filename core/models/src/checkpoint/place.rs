@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use lucida_core::{BuildContext, Error, ErrorKind, Result};
 
+use super::folder::ModelFolder;
 use crate::hub::{HubConfig, RepoId, fetch};
 
 /// A model's folder, which is there, and what to call the model.
@@ -75,13 +76,40 @@ impl ModelPlace {
 ///
 /// # Errors
 /// `Unavailable` for a bundled model or a folder that is missing. The field is `key`.
-pub fn local_folder(key: &str, model: &str, context: &BuildContext) -> Result<Option<PathBuf>> {
+fn local_folder(key: &str, model: &str, context: &BuildContext) -> Result<Option<PathBuf>> {
     let folder = match Named::of(model) {
         Named::Bundled(name) => bundled(name, &context.cache_dir.join("models")),
         Named::Folder(folder) => existing(folder),
         Named::Repository(_) => return Ok(None),
     };
     folder.map(Some).map_err(|error| error.with_field(key))
+}
+
+/// Checks the models of a library that settings name, as far as they are on this machine: that their folders exist, and that
+/// one in a published layout takes pictures. Reads configuration files, no weights.
+///
+/// Returns every problem; the field is the key, `model` or `text_model`.
+#[must_use]
+pub fn check_local_pair(model: &str, text_model: Option<&str>, context: &BuildContext) -> Vec<Error> {
+    let pictures = local_folder("model", model, context).and_then(|folder| match folder {
+        Some(folder) if ModelFolder::is_one(&folder) => takes_pictures(model, &folder),
+        Some(_) | None => Ok(()),
+    });
+    let texts = text_model.map(|model| local_folder("text_model", model, context).map(drop));
+    let results = [Some(pictures), texts];
+    results.into_iter().flatten().filter_map(Result::err).collect()
+}
+
+fn takes_pictures(model: &str, folder: &Path) -> Result<()> {
+    let folder = ModelFolder::open(folder).map_err(|error| error.with_field("model"))?;
+    if folder.takes_images() {
+        return Ok(());
+    }
+    let message = format!(
+        "the model `{model}` takes only texts, and a library embeds pictures: set `model` to one that takes pictures, and \
+         `text_model` to this one if both were made for each other"
+    );
+    Err(Error::config("model", message))
 }
 
 impl<'a> Named<'a> {
