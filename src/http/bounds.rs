@@ -37,6 +37,9 @@ pub(super) fn state(document: &mut Value, options: &HttpOptions, max_text_bytes:
         ("SearchRequest/properties/limit", hits.clone()),
         ("SearchForm/properties/limit", hits),
         ("SearchFilter/properties/tags", tags.clone()),
+        ("PhotoChanges/properties/tags", tags.clone()),
+        ("PhotoChanges/properties/add_tags", tags.clone()),
+        ("PhotoChanges/properties/remove_tags", tags.clone()),
         ("UploadMetadata/properties/tags", tags.clone()),
     ];
     for (field, bounds) in fields {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use lucida_core::pipeline::{PhotoEdit, TagEdit, TakenAtEdit};
-use lucida_core::{Error, IndexFilter, Photo, PhotoError, Result, clean_tags};
+use lucida_core::{IndexFilter, Photo, PhotoError, Result, clean_tags};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -138,7 +138,7 @@ pub(super) struct UploadMetadata {
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({ "add_tags": ["holiday"], "taken_at": "2024-08-17T18:04:05+02:00" }))]
 pub(super) struct PhotoChanges {
-    /// The tags from now on: at most 64, each of 1 to 200 bytes. Not together with `add_tags` and `remove_tags`.
+    /// The tags from now on. Not together with `add_tags` and `remove_tags`.
     #[serde(default)]
     tags: Option<Vec<String>>,
     /// Tags that it gets.

@@ -128,6 +128,7 @@ pub(super) async fn ready(
     if !state.keys().is_shown(&headers) {
         for part in &mut parts {
             part.error = part.error.as_deref().map(without_paths);
+            part.note = part.note.as_deref().map(without_paths);
         }
     }
     let failed: Vec<_> = parts

@@ -157,9 +157,11 @@ pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8], prefix: &str) -> Result<T
         // serde_json's own categories don't do: it calls a number in the place of a name bad syntax, and stops at the
         // first wrong type before bad syntax.
         Err((path, error)) => {
-            return Err(match serde_json::from_slice::<IgnoredAny>(bytes) {
-                Ok(_) => wrong_value(prefix, &path, &error),
-                Err(error) => malformed(prefix, bytes, &error),
+            let syntax = serde_json::from_slice::<IgnoredAny>(bytes).err();
+            let is_text = std::str::from_utf8(bytes).is_ok();
+            return Err(match syntax {
+                None if is_text => wrong_value(prefix, &path, &error),
+                syntax => malformed(prefix, bytes, &syntax.unwrap_or(error)),
             });
         }
     };
@@ -174,7 +176,13 @@ fn malformed(prefix: &str, bytes: &[u8], error: &serde_json::Error) -> Error {
         [0xFE, 0xFF, ..] | [0xFF, 0xFE, ..] | [0, _, ..] | [_, 0, ..] => {
             format!("{what} is UTF-16 or UTF-32; JSON must be sent as UTF-8")
         }
-        _ => format!("{what} is not valid JSON: {error}"),
+        _ => match std::str::from_utf8(bytes) {
+            Ok(_) => format!("{what} is not valid JSON: {error}"),
+            Err(place) => {
+                let place = place.valid_up_to();
+                format!("{what} is not UTF-8 at byte {place}; JSON must be sent as UTF-8")
+            }
+        },
     };
     with_field(Error::invalid(message).with_code("malformed_json"), prefix)
 }
@@ -353,7 +361,8 @@ mod tests {
         let little: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
         let big: Vec<u8> = text.encode_utf16().flat_map(u16::to_be_bytes).collect();
         let marked = [&b"\xFF\xFE"[..], &little].concat();
-        for bytes in [little, big, marked] {
+        let latin_1 = b"{\"number\":1,\"kind\":\"\xFC\"}".to_vec();
+        for bytes in [little, big, marked, latin_1] {
             let error = parse_object::<Outer>(&bytes, "").unwrap_err();
             assert_eq!(error.code(), "malformed_json");
             assert!(error.message().contains("UTF-8"), "{error}");

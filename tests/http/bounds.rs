@@ -160,6 +160,19 @@ async fn tags_are_taken_up_to_their_bounds_and_no_further() {
             .await
             .problem_of(422, "invalid_field", "filter.tags");
     }
+    let id = server.add(&jpeg(40, 40, [90, 9, 9]), json!({})).await;
+    for field in ["tags", "add_tags", "remove_tags"] {
+        let most = bound(
+            &document,
+            &format!("/components/schemas/PhotoChanges/properties/{field}/maxItems"),
+        );
+        let path = format!("/v1/photos/{id}");
+        let edit = |tags: Vec<String>| server.patch_json(&path, json!({field: tags}));
+        taken(&edit(numbered(most)).await);
+        edit(numbered(most + 1))
+            .await
+            .problem_of(422, "invalid_field", field);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
