@@ -98,7 +98,7 @@ pub(super) async fn run(registry: &Registry, args: ImportArgs) -> Outcome {
         .map(|workers| Flag::new("ingest.workers", workers.to_string(), "--workers"));
     let config = args.config.load(registry, workers)?;
     let tags = clean_tags("--tag", &args.tag).map_err(|error| Error::config("--tag", error.to_string()))?;
-    let rules = Rules::new(args.exclude, &own_paths(&config))?;
+    let mut rules = Rules::new(args.exclude)?;
     let user = UserId::new(args.user)?;
     let mut report = Report::new(args.report)?;
 
@@ -119,6 +119,10 @@ pub(super) async fn run(registry: &Registry, args: ImportArgs) -> Outcome {
             Err(error) => return Err(offer.explain(error, &config).await.into()),
         },
     };
+    if library.is_some() {
+        // Now they exist.
+        rules.leave_out(&own_paths(&config));
+    }
     let workers = library.as_ref().map(|photos| photos.start_workers(&shutdown));
     let target: Arc<dyn Target> = match (library, &args.server) {
         (Some(photos), _) => Arc::new(Library { photos, user }),

@@ -68,7 +68,7 @@ impl Rules {
     ///
     /// # Errors
     /// `ConfigInvalid` for a pattern that is not one.
-    pub(super) fn new(patterns: Vec<String>, own: &[PathBuf]) -> Result<Self> {
+    pub(super) fn new(patterns: Vec<String>) -> Result<Self> {
         for pattern in &patterns {
             if pattern.trim().is_empty() || pattern.starts_with('#') {
                 let message = format!(
@@ -77,13 +77,18 @@ impl Rules {
                 return Err(Error::config("--exclude", message));
             }
         }
-        let own = own
-            .iter()
-            .filter_map(|folder| fs::canonicalize(folder).ok())
-            .collect();
-        let rules = Self { patterns, own };
+        let rules = Self {
+            patterns,
+            own: Vec::new(),
+        };
         rules.matcher(Path::new("."))?;
         Ok(rules)
+    }
+
+    /// Leaves out folders and files, those that exist.
+    pub(super) fn leave_out(&mut self, paths: &[PathBuf]) {
+        let existing = paths.iter().filter_map(|path| fs::canonicalize(path).ok());
+        self.own.extend(existing);
     }
 
     fn matcher(&self, root: &Path) -> Result<Gitignore> {
@@ -303,7 +308,7 @@ pub(super) fn io_reason(error: &io::Error) -> String {
 /// # Errors
 /// That of the first folder that can't be read.
 pub(in crate::cli) fn files(folder: &Path) -> Result<Vec<PathBuf>> {
-    let rules = Rules::new(Vec::new(), &[])?;
+    let rules = Rules::new(Vec::new())?;
     let listing = walk(
         &[folder.to_owned()],
         &rules,
@@ -333,7 +338,7 @@ mod tests {
 
     fn list(root: &Path, patterns: &[&str]) -> (Vec<String>, Listing) {
         let patterns = patterns.iter().map(|&pattern| pattern.to_owned()).collect();
-        let rules = Rules::new(patterns, &[]).unwrap();
+        let rules = Rules::new(patterns).unwrap();
         let listing = walk(
             &[root.to_owned()],
             &rules,
@@ -411,7 +416,7 @@ mod tests {
     #[test]
     fn a_pattern_that_is_wrong_or_a_comment_is_refused() {
         for pattern in ["{a,b", "#recycle", " "] {
-            let error = Rules::new(vec![pattern.to_owned()], &[]).unwrap_err();
+            let error = Rules::new(vec![pattern.to_owned()]).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::ConfigInvalid, "{pattern}: {error}");
         }
     }
@@ -427,8 +432,8 @@ mod tests {
     #[test]
     fn the_librarys_own_folder_is_never_imported_into_itself() {
         let root = tree(&["a.jpg", "data/photos/originals/00/x"]);
-        let own = [root.path().join("data/photos")];
-        let rules = Rules::new(Vec::new(), &own).unwrap();
+        let mut rules = Rules::new(Vec::new()).unwrap();
+        rules.leave_out(&[root.path().join("data/photos"), root.path().join("missing")]);
         let listing = walk(
             &[root.path().to_owned()],
             &rules,
