@@ -8,6 +8,8 @@
 use std::io::Cursor;
 
 use image::ImageReader;
+use zune_core::bytestream::ZCursor;
+use zune_core::options::DecoderOptions;
 
 use super::boxes::Boxes;
 use super::metadata::png_chunks;
@@ -51,14 +53,28 @@ pub(super) fn inspect(format: ImageFormat, bytes: &[u8]) -> Completeness {
 }
 
 /// Decodes a file with each of two fills; the same pixels mean that the fill was not looked at.
-fn is_filled_alike(make: impl Fn(&[u8]) -> Vec<u8>, format: image::ImageFormat) -> bool {
+fn is_filled_alike(make: impl Fn(&[u8]) -> Vec<u8>, decode: impl Fn(Vec<u8>) -> Option<Vec<u8>>) -> bool {
     let decoded = FILLS.map(|fill| {
-        let file = make(&[fill; FILL_BYTES]);
-        let reader = ImageReader::with_format(Cursor::new(file), format);
-        let pixels = reader.decode().ok()?.into_bytes();
+        let pixels = decode(make(&[fill; FILL_BYTES]))?;
         Some(blake3::hash(&pixels))
     });
     decoded[0].is_some() && decoded[0] == decoded[1]
+}
+
+/// Decodes a JPEG that must be sound: another is given up halfway, whatever follows.
+fn strict_jpeg(file: Vec<u8>) -> Option<Vec<u8>> {
+    let options = DecoderOptions::default()
+        .set_strict_mode(true)
+        .set_max_width(usize::from(u16::MAX))
+        .set_max_height(usize::from(u16::MAX));
+    zune_jpeg::JpegDecoder::new_with_options(ZCursor::new(file), options)
+        .decode()
+        .ok()
+}
+
+fn webp_pixels(file: Vec<u8>) -> Option<Vec<u8>> {
+    let reader = ImageReader::with_format(Cursor::new(file), image::ImageFormat::WebP);
+    Some(reader.decode().ok()?.into_bytes())
 }
 
 /// JPEG, ITU T.81 annex B: marker segments up to `EOI`; entropy-coded data follows each `SOS`.
@@ -73,7 +89,7 @@ fn jpeg_file(bytes: &[u8]) -> Completeness {
     let Ok(prepared) = jpeg::prepared(data) else {
         return Completeness::Cut(mended);
     };
-    if is_filled_alike(|fill| [&*prepared, fill, &END].concat(), image::ImageFormat::Jpeg) {
+    if is_filled_alike(|fill| [&*prepared, fill, &END].concat(), strict_jpeg) {
         Completeness::Mended(mended)
     } else {
         Completeness::Cut(mended)
@@ -244,7 +260,7 @@ fn webp(bytes: &[u8]) -> Completeness {
             let body = [&bytes[end + 8..], fill].concat();
             riff(&bytes[12..end], kind, &body)
         };
-        return if is_filled_alike(make, image::ImageFormat::WebP) {
+        return if is_filled_alike(make, webp_pixels) {
             Completeness::Mended(make(&[]))
         } else {
             Completeness::Cut(make(&[]))
