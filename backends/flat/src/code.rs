@@ -75,11 +75,16 @@ impl CodeQuery {
 }
 
 fn largest(vector: &[f32]) -> f32 {
-    vector.iter().fold(0.0, |most: f32, number| most.max(number.abs()))
+    vector
+        .iter()
+        .fold(0.0, |most: f32, number| most.max(number.abs()))
 }
 
 /// Makes a copy of unit length; one of length 0 stays as it is.
-#[expect(clippy::cast_possible_truncation, reason = "quotients of f32 fit f32 well enough")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "quotients of f32 fit f32 well enough"
+)]
 pub(crate) fn normalised(vector: &[f32]) -> Vec<f32> {
     let length = length(vector);
     if length == 0.0 {
@@ -130,7 +135,10 @@ mod tests {
             .map(|(c, q)| i32::from(*c) * i32::from(*q))
             .sum();
         let approximate = dot as f32 * code.scale * query.scale;
-        assert!((approximate - exact).abs() < TOLERANCE, "{approximate} is not {exact}");
+        assert!(
+            (approximate - exact).abs() < TOLERANCE,
+            "{approximate} is not {exact}"
+        );
     }
 
     #[test]

@@ -302,7 +302,10 @@ impl State {
     fn centre(&self) -> Vec<f32> {
         #[expect(clippy::cast_precision_loss, reason = "points are far below 2^52")]
         let count = self.directory.len().max(1) as f64;
-        #[expect(clippy::cast_possible_truncation, reason = "means of unit vectors are within -1 and 1")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "means of unit vectors are within -1 and 1"
+        )]
         self.sum.iter().map(|sum| (sum / count) as f32).collect()
     }
 

@@ -97,7 +97,9 @@ fn make_schema(connection: &mut Connection, folder: &Path) -> Result<()> {
             .doing(checking)
     };
     let empty: bool = transaction
-        .query_row("SELECT NOT EXISTS (SELECT 1 FROM sqlite_schema)", [], |row| row.get(0))
+        .query_row("SELECT NOT EXISTS (SELECT 1 FROM sqlite_schema)", [], |row| {
+            row.get(0)
+        })
         .doing(checking)?;
     let (owner, version) = (number("application_id")?, number("user_version")?);
     let path = file(folder);
@@ -176,9 +178,14 @@ pub(crate) fn alias(connection: &Connection) -> Result<Option<CollectionName>> {
 }
 
 /// Adds a collection and its tables, inside a transaction.
-pub(crate) fn create(transaction: &Transaction<'_>, name: &CollectionName, dimensions: usize) -> Result<Known> {
+pub(crate) fn create(
+    transaction: &Transaction<'_>,
+    name: &CollectionName,
+    dimensions: usize,
+) -> Result<Known> {
     let making = "making a collection of the index";
-    let stored = i64::try_from(dimensions).map_err(|_| Error::invalid("a vector can't have so many dimensions"))?;
+    let stored =
+        i64::try_from(dimensions).map_err(|_| Error::invalid("a vector can't have so many dimensions"))?;
     transaction
         .execute(
             "INSERT INTO collections (name, dimensions) VALUES (?1, ?2)",

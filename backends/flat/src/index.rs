@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use lucida_core::{CollectionName, Error, ErrorKind, IndexFilter, PhotoId, Point, Result, ScoredId, VectorIndex};
+use lucida_core::{
+    CollectionName, Error, ErrorKind, IndexFilter, PhotoId, Point, Result, ScoredId, VectorIndex,
+};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 

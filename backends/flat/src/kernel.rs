@@ -83,7 +83,12 @@ impl WithSimd for CompareBits<'_> {
             16 => self.of_words::<16>(),
             18 => self.of_words::<18>(),
             words => {
-                let Self { query, bits, mask, sums } = self;
+                let Self {
+                    query,
+                    bits,
+                    mask,
+                    sums,
+                } = self;
                 places(mask, |place| {
                     sums[place] = weigh(query, &bits[place * words..(place + 1) * words]);
                 });
@@ -95,7 +100,12 @@ impl WithSimd for CompareBits<'_> {
 impl CompareBits<'_> {
     #[inline(always)]
     fn of_words<const WORDS: usize>(self) {
-        let Self { query, bits, mask, sums } = self;
+        let Self {
+            query,
+            bits,
+            mask,
+            sums,
+        } = self;
         let fixed = |words: &[u64]| -> [u64; WORDS] {
             let mut fixed = [0; WORDS];
             fixed.copy_from_slice(&words[..WORDS]);

@@ -64,7 +64,12 @@ struct Part {
 ///
 /// # Errors
 /// Those of the database; `Internal` (`index_damaged`) when what is there makes no sense.
-pub(crate) fn load(readers: &Readers, threads: &Threads, tables: &Tables, dimensions: usize) -> Result<Loaded> {
+pub(crate) fn load(
+    readers: &Readers,
+    threads: &Threads,
+    tables: &Tables,
+    dimensions: usize,
+) -> Result<Loaded> {
     let last: Option<i64> = readers.run(|connection| {
         connection
             .query_row(&tables.last_slot, [], |row| row.get(0))
@@ -97,9 +102,7 @@ pub(crate) fn load(readers: &Readers, threads: &Threads, tables: &Tables, dimens
         },
     );
     let mut loaded = Loaded::empty(dimensions);
-    loaded
-        .chunks
-        .resize_with(last as usize / CHUNK + 1, Arc::default);
+    loaded.chunks.resize_with(last as usize / CHUNK + 1, Arc::default);
     for part in parts {
         if let Some(error) = part.failed {
             return Err(error);
@@ -114,7 +117,9 @@ pub(crate) fn load(readers: &Readers, threads: &Threads, tables: &Tables, dimens
             loaded.chunks[at] = Arc::new(chunk);
         }
     }
-    (loaded.owners, loaded.tags) = names.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    (loaded.owners, loaded.tags) = names
+        .into_inner()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
     // Free slots are taken from the end, so the last is the lowest.
     let mut points = Vec::new();
     for slot in (0..=last).rev() {

@@ -51,8 +51,9 @@ impl OldIndex {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Some(old)),
             Err(error) => {
-                return Err(lucida_core::Error::from(error)
-                    .context(format!("reading `{}`", collections.display())));
+                return Err(
+                    lucida_core::Error::from(error).context(format!("reading `{}`", collections.display()))
+                );
             }
         };
         for entry in entries.flatten() {

@@ -109,7 +109,10 @@ impl Place {
     fn write(&self, points: &[Point]) {
         let collection = self.catalog.get(&self.name).unwrap();
         for batch in points.chunks(2_000) {
-            let batch = batch.iter().map(|point| NewPoint::of(point, &collection)).collect();
+            let batch = batch
+                .iter()
+                .map(|point| NewPoint::of(point, &collection))
+                .collect();
             let answer = self
                 .catalog
                 .writer
@@ -184,7 +187,10 @@ fn assert_finds_the_nearest(mut maker: Maker, mut query: impl FnMut(&mut Maker) 
         .iter()
         .map(|filter| points.iter().filter(|point| filter.matches(point)).count())
         .collect();
-    assert!(matching[1] > WITHOUT_BITS && matching[2] < WITHOUT_BITS, "{matching:?}");
+    assert!(
+        matching[1] > WITHOUT_BITS && matching[2] < WITHOUT_BITS,
+        "{matching:?}"
+    );
     for filter in filters() {
         let recall = place.recall(&points, &filter, &mut || query(&mut maker));
         assert!(recall >= RECALL, "{recall} with {filter:?}");
@@ -199,7 +205,10 @@ fn the_nearest_of_clustered_vectors_are_found() {
 #[test]
 fn the_nearest_of_vectors_in_a_narrow_cone_are_found() {
     let mut maker = Maker::cone(2);
-    let mean: f32 = (0..500).map(|_| dot(&maker.vector(), &maker.vector())).sum::<f32>() / 500.0;
+    let mean: f32 = (0..500)
+        .map(|_| dot(&maker.vector(), &maker.vector()))
+        .sum::<f32>()
+        / 500.0;
     assert!((mean - 0.7).abs() < 0.05, "{mean}");
     assert_finds_the_nearest(maker, Maker::vector);
 }

@@ -133,7 +133,9 @@ impl Search<'_> {
         let look = |seen: &mut Seen, at: usize| {
             let Some(bits) = &view.chunks[at].bits else {
                 // Whatever has no bits yet may be as near as can be.
-                places(&masks[at], |place| seen.first.push(f32::INFINITY, slot(at, place)));
+                places(&masks[at], |place| {
+                    seen.first.push(f32::INFINITY, slot(at, place))
+                });
                 seen.possible.push((at, vec![f32::INFINITY; CHUNK]));
                 return;
             };
@@ -216,21 +218,34 @@ impl Search<'_> {
         points.sort_unstable();
         let unit = normalised(self.vector);
         let mut hits = Vec::with_capacity(points.len());
-        let read = self
-            .readers
-            .vectors(self.collection, &points, |photo, vector| {
-                let (product, square) = Dot { left: &unit, right: vector }.run();
-                let score = if square > 0.0 { product / square.sqrt() } else { 0.0 };
-                hits.push(ScoredId {
-                    photo_id: photo_id(photo),
-                    // The square of an extreme vector may not fit.
-                    score: if score.is_finite() { score } else { extreme(&unit, vector) },
-                });
+        let read = self.readers.vectors(self.collection, &points, |photo, vector| {
+            let (product, square) = Dot {
+                left: &unit,
+                right: vector,
+            }
+            .run();
+            let score = if square > 0.0 {
+                product / square.sqrt()
+            } else {
+                0.0
+            };
+            hits.push(ScoredId {
+                photo_id: photo_id(photo),
+                // The square of an extreme vector may not fit.
+                score: if score.is_finite() {
+                    score
+                } else {
+                    extreme(&unit, vector)
+                },
             });
+        });
         self.collection.exists()?;
         read?;
         hits.sort_unstable_by(|left, right| {
-            right.score.total_cmp(&left.score).then(left.photo_id.cmp(&right.photo_id))
+            right
+                .score
+                .total_cmp(&left.score)
+                .then(left.photo_id.cmp(&right.photo_id))
         });
         hits.truncate(self.limit);
         Ok(hits)

@@ -65,9 +65,15 @@ pub(crate) struct SketchQuery {
 impl Sketch {
     /// Sketches around a centre.
     pub(crate) fn around(centre: Vec<f32>) -> Self {
-        #[expect(clippy::cast_possible_truncation, reason = "means of unit vectors are at most 1 long")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "means of unit vectors are at most 1 long"
+        )]
         let centre_square = length(&centre).powi(2) as f32;
-        Self { centre, centre_square }
+        Self {
+            centre,
+            centre_square,
+        }
     }
 
     /// Returns the square of the distance to another centre.
@@ -128,7 +134,10 @@ impl Sketch {
     pub(crate) fn query(&self, rotated: &[f32]) -> SketchQuery {
         let left: Vec<f32> = rotated.iter().zip(&self.centre).map(|(q, c)| q - c).collect();
         let along: f32 = rotated.iter().zip(&self.centre).map(|(q, c)| q * c).sum();
-        #[expect(clippy::cast_possible_truncation, reason = "differences of unit vectors are at most 2 long")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "differences of unit vectors are at most 2 long"
+        )]
         let length = length(&left) as f32;
         #[expect(clippy::cast_precision_loss, reason = "dimensions are few")]
         let root = (left.len() as f32).sqrt();
@@ -203,7 +212,11 @@ mod tests {
             let common = unit_vector(dimensions, 99);
             let vector = |seed: u64| {
                 let own = unit_vector(dimensions, seed);
-                let sum: Vec<f32> = common.iter().zip(&own).map(|(c, o)| 0.84 * c + 0.54 * o).collect();
+                let sum: Vec<f32> = common
+                    .iter()
+                    .zip(&own)
+                    .map(|(c, o)| 0.84 * c + 0.54 * o)
+                    .collect();
                 crate::code::normalised(&sum)
             };
             let mut codes = Codes::default();
@@ -240,7 +253,10 @@ mod tests {
                 }
             }
             let compared = 20 * (POINTS / 64 * 64);
-            assert!(f64::from(above) < compared as f64 * 0.004, "{above} of {compared}");
+            assert!(
+                f64::from(above) < compared as f64 * 0.004,
+                "{above} of {compared}"
+            );
             // Three standard deviations of about 0.02 in mean, so the bound says something.
             assert!(slack / (compared as f32) < 0.08, "{}", slack / compared as f32);
         }

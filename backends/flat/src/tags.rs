@@ -15,7 +15,8 @@ impl Words {
         if let Some(number) = self.numbers.get(word) {
             return *number;
         }
-        let number = u32::try_from(self.numbers.len()).expect("fewer words than points, which are counted in 32 bits");
+        let number =
+            u32::try_from(self.numbers.len()).expect("fewer words than points, which are counted in 32 bits");
         self.numbers.insert(word.into(), number);
         number
     }
@@ -52,7 +53,10 @@ impl Default for TagSets {
             words: Words::default(),
             numbers: HashMap::from([(Arc::clone(&empty), NO_TAGS)]),
             // Never freed.
-            sets: vec![Entry { tags: empty, users: 1 }],
+            sets: vec![Entry {
+                tags: empty,
+                users: 1,
+            }],
             free: Vec::new(),
         }
     }
@@ -137,7 +141,9 @@ impl NumberSet {
     #[inline]
     pub(crate) fn contains(&self, number: u32) -> bool {
         let number = number as usize;
-        self.0.get(number / 64).is_some_and(|word| word >> (number % 64) & 1 == 1)
+        self.0
+            .get(number / 64)
+            .is_some_and(|word| word >> (number % 64) & 1 == 1)
     }
 }
 

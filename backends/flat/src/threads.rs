@@ -1,7 +1,7 @@
 //! How a search of many chunks is split over cores.
 
-use std::sync::{Mutex, PoisonError};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use crate::lock::lock;
@@ -33,10 +33,12 @@ impl Threads {
 
     fn lend(&self, most: usize) -> Lent<'_> {
         let mut count = 0;
-        let taken = self.spare.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |spare| {
-            count = spare.min(most);
-            Some(spare - count)
-        });
+        let taken = self
+            .spare
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |spare| {
+                count = spare.min(most);
+                Some(spare - count)
+            });
         debug_assert!(taken.is_ok());
         Lent { threads: self, count }
     }

@@ -57,8 +57,12 @@ impl Top {
     /// Returns them, best first.
     pub(crate) fn into_sorted(mut self) -> Vec<Scored> {
         self.shrink();
-        self.scored
-            .sort_unstable_by(|left, right| right.score.total_cmp(&left.score).then(left.slot.cmp(&right.slot)));
+        self.scored.sort_unstable_by(|left, right| {
+            right
+                .score
+                .total_cmp(&left.score)
+                .then(left.slot.cmp(&right.slot))
+        });
         self.scored
     }
 }

@@ -234,10 +234,14 @@ impl Plan {
     }
 
     fn delete(&mut self, connection: &Connection, photo: u128) -> rusqlite::Result<()> {
-        let Some(slot) = self.slot(photo) else { return Ok(()) };
+        let Some(slot) = self.slot(photo) else {
+            return Ok(());
+        };
         let tables = &self.collection.tables;
         connection.prepare_cached(&tables.delete_point)?.execute([slot])?;
-        connection.prepare_cached(&tables.delete_vector)?.execute([slot])?;
+        connection
+            .prepare_cached(&tables.delete_vector)?
+            .execute([slot])?;
         self.moved.insert(photo, None);
         self.changes.push(Change::Remove { slot, photo });
         Ok(())
@@ -298,7 +302,11 @@ fn commit(connection: &Connection, batch: Vec<Job>) {
     }
 }
 
-fn transact(connection: &Connection, plans: &mut [Plan], writes: Vec<(usize, Write)>) -> rusqlite::Result<()> {
+fn transact(
+    connection: &Connection,
+    plans: &mut [Plan],
+    writes: Vec<(usize, Write)>,
+) -> rusqlite::Result<()> {
     let execute = |sql| connection.prepare_cached(sql)?.execute([]).map(drop);
     if writes.is_empty() {
         return Ok(());

@@ -8,8 +8,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use lucida_core::VectorIndex;
-use lucida_testkit::Fixture;
 use lucida_flat::FlatIndex;
+use lucida_testkit::Fixture;
 use support::config;
 
 async fn fixture() -> Fixture<dyn VectorIndex> {

@@ -66,7 +66,10 @@ async fn assert_finds(index: &FlatIndex, points: &[Point], filter: &IndexFilter,
         let nearest = &expected[..limit.min(expected.len())];
         assert_eq!(found.len(), nearest.len(), "limit {limit}, {filter:?}");
         assert!(hits.is_sorted_by(|left, right| left.score >= right.score));
-        let hit = nearest.iter().filter(|point| found.contains(&point.photo_id)).count();
+        let hit = nearest
+            .iter()
+            .filter(|point| found.contains(&point.photo_id))
+            .count();
         assert!(
             hit as f64 >= RECALL * nearest.len() as f64,
             "{hit} of {}, limit {limit}, {filter:?}",
@@ -75,7 +78,10 @@ async fn assert_finds(index: &FlatIndex, points: &[Point], filter: &IndexFilter,
         for hit in &hits {
             let point = expected.iter().find(|point| point.photo_id == hit.photo_id);
             let point = point.unwrap_or_else(|| panic!("{hit:?} does not meet {filter:?}"));
-            assert!((hit.score - dot(&point.vector, &query)).abs() < SCORE_TOLERANCE, "{hit:?}");
+            assert!(
+                (hit.score - dot(&point.vector, &query)).abs() < SCORE_TOLERANCE,
+                "{hit:?}"
+            );
         }
     }
 }
@@ -89,7 +95,13 @@ async fn filters_that_leave_few_points_find_each_of_them() {
     for batch in points.chunks(1_000) {
         index.upsert(&name(), batch).await.unwrap();
     }
-    let words = [("nobody", 0), ("one", 1), ("nine", 9), ("ten", 10), ("eleven", 11)];
+    let words = [
+        ("nobody", 0),
+        ("one", 1),
+        ("nine", 9),
+        ("ten", 10),
+        ("eleven", 11),
+    ];
     for (word, matching) in words {
         let of_user = IndexFilter {
             user_id: Some(user(word)),
@@ -137,7 +149,10 @@ async fn filters_that_leave_many_points_find_the_nearest_of_them() {
         assert_finds(&index, &points, &filter, None).await;
     }
     // A third is deleted, a third changes hands, and some come back in the places of others.
-    let (gone, left): (Vec<_>, Vec<_>) = points.drain(..).enumerate().partition(|(number, _)| number % 3 == 0);
+    let (gone, left): (Vec<_>, Vec<_>) = points
+        .drain(..)
+        .enumerate()
+        .partition(|(number, _)| number % 3 == 0);
     let ids: Vec<_> = gone.iter().map(|(_, point)| point.photo_id).collect();
     for batch in ids.chunks(2_000) {
         index.delete(&name(), batch).await.unwrap();

@@ -37,7 +37,11 @@ async fn filled(folder: &Path) -> Vec<Point> {
 
 fn assert_names_the_fix(error: &Error) {
     let text = error.to_string();
-    assert_eq!((error.kind(), error.code()), (ErrorKind::Internal, "index_damaged"), "{text}");
+    assert_eq!(
+        (error.kind(), error.code()),
+        (ErrorKind::Internal, "index_damaged"),
+        "{text}"
+    );
     assert!(text.contains("damaged"), "{text}");
     assert!(text.contains("index.embedded.path"), "{text}");
     assert!(text.contains("embedded again from their originals"), "{text}");
@@ -130,7 +134,8 @@ fn old_index(folder: &Path) {
         fs::create_dir_all(collection.join("shard/segments")).unwrap();
         fs::write(collection.join("journal"), b"\x01").unwrap();
         if let Some(dimensions) = dimensions {
-            let manifest = format!("{{\"format\": 1, \"dimensions\": {dimensions}, \"distance\": \"cosine\"}}");
+            let manifest =
+                format!("{{\"format\": 1, \"dimensions\": {dimensions}, \"distance\": \"cosine\"}}");
             fs::write(collection.join("manifest.json"), manifest).unwrap();
         }
     }
@@ -145,7 +150,10 @@ async fn an_index_of_the_former_engine_keeps_its_collections_and_alias_and_its_f
     for opening in 0..2 {
         let index = FlatIndex::open(config(folder.path())).await.unwrap();
         assert_eq!(index.alias().await.unwrap(), Some(name("serving")));
-        assert_eq!(index.collections().await.unwrap(), [name("kept"), name("serving")]);
+        assert_eq!(
+            index.collections().await.unwrap(),
+            [name("kept"), name("serving")]
+        );
         assert_eq!(index.count(&name("serving")).await.unwrap(), opening);
         index.ensure(&name("kept"), 384).await.unwrap();
         let new = point(PhotoId::generate(), &user("alice"), unit_vector(512, opening));
@@ -171,7 +179,10 @@ async fn a_crash_while_the_former_engines_files_are_moved_aside_loses_nothing() 
     fs::rename(index.join("old-engine/collections"), index.join("collections")).unwrap();
     let index = FlatIndex::open(config(folder.path())).await.unwrap();
     assert_eq!(index.alias().await.unwrap(), Some(name("serving")));
-    assert_eq!(index.collections().await.unwrap(), [name("kept"), name("serving")]);
+    assert_eq!(
+        index.collections().await.unwrap(),
+        [name("kept"), name("serving")]
+    );
     let moved = folder.path().join("index/old-engine-2/collections");
     assert!(moved.join(name("kept").as_str()).exists());
 }

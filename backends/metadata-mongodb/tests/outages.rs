@@ -60,7 +60,10 @@ async fn a_server_that_was_killed_and_started_again_serves_the_same_store() {
             assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
         }
         server.start_again().unwrap();
-        eventually("the metadata store answers again", async || store.ping().await.is_ok()).await;
+        eventually("the metadata store answers again", async || {
+            store.ping().await.is_ok()
+        })
+        .await;
         let more = photo(&user("alice"));
         assert_eq!(store.insert(&more).await.unwrap(), Inserted::New(more.clone()));
         kept.push(more);

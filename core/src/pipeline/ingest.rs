@@ -19,7 +19,7 @@ use crate::id::ContentHash;
 use crate::index::Point;
 use crate::metrics;
 use crate::photo::{Photo, PhotoError, PhotoState};
-use crate::picture::Picture;
+use crate::picture::{ImageFormat, Picture};
 use crate::plugin::{EnrichInput, Event, Hook};
 use crate::queue::{Delivery, Job};
 
@@ -30,6 +30,9 @@ const MAX_CRASHES: u32 = 30;
 pub(super) fn show_counters() {
     for outcome in ["ready", "added", "retried", "failed", "dropped"] {
         metrics::INGEST_PHOTOS.add(0, &[outcome]);
+    }
+    for format in ImageFormat::ALL {
+        metrics::PICTURE_PANICS.add(0, &[format.name()]);
     }
 }
 

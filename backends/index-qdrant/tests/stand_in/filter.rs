@@ -69,7 +69,10 @@ impl Test {
 
     fn read_field(condition: &FieldCondition) -> Result<Self, Status> {
         let key = condition.key.clone();
-        let value = condition.r#match.as_ref().and_then(|value| value.match_value.as_ref());
+        let value = condition
+            .r#match
+            .as_ref()
+            .and_then(|value| value.match_value.as_ref());
         match (value, &condition.datetime_range) {
             (Some(MatchValue::Keyword(keyword)), None) => Ok(Self::Keyword(key, keyword.clone())),
             (None, Some(range)) => Ok(Self::Time(key, times(range)?)),
@@ -79,9 +82,7 @@ impl Test {
 
     fn holds(&self, id: &Id, point: &Stored) -> bool {
         match self {
-            Self::Keyword(key, keyword) => {
-                texts(point, key).any(|text| text == keyword)
-            }
+            Self::Keyword(key, keyword) => texts(point, key).any(|text| text == keyword),
             Self::Time(key, [at_least, above, at_most, below]) => texts(point, key)
                 .filter_map(|text| text.parse::<Time>().ok())
                 .map(|time| i64::try_from(time.as_nanosecond().div_euclid(1000)).unwrap_or(i64::MAX))
@@ -126,5 +127,10 @@ fn times(range: &DatetimeRange) -> Result<[Option<i64>; 4], Status> {
                 .ok_or_else(|| Status::invalid_argument(format!("Unable to parse timestamp {time}")))
         }
     };
-    Ok([time(&range.gte)?, time(&range.gt)?, time(&range.lte)?, time(&range.lt)?])
+    Ok([
+        time(&range.gte)?,
+        time(&range.gt)?,
+        time(&range.lte)?,
+        time(&range.lt)?,
+    ])
 }

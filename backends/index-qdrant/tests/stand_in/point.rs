@@ -8,8 +8,8 @@ use qdrant_client::qdrant::vectors_output::VectorsOptions as OutputOptions;
 use qdrant_client::qdrant::with_payload_selector::SelectorOptions as PayloadOptions;
 use qdrant_client::qdrant::with_vectors_selector::SelectorOptions as VectorOptions;
 use qdrant_client::qdrant::{
-    Distance, NamedVectorsOutput, PointId, PointStruct, RetrievedPoint, Value, Vector, VectorOutput, VectorParams,
-    VectorsOutput, WithPayloadSelector, WithVectorsSelector,
+    Distance, NamedVectorsOutput, PointId, PointStruct, RetrievedPoint, Value, Vector, VectorOutput,
+    VectorParams, VectorsOutput, WithPayloadSelector, WithVectorsSelector,
 };
 use tonic::Status;
 use uuid::Uuid;

@@ -174,7 +174,10 @@ impl Collection {
     /// Counts points, exactly.
     pub(crate) fn count(&self, request: &CountPoints) -> Result<u64, Status> {
         let matcher = Matcher::read(request.filter.as_ref())?;
-        let matching = self.points.iter().filter(|(id, point)| matcher.matches(id, point));
+        let matching = self
+            .points
+            .iter()
+            .filter(|(id, point)| matcher.matches(id, point));
         Ok(matching.count() as u64)
     }
 
@@ -204,16 +207,19 @@ impl Collection {
             })
             .collect();
         scored.sort_by(|left, right| right.0.total_cmp(&left.0).then(right.1.cmp(&left.1)));
-        let hits = scored.into_iter().take(limit).map(|(score, Reverse(id))| ScoredPoint {
-            id: Some(id.write()),
-            // Where less is nearer, the score is the distance.
-            score: if matches!(distance, Distance::Euclid | Distance::Manhattan) {
-                -score
-            } else {
-                score
-            },
-            ..ScoredPoint::default()
-        });
+        let hits = scored
+            .into_iter()
+            .take(limit)
+            .map(|(score, Reverse(id))| ScoredPoint {
+                id: Some(id.write()),
+                // Where less is nearer, the score is the distance.
+                score: if matches!(distance, Distance::Euclid | Distance::Manhattan) {
+                    -score
+                } else {
+                    score
+                },
+                ..ScoredPoint::default()
+            });
         Ok(hits.collect())
     }
 }
