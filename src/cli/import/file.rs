@@ -226,7 +226,11 @@ fn is_named_as_something_else(path: &Path) -> bool {
     SIDECARS.contains(&extension.as_str())
         || mime_guess::from_ext(&extension)
             .first()
-            .is_some_and(|guess| guess.type_() != mime_guess::mime::IMAGE)
+            // Unknown bytes may be a picture, as Photoshop's are.
+            .is_some_and(|guess| {
+                guess.type_() != mime_guess::mime::IMAGE
+                    && guess != mime_guess::mime::APPLICATION_OCTET_STREAM
+            })
 }
 
 #[cfg(test)]
