@@ -196,7 +196,7 @@ fn a_folder_with_a_subfolder_that_cannot_be_read_is_imported_without_it() {
     );
     assert!(errors.contains("dd: its path is too long\n"), "{errors}");
     if is_root {
-        println!("not tried: root reads folders without permission");
+        eprintln!("not tried: root reads folders without permission");
     } else {
         assert!(
             errors.contains("  photos/locked: permission denied\n"),
@@ -467,7 +467,7 @@ fn on_a_terminal_one_line_tells_how_far_the_import_is() {
         .stdin(std::process::Stdio::null())
         .output();
     let Ok(output) = output else {
-        println!("skipped: needs the program `script` of util-linux");
+        eprintln!("skipped: needs the program `script` of util-linux");
         return;
     };
     let shown = String::from_utf8_lossy(&output.stdout);

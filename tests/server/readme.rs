@@ -27,7 +27,7 @@ fn has(program: &str) -> bool {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_five_minutes_of_the_readme_work_when_they_are_pasted() {
     if let Some(missing) = ["curl", "jq"].into_iter().find(|program| !has(program)) {
-        println!("skipped: needs the program `{missing}`");
+        eprintln!("skipped: needs the program `{missing}`");
         return;
     }
     let dir = tempfile::tempdir().unwrap();

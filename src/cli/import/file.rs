@@ -50,9 +50,10 @@ impl Refusal {
     }
 
     fn unreadable(error: &io::Error) -> Self {
-        let reason = match error.kind() {
-            io::ErrorKind::NotFound => "the file is no longer there".to_owned(),
-            _ => format!("the file can't be read: {}", io_reason(error)),
+        let reason = if error.kind() == io::ErrorKind::NotFound {
+            "the file is no longer there".to_owned()
+        } else {
+            format!("the file can't be read: {}", io_reason(error))
         };
         Self::new("unreadable", reason)
     }

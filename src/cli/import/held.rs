@@ -85,12 +85,14 @@ impl Offer {
 
 /// Returns the address at which a server that listens on another is reached from this machine.
 fn reachable(listen: SocketAddr) -> SocketAddr {
-    let ip = match listen.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
-        ip => ip,
+    if !listen.ip().is_unspecified() {
+        return listen;
+    }
+    let loopback = match listen.ip() {
+        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
     };
-    SocketAddr::new(ip, listen.port())
+    SocketAddr::new(loopback, listen.port())
 }
 
 /// Returns a word as a shell takes it.

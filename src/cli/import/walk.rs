@@ -267,9 +267,10 @@ pub(super) const SPECIAL: &str = "not a regular file but a pipe, a socket or a d
 
 fn missing(path: &Path, error: &io::Error) -> Error {
     let message = format!("can't import {}: {}", shown(path), io_reason(error));
-    let kind = match error.kind() {
-        io::ErrorKind::PermissionDenied => ErrorKind::PermissionDenied,
-        _ => ErrorKind::NotFound,
+    let kind = if error.kind() == io::ErrorKind::PermissionDenied {
+        ErrorKind::PermissionDenied
+    } else {
+        ErrorKind::NotFound
     };
     Error::new(kind, message)
 }
