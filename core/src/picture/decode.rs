@@ -160,6 +160,10 @@ fn by_library(format: ImageFormat, bytes: &[u8], options: &DecodeOptions) -> Res
 }
 
 /// Separates a picture's colours from its opacity, and brings both to 8 bits.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the library's kinds of pixels are open-ended, and it converts each"
+)]
 fn separated(image: DynamicImage) -> Decoded {
     let (width, height) = (image.width(), image.height());
     let with_alpha = |pixels, alpha: Vec<u8>| {

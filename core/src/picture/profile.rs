@@ -50,6 +50,10 @@ impl Profile {
             ..TransformOptions::default()
         };
         let srgb = ColorProfile::new_srgb();
+        #[expect(
+            clippy::wildcard_enum_match_arm,
+            reason = "other spaces are not those of the pixels"
+        )]
         let converted = match profile.color_space {
             DataColorSpace::Rgb => profile
                 .create_transform_8bit(Layout::Rgb, &srgb, Layout::Rgb, options)

@@ -468,9 +468,10 @@ fn old_jpeg(file: File<'_>, directory: &Directory<'_>, layout: &Layout) -> Resul
         if (width, height) != (layout.width as usize, layout.height as usize) {
             continue;
         }
-        let pixels = match space {
-            ColorSpace::Luma => pixels.iter().flat_map(|&value| [value; 3]).collect(),
-            _ => pixels,
+        let pixels = if space == ColorSpace::Luma {
+            pixels.iter().flat_map(|&value| [value; 3]).collect()
+        } else {
+            pixels
         };
         let pixels = RgbImage::from_raw(layout.width, layout.height, pixels).ok_or_else(unread)?;
         return Ok(Decoded::opaque(pixels));

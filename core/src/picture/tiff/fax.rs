@@ -47,7 +47,15 @@ pub(super) fn decode(data: &[u8], compression: Compression, options: u64, width:
                     one_dimensional(&mut bits, width).map(Row::Changes)
                 }
             }
-            _ => two_dimensional(&mut bits, &reference, width),
+            Compression::Fax4
+            | Compression::None
+            | Compression::Lzw
+            | Compression::OldJpeg
+            | Compression::Jpeg
+            | Compression::Deflate
+            | Compression::PackBits
+            | Compression::Zstd
+            | Compression::WebP => two_dimensional(&mut bits, &reference, width),
         };
         match row {
             Some(Row::Changes(changes)) => {
