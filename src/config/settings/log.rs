@@ -46,11 +46,13 @@ impl LogSettings {
     /// # Errors
     /// `ConfigInvalid` for a filter that names no level, or can't be parsed.
     pub fn env_filter(&self) -> Result<EnvFilter> {
-        for directive in directives(&self.filter) {
+        let directives: Vec<&str> = directives(&self.filter).collect();
+        for directive in &directives {
             check_level(directive)?;
         }
+        // The library takes a space after a comma for a part of the level or the target.
         EnvFilter::builder()
-            .parse(&self.filter)
+            .parse(directives.join(","))
             .map_err(|error| Error::config("filter", format!("`{}` is not a filter: {error}", self.filter)))
     }
 }
@@ -83,18 +85,10 @@ const LEVELS: &[(&str, &str)] = &[
 /// How many of [`LEVELS`] are levels.
 const LEVEL_COUNT: usize = 6;
 
-/// Splits a filter at the commas outside of `[…]` and `{…}`.
+/// Splits a filter as the library does, without the spaces around each directive.
 fn directives(filter: &str) -> impl Iterator<Item = &str> {
-    let mut depth = 0_usize;
     filter
-        .split(move |char| {
-            match char {
-                '[' | '{' => depth += 1,
-                ']' | '}' => depth = depth.saturating_sub(1),
-                _ => {}
-            }
-            char == ',' && depth == 0
-        })
+        .split(',')
         .map(str::trim)
         .filter(|directive| !directive.is_empty())
 }
@@ -153,7 +147,7 @@ mod tests {
             "info,lapin=off",
             "warn, lucida=debug",
             "lucida::http",
-            "lucida[request{route=\"/a,b\"}]=trace,info",
+            "lucida[request{method=GET}]=trace,info",
             "lucida[request]",
             "",
         ] {
