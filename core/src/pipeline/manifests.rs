@@ -78,10 +78,11 @@ impl Photos {
         }
     }
 
-    /// Records a deletion in the blob store, so that it outlives the metadata store.
+    /// Records the deletion of a photo that is marked as deleting in the blob store, so that it outlives the metadata store.
     pub(super) async fn write_tombstone(&self, photo: &Photo) -> Result<()> {
         let tombstone = Manifest {
-            deleted_at: Some(Timestamp::now()),
+            // When it was marked: another process may finish the deletion after the same bytes were uploaded again.
+            deleted_at: Some(photo.updated_at),
             ..Manifest::of(photo)
         };
         let key = BlobKey::tombstone(&photo.id);
