@@ -296,8 +296,8 @@ impl OpenClipConfig {
     /// `Unsupported` for one that isn't a square.
     pub(super) fn image_size(&self, path: &Path) -> Result<usize> {
         let number = |value: &Value| value.as_u64().and_then(|side| usize::try_from(side).ok());
-        let side = match &self.vision.image_size {
-            Value::Array(sides) => match sides.as_slice() {
+        let side = if let Value::Array(sides) = &self.vision.image_size {
+            match sides.as_slice() {
                 [height, width] if height == width => number(height),
                 _ => {
                     return Err(unsupported(
@@ -305,8 +305,9 @@ impl OpenClipConfig {
                         &format!("takes pictures of {}; squares are read", self.vision.image_size),
                     ));
                 }
-            },
-            side => number(side),
+            }
+        } else {
+            number(&self.vision.image_size)
         };
         side.filter(|&side| side > 0)
             .ok_or_else(|| broken(path, "has an `image_size` that can't be"))
