@@ -116,6 +116,7 @@ impl Config {
         let (merged, findings) = (Merged::new(layers.figment), layers.findings);
         Reading {
             merged: &merged,
+            in_layers: findings.len(),
             findings,
         }
         .config(registry, &schema)
@@ -170,6 +171,8 @@ impl Layers<'_> {
 struct Reading<'a> {
     merged: &'a Merged,
     findings: Vec<Finding>,
+    /// How many of the findings, the first ones, are about a layer by itself.
+    in_layers: usize,
 }
 
 impl Reading<'_> {
@@ -217,14 +220,14 @@ impl Reading<'_> {
     }
 
     /// Adds a finding about the whole, unless it is a mere consequence of an earlier one: of one about the same key, or,
-    /// where nobody wrote what it is about, of any in the same section.
+    /// where nobody wrote what it is about, of a mistake that somebody wrote into the same section.
     fn add(&mut self, finding: Finding) {
         let unwritten = self.merged.written(finding.path()).is_none();
         let section = section_of(finding.path());
-        let is_consequence = self
-            .findings
-            .iter()
-            .any(|earlier| earlier.overlaps(finding.path()) || (unwritten && earlier.concerns(section)));
+        let is_consequence = self.findings.iter().enumerate().any(|(index, earlier)| {
+            let is_mistake = index < self.in_layers && earlier.concerns(section);
+            earlier.overlaps(finding.path()) || (unwritten && is_mistake)
+        });
         if !is_consequence {
             self.findings.push(finding);
         }
