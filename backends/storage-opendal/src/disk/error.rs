@@ -19,6 +19,7 @@ pub(super) fn io_error(error: &opendal::Error) -> io::Error {
         }
         source = under.source();
     }
+    #[expect(clippy::wildcard_enum_match_arm, reason = "OpenDAL's kinds are open-ended")]
     let kind = match error.kind() {
         opendal::ErrorKind::NotFound => Io::NotFound,
         opendal::ErrorKind::IsADirectory => Io::IsADirectory,
