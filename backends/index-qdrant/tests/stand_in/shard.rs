@@ -89,7 +89,12 @@ impl Collection {
         let data_type = match request.field_type() {
             FieldType::Keyword => PayloadSchemaType::Keyword,
             FieldType::Datetime => PayloadSchemaType::Datetime,
-            other => return Err(unimplemented(&format!("payload index {other:?}"))),
+            other @ (FieldType::Integer
+            | FieldType::Float
+            | FieldType::Geo
+            | FieldType::Text
+            | FieldType::Bool
+            | FieldType::Uuid) => return Err(unimplemented(&format!("payload index {other:?}"))),
         };
         let info = PayloadSchemaInfo {
             data_type: data_type.into(),
