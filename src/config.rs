@@ -95,19 +95,17 @@ mod tests {
     fn every_key_is_documented_and_has_a_default_or_an_example() {
         let mut wrong = Vec::new();
         for section in root::schema(&Registry::default()).fields() {
-            let types = match &section.kind {
-                ValueKind::Part(types) => &types.built,
-                ValueKind::List(item) => match &**item {
-                    ValueKind::Entry(types) => &types.built,
-                    kind => panic!("{kind:?}"),
-                },
-                kind => {
-                    kind.fields()
-                        .for_each(|field| check_field(field, &section.name, &mut wrong));
-                    continue;
-                }
+            let kind: &ValueKind = if let ValueKind::List(item) = &section.kind {
+                item
+            } else {
+                &section.kind
             };
-            for built in types {
+            let (ValueKind::Part(types) | ValueKind::Entry(types)) = kind else {
+                kind.fields()
+                    .for_each(|field| check_field(field, &section.name, &mut wrong));
+                continue;
+            };
+            for built in &types.built {
                 let path = join(&section.name, built.name);
                 built
                     .kind

@@ -357,15 +357,17 @@ impl Reader<'_> {
 }
 
 fn with_unit(kind: ValueKind, unit: Option<Unit>) -> ValueKind {
-    match kind {
-        ValueKind::Integer { minimum, maximum, .. } => ValueKind::Integer {
+    if let ValueKind::Integer { minimum, maximum, .. } = kind {
+        return ValueKind::Integer {
             minimum,
             maximum,
             unit,
-        },
-        ValueKind::List(item) => ValueKind::List(Box::new(with_unit(*item, unit))),
-        kind => kind,
+        };
     }
+    if let ValueKind::List(item) = kind {
+        return ValueKind::List(Box::new(with_unit(*item, unit)));
+    }
+    kind
 }
 
 /// Gives a field its default; that of a table goes to its keys, each of which can be set alone.

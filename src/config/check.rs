@@ -78,7 +78,7 @@ pub(super) fn layer(
             },
         ),
         Err(error) => {
-            let place = error.metadata.as_ref().map(|metadata| named(metadata));
+            let place = error.metadata.as_ref().map(named);
             checker
                 .findings
                 .push(Finding::new(error.path.join("."), place, error.kind.to_string()));
@@ -135,10 +135,13 @@ impl Checker<'_> {
         if !value.tag().is_default() {
             written.tag = value.tag();
         }
-        let value = match value {
-            Value::Empty(..) => return None,
-            Value::Char(_, char) => Value::from(char.to_string()),
-            value => value,
+        if let Value::Empty(..) = value {
+            return None;
+        }
+        let value = if let Value::Char(_, char) = value {
+            Value::from(char.to_string())
+        } else {
+            value
         };
         let value = match value.as_str() {
             None => value,
