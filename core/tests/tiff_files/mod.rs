@@ -279,7 +279,7 @@ impl Tiff {
 
 /// Packs a row's samples: whole bytes in the file's order, others bit by bit from the highest.
 pub fn packed(samples: &[u64], depth: u32, count: usize, is_little_endian: bool) -> Vec<u8> {
-    if depth % 8 == 0 && depth != 24 {
+    if depth.is_multiple_of(8) && depth != 24 {
         let size = depth as usize / 8;
         let number = |value: &u64| {
             if is_little_endian {

@@ -131,7 +131,8 @@ fn png_keeps_exif_before_its_pixels_behind_them_and_in_texts() {
             ),
         ),
     ] {
-        for file in [png(&[chunk.clone()], &[]), png(&[], &[chunk])] {
+        let chunk = std::slice::from_ref(&chunk);
+        for file in [png(chunk, &[]), png(&[], chunk)] {
             says_all(&file, form);
             is_upright(&file, form);
         }
