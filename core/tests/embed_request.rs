@@ -1,7 +1,5 @@
 //! One request with many inputs shares the model's queue with others, and has one deadline.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::sync::Arc;
 use std::time::Duration;
 
