@@ -1,7 +1,5 @@
 //! One process at a time has the folder open.
 
-#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
-
 mod support;
 
 use lucida_core::{CollectionName, ErrorKind, VectorIndex};

@@ -5,7 +5,10 @@ use rusqlite::ErrorCode;
 
 /// Makes Lucida's error of a migration that failed.
 pub(crate) fn unmigrated(doing: &str, error: rusqlite_migration::Error) -> Error {
-    #[expect(clippy::wildcard_enum_match_arm, reason = "the library's errors are open-ended")]
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "the library's errors are open-ended"
+    )]
     match error {
         rusqlite_migration::Error::RusqliteError { err, .. } => failed(doing, &err),
         other => Error::internal("the schema could not be changed")
