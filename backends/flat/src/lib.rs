@@ -2,8 +2,8 @@
 //!
 //! A search looks at a code of one bit per dimension for every point that meets the filter, at a code of one byte per
 //! dimension for those that may be among the best, and at the whole vectors of the best few. There is no graph, so
-//! there is nothing to build, and a filter makes a search faster instead of worse. The README beside this crate has
-//! the figures.
+//! there is nothing to build, and a filter makes a search faster instead of worse. The README beside this crate says
+//! how and why.
 
 mod catalog;
 mod chunk;
