@@ -131,7 +131,7 @@ async fn the_model_changes_while_photos_come_and_people_search_and_can_go_back()
     let (done, told) = block_in_place(|| cluster.run("new.toml", &["models"]));
     assert!(
         done && told.lines().count() == 1 && told.contains("113 vectors"),
-        "{told}"
+        "{done}: {told}"
     );
     assert!(new_worker.stop());
     let (clean, told) = block_in_place(|| cluster.run("new.toml", &["check", "--grace-secs", "0"]));

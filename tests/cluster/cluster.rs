@@ -114,14 +114,17 @@ threads = 1
         Process::start(self.dir.path(), name, &self.config(config), &arguments).await
     }
 
-    /// Runs another subcommand until it ends; returns whether it succeeded and what it said.
+    /// Runs another subcommand until it ends; returns whether it succeeded, and what it printed, with its log if it failed.
     pub(crate) fn run(&self, config: &str, arguments: &[&str]) -> (bool, String) {
         let output = Process::command(self.dir.path(), &self.config(config))
             .args(arguments)
             .output()
             .unwrap();
-        let mut said = String::from_utf8_lossy(&output.stdout).into_owned();
-        said.push_str(&String::from_utf8_lossy(&output.stderr));
-        (output.status.success(), said)
+        let done = output.status.success();
+        let mut printed = String::from_utf8_lossy(&output.stdout).into_owned();
+        if !done {
+            printed.push_str(&String::from_utf8_lossy(&output.stderr));
+        }
+        (done, printed)
     }
 }

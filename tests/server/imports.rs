@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::process::{Server, free_address, run};
 
 /// How long something may take that happens in another process.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 const KEY: &str = "a-key-for-tests";
 

@@ -118,17 +118,24 @@ fn scope(arguments: &[OsString]) -> Vec<&'static OsStr> {
     }
 }
 
-/// How many tests passed, failed and were skipped.
+/// How many tests passed, failed and were skipped, and which failed.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Sum {
     pub(crate) passed: u64,
     pub(crate) failed: u64,
     pub(crate) skipped: u64,
+    pub(crate) failures: Vec<String>,
 }
 
 impl Sum {
-    /// Adds a line of a test program's output, if it is the one with its result.
+    /// Adds a line of a test program's output, if it is the result of a failed test or of the whole program.
     fn add(&mut self, line: &str) {
+        if let Some(name) = line
+            .strip_prefix("test ")
+            .and_then(|rest| rest.trim_end().strip_suffix(" ... FAILED"))
+        {
+            self.failures.push(name.to_owned());
+        }
         let Some((_, counts)) = line
             .strip_prefix("test result: ")
             .and_then(|rest| rest.split_once(". "))
@@ -154,7 +161,11 @@ impl fmt::Display for Sum {
             out,
             "{} passed, {} failed, {} skipped",
             self.passed, self.failed, self.skipped
-        )
+        )?;
+        for name in &self.failures {
+            write!(out, "\nfailed: {name}")?;
+        }
+        Ok(())
     }
 }
 
@@ -169,6 +180,7 @@ mod tests {
             "running 4 tests\n",
             "test a_result: ok. 9 passed ... ok\n",
             "test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 2 filtered out; finished in 0.00s\n",
+            "test outages::a_store_is_silent ... FAILED\n",
             "test result: FAILED. 4 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1.20s\n",
         ] {
             sum.add(line);
@@ -178,10 +190,14 @@ mod tests {
             Sum {
                 passed: 7,
                 failed: 2,
-                skipped: 1
+                skipped: 1,
+                failures: vec!["outages::a_store_is_silent".to_owned()],
             }
         );
-        assert_eq!(sum.to_string(), "7 passed, 2 failed, 1 skipped");
+        assert_eq!(
+            sum.to_string(),
+            "7 passed, 2 failed, 1 skipped\nfailed: outages::a_store_is_silent"
+        );
     }
 
     #[test]

@@ -289,6 +289,24 @@ async fn a_rollback_serves_the_old_model_at_once_and_catches_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_model_dropped_during_the_last_sweep_is_not_one_to_go_back_to() {
+    let library = Library::new();
+    let workers = library.start();
+    fill(&library, 0..2).await;
+    library.stop(workers).await;
+    let other = library.with_model(HashModel::named("other"));
+    let workers = other.start();
+    eventually_serves(&other, "other").await;
+    command(&other, ModelCommand::Drop("hash".to_owned()))
+        .await
+        .unwrap();
+    eventually_over(&other).await;
+    let error = command(&other, ModelCommand::Rollback).await.unwrap_err();
+    assert_eq!(error.code(), "no_previous_model");
+    other.stop(workers).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_photo_that_the_new_model_cant_embed_does_not_stop_the_change() {
     let library = Library::new();
     let workers = library.start();
@@ -365,7 +383,7 @@ async fn a_running_server_does_what_somebody_without_the_index_asks_for() {
     eventually_serves(&other, "other").await;
     eventually_over(&other).await;
     let metadata = &*other.photos.parts().metadata;
-    let patience = Duration::from_secs(20);
+    let patience = Duration::from_secs(120);
     request_of_models(metadata, ModelCommand::Rollback, patience)
         .await
         .unwrap();

@@ -358,7 +358,7 @@ impl Library {
 
     pub async fn settled(&self, id: &PhotoId) -> Photo {
         self.photos
-            .wait_until_settled(id, Duration::from_secs(20))
+            .wait_until_settled(id, Duration::from_secs(120))
             .await
             .unwrap()
     }

@@ -16,7 +16,7 @@ const NOW: Duration = Duration::ZERO;
 const AN_HOUR: Duration = Duration::from_secs(3_600);
 
 /// After this long a job that should have come has failed to.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// How long to listen for a job that should not come.
 const A_MOMENT: Duration = Duration::from_millis(200);

@@ -1,7 +1,6 @@
 //! Stores that are away: killed and started again, never there, or without their bucket.
 
 use std::fs;
-use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::{StreamExt, stream};
@@ -119,10 +118,8 @@ async fn a_store_that_is_silent_is_given_up() {
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     let settings = with(settings(&endpoint), json!({ "read_timeout_secs": 1 }));
     let storage = open(&settings).await;
-    let start = Instant::now();
     let error = storage.ping().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
-    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -172,6 +172,9 @@ impl ModelControl {
         self.change(|book| {
             book.models.remove(fingerprint);
             book.change = book.change.take().filter(|change| change.to != *fingerprint);
+            if let Some(change) = &mut book.change {
+                change.from = change.from.take().filter(|from| from != fingerprint);
+            }
             book.previous = book.previous.take().filter(|previous| previous != fingerprint);
             Ok(())
         })

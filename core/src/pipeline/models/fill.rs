@@ -173,9 +173,8 @@ impl Photos {
 
     async fn finish_change(&self, change: &ModelChange, live: &Live) -> Result<()> {
         ModelBook::change(&*self.parts().metadata, |book| {
-            if book.change.as_ref().is_some_and(|now| now.to == change.to) {
-                book.change = None;
-                book.previous = change.from.clone().or_else(|| book.previous.take());
+            if let Some(ended) = book.change.take_if(|now| now.to == change.to) {
+                book.previous = ended.from.or_else(|| book.previous.take());
             }
             Ok(())
         })
