@@ -36,16 +36,16 @@ macro_rules! built_in {
 }
 
 built_in! {
-    "storage-disk" => with_storage(lucida_storage_opendal::disk_factory()),
-    "storage-s3" => with_storage(lucida_storage_opendal::s3_factory()),
-    "metadata-sqlite" => with_metadata(lucida_metadata_sqlite::factory()),
-    "metadata-mongodb" => with_metadata(lucida_metadata_mongodb::factory()),
+    "storage-disk" => with_storage(lucida_opendal::disk_factory()),
+    "storage-s3" => with_storage(lucida_opendal::s3_factory()),
+    "metadata-sqlite" => with_metadata(lucida_sqlite::metadata_factory()),
+    "metadata-mongodb" => with_metadata(lucida_mongodb::factory()),
     "index-embedded" => with_index(lucida_flat::factory()),
-    "index-qdrant" => with_index(lucida_index_qdrant::factory()),
-    "queue-sqlite" => with_queue(lucida_queue_sqlite::factory()),
-    "queue-rabbitmq" => with_queue(lucida_queue_rabbitmq::factory()),
-    "embedder-onnx" => with_embedder(lucida_embedder_onnx::factory()),
-    "embedder-candle" => with_embedder(lucida_embedder_candle::factory()),
+    "index-qdrant" => with_index(lucida_qdrant::factory()),
+    "queue-sqlite" => with_queue(lucida_sqlite::queue_factory()),
+    "queue-rabbitmq" => with_queue(lucida_rabbitmq::factory()),
+    "embedder-onnx" => with_embedder(lucida_onnx::factory()),
+    "embedder-candle" => with_embedder(lucida_candle::factory()),
     "plugin-exif" => with_plugin(lucida_plugin_exif::factory()),
     "plugin-thumbnail" => with_plugin(lucida_plugin_thumbnail::factory()),
 }

@@ -22,15 +22,15 @@ use crate::interrupt::Interrupt;
 use lucida_setup::cache::Cache;
 
 /// The package that builds the stand-in for Qdrant, and its name there.
-const STAND_IN: (&str, &str) = ("lucida-index-qdrant", "qdrant-stand-in");
+const STAND_IN: (&str, &str) = ("lucida-qdrant", "qdrant-stand-in");
 
 /// The packages whose tests use servers.
 const USERS: [&str; 6] = [
     "lucida",
-    "lucida-storage-opendal",
-    "lucida-metadata-mongodb",
-    "lucida-queue-rabbitmq",
-    "lucida-index-qdrant",
+    "lucida-opendal",
+    "lucida-mongodb",
+    "lucida-rabbitmq",
+    "lucida-qdrant",
     "lucida-test-servers",
 ];
 
@@ -229,18 +229,14 @@ mod tests {
         assert!(needed_by(&["name_of_a_test"]));
         assert!(needed_by(&["--workspace"]));
         assert!(needed_by(&["-p", "lucida"]));
-        assert!(needed_by(&["-plucida-queue-rabbitmq", "--", "--nocapture"]));
-        assert!(needed_by(&[
-            "-p",
-            "lucida-core",
-            "--package=lucida-metadata-mongodb"
-        ]));
+        assert!(needed_by(&["-plucida-rabbitmq", "--", "--nocapture"]));
+        assert!(needed_by(&["-p", "lucida-core", "--package=lucida-mongodb"]));
         assert!(needed_by(&["-p", "lucida-*"]));
         assert!(!needed_by(&["-p", "lucida-core"]));
         assert!(!needed_by(&["-p", "lucida", "--no-run"]));
         assert!(!needed_by(&[
             "--package",
-            "lucida-queue-sqlite",
+            "lucida-sqlite",
             "-p",
             "xtask",
             "--",

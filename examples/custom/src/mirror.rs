@@ -13,7 +13,7 @@ use lucida_core::config::factory_fn;
 use lucida_core::{
     Blob, BlobKey, BlobStat, ByteStream, Error, ErrorKind, Factory, Result, ResultExt as _, Settings, Storage,
 };
-use lucida_storage_opendal::{DiskConfig, DiskStorage};
+use lucida_opendal::{DiskConfig, DiskStorage};
 use schemars::JsonSchema;
 use serde::Deserialize;
 

@@ -13,7 +13,7 @@ pub enum Kind {
     Ferretdb,
     /// The broker.
     Rabbitmq,
-    /// Qdrant's gRPC services over the embedded engine: `backends/index-qdrant` builds it.
+    /// Qdrant's gRPC services over the embedded engine: `backends/qdrant` builds it.
     QdrantStandIn,
 }
 

@@ -1,0 +1,239 @@
+//! ONNX files in the layouts that people publish, held against the vectors of the models that they were exported from.
+
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use lucida_core::{
+    BuildContext, Embedder, ErrorKind, Factory as _, Lane, Modalities, Picture, Result, embed_image,
+    embed_text,
+};
+use lucida_testkit::parity::{check, model_folder};
+use serde_json::{Value, json};
+
+fn settings(folder: &Path, text_folder: Option<&Path>, precision: &str) -> Value {
+    json!({
+        "model": folder, "text_model": text_folder, "precision": precision, "device": "cpu", "threads": 2,
+        "queue_items": 256, "preload": false, "idle_unload_secs": 0, "hub": {"offline": true},
+    })
+}
+
+async fn build(settings: &Value) -> Result<Arc<dyn Embedder>> {
+    lucida_onnx::factory()
+        .build(settings, &BuildContext::from_env())
+        .await
+}
+
+async fn open(folder: PathBuf, text_folder: Option<PathBuf>) -> Arc<dyn Embedder> {
+    let settings = settings(&folder, text_folder.as_deref(), "fp32");
+    build(&settings).await.unwrap()
+}
+
+async fn takes(model: &str) -> (bool, bool) {
+    let Modalities { image, text } = open(model_folder(model), None).await.describe().modalities;
+    (image, text)
+}
+
+/// A copy of a fixture's folder, to change something in.
+fn copy(model: &str) -> tempfile::TempDir {
+    let target = tempfile::tempdir().unwrap();
+    copy_into(&model_folder(model), target.path());
+    target
+}
+
+fn copy_into(source: &Path, target: &Path) {
+    for entry in std::fs::read_dir(source).unwrap() {
+        let path = entry.unwrap().path();
+        let copy = target.join(path.file_name().unwrap());
+        if path.is_dir() {
+            std::fs::create_dir(&copy).unwrap();
+            copy_into(&path, &copy);
+        } else {
+            std::fs::copy(&path, &copy).unwrap();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_towers_in_one_file_of_optimum() {
+    assert_eq!(takes("clip-onnx-optimum").await, (true, true));
+    check(open, "clip-onnx-optimum", None).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_for_each_tower_as_for_transformers_js() {
+    assert_eq!(takes("clip-onnx-xenova").await, (true, true));
+    check(open, "clip-onnx-xenova", None).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_for_each_tower_as_qdrant_has_them() {
+    assert_eq!(takes("clip-onnx-qdrant-vision").await, (true, false));
+    assert_eq!(takes("clip-onnx-qdrant-text").await, (false, true));
+    check(open, "clip-onnx-qdrant-text", None).await;
+    check(open, "clip-onnx-qdrant-vision", Some("clip-onnx-qdrant-text")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_exports_of_immich_with_short_and_with_long_tokens() {
+    assert_eq!(takes("immich-clip").await, (true, true));
+    check(open, "immich-clip", None).await;
+    check(open, "immich-padded", None).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_of_immich_that_takes_a_mask_is_told_where_its_texts_end() {
+    check(open, "immich-xlm-roberta", None).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_encoder_alone_is_pooled_as_its_sentence_transformers_folder_says() {
+    assert_eq!(takes("multilingual-onnx").await, (false, true));
+    check(open, "multilingual-onnx", None).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_encoder_of_a_family_that_only_an_export_computes() {
+    assert_eq!(takes("modernbert-onnx").await, (false, true));
+    check(open, "modernbert-onnx", None).await;
+    let folder = copy("modernbert-onnx");
+    std::fs::remove_dir_all(folder.path().join("onnx")).unwrap();
+    let error = build(&settings(folder.path(), None, "fp32")).await.err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    assert!(
+        error.message().contains("`modernbert`") && error.message().contains("`onnx/`"),
+        "{error}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_tower_from_an_export_and_the_other_from_weights() {
+    check(open, "clip-onnx-qdrant-vision", Some("multilingual")).await;
+    check(open, "clip", Some("multilingual-onnx")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_named_visual_and_textual_are_taken() {
+    let folder = copy("clip-onnx-xenova");
+    for (from, to) in [("vision_model", "visual"), ("text_model", "textual")] {
+        let from = folder.path().join("onnx").join(format!("{from}.onnx"));
+        std::fs::rename(from, folder.path().join(format!("{to}.onnx"))).unwrap();
+    }
+    let named = async |_: PathBuf, _: Option<PathBuf>| open(folder.path().to_path_buf(), None).await;
+    check(named, "clip-onnx-xenova", None).await;
+}
+
+/// What int8 leaves of the cosine of the tiny random models, once per model; theirs is within 0.01 of fp32's.
+const INT8: f32 = 0.98;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_int8_export_gives_the_same_bits_whatever_is_beside_it() {
+    let folder = model_folder("clip-onnx-xenova");
+    let exact = open(folder.clone(), None).await;
+    let rounded = build(&settings(&folder, None, "int8")).await.unwrap();
+    assert_ne!(exact.describe().fingerprint, rounded.describe().fingerprint);
+
+    let pictures: Vec<_> = [(64, 64), (300, 20), (1, 1), (1000, 700), (223, 225)]
+        .map(|(width, height)| Arc::new(Picture::gradient(width, height)))
+        .into();
+    let together = rounded.embed_images(pictures.clone(), Lane::Background).await;
+    for (picture, beside) in pictures.into_iter().zip(together) {
+        let beside = beside.unwrap();
+        let alone = embed_image(&*rounded, Arc::clone(&picture), Lane::Interactive)
+            .await
+            .unwrap();
+        assert_eq!(alone, beside);
+        let exact = embed_image(&*exact, picture, Lane::Interactive).await.unwrap();
+        assert!(
+            alone != exact && cosine(&alone, &exact) > INT8,
+            "{}",
+            cosine(&alone, &exact)
+        );
+    }
+    let texts: Vec<_> = ["cat", "a dog on the beach", "x", &"long ".repeat(600), "émoji 🙂"]
+        .map(str::to_owned)
+        .into();
+    let together = rounded.embed_texts(texts.clone(), Lane::Background).await;
+    for (text, beside) in texts.into_iter().zip(together) {
+        let beside = beside.unwrap();
+        let alone = embed_text(&*rounded, text.clone(), Lane::Interactive)
+            .await
+            .unwrap();
+        assert_eq!(alone, beside);
+        let exact = embed_text(&*exact, text, Lane::Interactive).await.unwrap();
+        assert!(
+            alone != exact && cosine(&alone, &exact) > INT8,
+            "{}",
+            cosine(&alone, &exact)
+        );
+    }
+}
+
+fn cosine(left: &[f32], right: &[f32]) -> f32 {
+    left.iter().zip(right).map(|(left, right)| left * right).sum()
+}
+
+async fn refused(settings: &Value) -> lucida_core::Error {
+    match build(settings).await {
+        Ok(_) => panic!("it was opened"),
+        Err(error) => error,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_precision_that_was_not_exported_names_those_that_were() {
+    let error = refused(&settings(&model_folder("clip-onnx-optimum"), None, "int8")).await;
+    assert_eq!(error.kind(), ErrorKind::ConfigInvalid);
+    assert_eq!(error.field(), Some("precision"));
+    assert!(error.message().contains("onnx/model.onnx (fp32)"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_graph_of_another_tower_is_refused_with_what_it_takes_and_gives() {
+    let folder = copy("clip-onnx-xenova");
+    let onnx = folder.path().join("onnx");
+    std::fs::copy(onnx.join("text_model.onnx"), onnx.join("vision_model.onnx")).unwrap();
+    let error = refused(&settings(folder.path(), None, "fp32")).await;
+    for part in [
+        "vision_model.onnx takes no pictures",
+        "`input_ids` i64 (?, ?)",
+        "`text_embeds` f32 (?, 32)",
+    ] {
+        assert!(error.message().contains(part), "{error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_graph_that_does_not_fit_the_configuration_is_refused() {
+    let folder = copy("clip-onnx-qdrant-vision");
+    let config = folder.path().join("config.json");
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(
+        &config,
+        text.replace("\"projection_dim\": 32", "\"projection_dim\": 48"),
+    )
+    .unwrap();
+    let error = refused(&settings(folder.path(), None, "fp32")).await;
+    assert!(
+        error
+            .message()
+            .contains("`image_embeds`, which is no vector of 48 f32"),
+        "{error}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_graph_that_ends_early_is_refused_by_name() {
+    let folder = copy("clip-onnx-qdrant-vision");
+    let graph = folder.path().join("model.onnx");
+    let whole = std::fs::read(&graph).unwrap();
+    std::fs::write(&graph, &whole[..whole.len() / 2]).unwrap();
+    let error = refused(&settings(folder.path(), None, "fp32")).await;
+    assert!(
+        error
+            .message()
+            .contains("model.onnx is no ONNX graph, or is damaged"),
+        "{error}"
+    );
+}

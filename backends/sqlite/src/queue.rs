@@ -1,0 +1,39 @@
+//! The durable job queue, in process.
+//!
+//! One thread, the dispatcher, owns the connection: it takes what callers want changed and who waits for a job,
+//! and does all of it in one transaction. Publishing is answered when it is on the disk; handing out and settling
+//! are not synced, since a job that comes once more after a power cut does no harm. Other processes may use the
+//! same file: each holds a lock that tells the others that it lives.
+
+mod config;
+mod dispatcher;
+mod jobs;
+mod owner;
+mod queue;
+
+pub use config::SqliteQueueConfig;
+use lucida_core::config::factory_fn;
+use lucida_core::{Factory, JobQueue};
+pub use queue::SqliteQueue;
+
+use crate::database::Database;
+
+/// The file of the queue, marked "LucQ".
+const DATABASE: Database = Database {
+    name: "queue",
+    setting: "queue.sqlite.path",
+    application_id: 0x4c75_6351,
+    schema: include_str!("queue/migrations/0001_jobs.sql"),
+    cache_kib: (4096, 4096),
+    journal_bytes: 16 << 20,
+    when_damaged: "move it away, and the jobs are created again from the metadata store",
+    when_newer: "run the Lucida that wrote it, or move the file away, and the jobs are created again from the metadata store",
+};
+
+/// Returns the factory of the queue type `sqlite`.
+#[must_use]
+pub fn factory() -> impl Factory<dyn JobQueue> {
+    factory_fn("sqlite", |settings: SqliteQueueConfig, _context| {
+        SqliteQueue::open(settings)
+    })
+}
