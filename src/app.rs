@@ -4,9 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use lucida_core::decorate::{guard_index, guard_metadata, guard_queue, guard_storage};
-use lucida_core::pipeline::{ModelControl, ModelRecipe, ModelSource, OpenModel, Parts, Photos};
 use lucida_core::{BuildContext, Embedder, Error, ErrorKind, MetadataStore, Plugin, Result};
+use lucida_library::{
+    ModelControl, ModelRecipe, ModelSource, OpenModel, Parts, Photos,
+    decorate::{guard_index, guard_metadata, guard_queue, guard_storage},
+};
 
 use crate::config::Config;
 use crate::registry::{Factories, Registry, Selection};

@@ -7,12 +7,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use figment::{Figment, Provider};
-use lucida_core::config::Part;
-use lucida_core::pipeline::ModelRecipe;
 use lucida_core::{
     BuildContext, Embedder, Error, Factory, JobQueue, MetadataStore, Plugin, Result, ResultExt as _, Storage,
-    VectorIndex, memory,
+    VectorIndex, config::Part,
 };
+use lucida_library::ModelRecipe;
 use schemars::Schema;
 use serde_json::Value;
 
@@ -69,10 +68,10 @@ impl Default for Registry {
     fn default() -> Self {
         with_built_in(
             Self::empty()
-                .with_storage(memory::storage_factory())
-                .with_metadata(memory::metadata_factory())
-                .with_index(memory::index_factory())
-                .with_queue(memory::queue_factory()),
+                .with_storage(lucida_memory::storage_factory())
+                .with_metadata(lucida_memory::metadata_factory())
+                .with_index(lucida_memory::index_factory())
+                .with_queue(lucida_memory::queue_factory()),
         )
     }
 }
@@ -356,8 +355,8 @@ mod tests {
     #[test]
     fn adding_a_type_of_the_same_name_replaces_it() {
         let registry = Registry::empty()
-            .with_queue(memory::queue_factory())
-            .with_queue(memory::queue_factory());
+            .with_queue(lucida_memory::queue_factory())
+            .with_queue(lucida_memory::queue_factory());
         assert_eq!(registry.queue.types(&[]).built.len(), 1);
     }
 
@@ -412,7 +411,7 @@ mod tests {
 
     #[test]
     fn a_type_left_out_by_its_feature_is_known_by_name() {
-        let registry = Registry::empty().with_storage(memory::storage_factory());
+        let registry = Registry::empty().with_storage(lucida_memory::storage_factory());
         let left_out = registry.storage.types(&[]).left_out;
         assert_eq!(left_out, [("disk", "storage-disk"), ("s3", "storage-s3")]);
         let left_out = registry.plugins.types(&[]).left_out;

@@ -19,9 +19,11 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 use lucida::Registry;
 use lucida::config::{Config, Findings, Flag, Sources};
-use lucida_core::config::{NoSettings, factory_fn};
-use lucida_core::memory::{MemoryIndex, MemoryStorage};
-use lucida_core::{Error, Hook, Plugin, Result, Secret, Settings};
+use lucida_core::{
+    Error, Hook, Plugin, Result, Secret, Settings,
+    config::{NoSettings, factory_fn},
+};
+use lucida_memory::{MemoryIndex, MemoryStorage};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -287,8 +289,8 @@ fn an_unknown_type_names_the_nearest_one_and_all_there_are() {
 #[test]
 fn a_type_that_this_build_lacks_names_its_feature_and_a_default_plugin_is_left_out() {
     let registry = Registry::empty()
-        .with_storage(lucida_core::memory::storage_factory())
-        .with_queue(lucida_core::memory::queue_factory());
+        .with_storage(lucida_memory::storage_factory())
+        .with_queue(lucida_memory::queue_factory());
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("lucida.toml");
     // A table of a type that this build lacks does no harm: the file may serve other builds, too.

@@ -30,7 +30,7 @@ impl PhotoId {
 
     /// Returns an id between two, 0 to 1 of the way from the first; none need exist.
     #[must_use]
-    pub(crate) fn between(low: &Self, high: &Self, share: f64) -> Self {
+    pub fn between(low: &Self, high: &Self, share: f64) -> Self {
         let (low, high) = (low.0.as_u128(), high.0.as_u128());
         #[expect(
             clippy::cast_possible_truncation,

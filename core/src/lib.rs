@@ -1,13 +1,11 @@
-//! The core of Lucida: the traits that backends and plugins implement, the types they share, and the pipeline
-//! that takes a photo from its upload to a search that finds it.
+//! The core of Lucida: the traits that backends and plugins implement, and the types they share.
 //!
-//! No web framework, no configuration library, no backend: those depend on this crate, never the other way.
+//! No web framework, no configuration library, no backend: those depend on this crate, never the other way. What is built
+//! on the traits is in `lucida-library`.
 
 mod backoff;
 pub mod config;
 mod deadline;
-mod decode_budget;
-pub mod decorate;
 pub mod durable;
 mod embedder;
 mod error;
@@ -15,15 +13,12 @@ mod foreign;
 mod id;
 mod index;
 mod lane_semaphore;
-mod manifest;
-pub mod memory;
 mod memory_release;
 mod metadata;
 pub mod metrics;
 pub mod panics;
 mod photo;
 pub mod picture;
-pub mod pipeline;
 mod plugin;
 mod queue;
 mod storage;
@@ -38,12 +33,10 @@ pub use foreign::{ForeignCollection, ForeignPage, ForeignPoint};
 pub use id::{ContentHash, Fingerprint, PhotoId, UserId};
 pub use index::{CollectionName, IndexFilter, Point, ScoredId, VectorIndex};
 pub use lane_semaphore::LaneSemaphore;
-pub use manifest::Manifest;
 pub use memory_release::{limit_arenas, release_free_memory};
 pub use metadata::{Inserted, MetadataStore, Order, PhotoFilter, PhotoQuery, Record, first_microsecond_from};
 pub use photo::{DerivedBlob, Photo, PhotoError, PhotoState, StateCounts};
 pub use picture::{ImageFormat, Picture};
-pub use pipeline::{IngestOptions, Parts, Photos};
 pub use plugin::{
     Caller, EnrichInput, Enrichment, Event, Hit, Hook, NewBlob, OnFailure, Plugin, PluginHost, SearchInput,
     SearchQuery, Upload,

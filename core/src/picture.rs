@@ -22,8 +22,7 @@ mod resize;
 mod tiff;
 
 pub use crop::{Centring, CropRecipe, CropSize, ResizeTo};
-pub(crate) use decode::truncated;
-pub use decode::{DecodeOptions, decode, memory_bytes};
+pub use decode::{DecodeOptions, decode, memory_bytes, truncated};
 pub use format::ImageFormat;
 use format::recognise;
 pub use header::{ImageHeader, probe};

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use lucida_core::Result;
-use lucida_core::pipeline::{AdoptNews, AdoptReport, Originals};
+use lucida_library::{AdoptNews, AdoptReport, Originals};
 use tracing::info;
 
 use super::{ConfigArgs, Failure, Outcome, import, print};

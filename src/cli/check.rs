@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use lucida_core::pipeline::{CheckNews, CheckOptions, CheckReport, Finding, FindingKind, Photos, Verify};
+use lucida_library::{CheckNews, CheckOptions, CheckReport, Finding, FindingKind, Photos, Verify};
 use tracing::info;
 
 use super::{ConfigArgs, Failure, Outcome, print};

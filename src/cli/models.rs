@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use lucida_core::ErrorKind;
-use lucida_core::pipeline::{ModelCommand, ModelStatus, request_of_models};
+use lucida_library::{ModelCommand, ModelStatus, request_of_models};
 
 use super::{ConfigArgs, Outcome, print};
 use crate::config::Config;

@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use lucida_core::{Photos, Result, metrics};
+use lucida_core::{Result, metrics};
+use lucida_library::Photos;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;

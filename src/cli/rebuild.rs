@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use lucida_core::UserId;
-use lucida_core::pipeline::{RebuildNews, RebuildOptions, RebuildReport};
+use lucida_library::{RebuildNews, RebuildOptions, RebuildReport};
 use tracing::info;
 
 use super::{ConfigArgs, Failure, Outcome, print};

@@ -197,7 +197,6 @@ fn value(value_of: &Value, kind: Option<&ValueKind>) -> String {
 #[cfg(test)]
 mod tests {
     use figment::Figment;
-    use lucida_core::memory;
 
     use crate::config::check::{self, Strings};
     use crate::config::merged::Merged;
@@ -207,7 +206,7 @@ mod tests {
 
     #[test]
     fn nothing_of_a_type_that_this_build_lacks_is_shown() {
-        let registry = Registry::empty().with_storage(memory::storage_factory());
+        let registry = Registry::empty().with_storage(lucida_memory::storage_factory());
         let text =
             "[storage]\ntype = \"memory\"\n[storage.disk]\nroot = \"hunter2\"\nsizes = [1, [\"hunter2\"]]\n";
         let schema = root::schema(&registry);

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
-use lucida_core::pipeline::{PhotoEdit, TagEdit, TakenAtEdit};
 use lucida_core::{IndexFilter, Photo, PhotoError, Result, clean_tags};
+use lucida_library::{PhotoEdit, TagEdit, TakenAtEdit};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;

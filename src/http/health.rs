@@ -6,8 +6,8 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Json, Response};
-use lucida_core::pipeline::{PartHealth, Readiness};
 use lucida_core::{Deadline, Result};
+use lucida_library::{PartHealth, Readiness};
 use serde::Serialize;
 use utoipa::ToSchema;
 

@@ -4,7 +4,7 @@ use axum::extract::{Extension, State};
 use axum::http::HeaderMap;
 use axum::response::Json;
 use lucida_core::Caller;
-use lucida_core::pipeline::{self, ModelStatus};
+use lucida_library::{self, ModelStatus};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -85,9 +85,9 @@ impl From<ModelStatus> for ModelBody {
             collection: status.collection.to_string(),
             vectors: status.points,
             role: match status.role {
-                pipeline::ModelRole::Serving => ModelRole::Serving,
-                pipeline::ModelRole::Filling => ModelRole::Filling,
-                pipeline::ModelRole::Kept => ModelRole::Kept,
+                lucida_library::ModelRole::Serving => ModelRole::Serving,
+                lucida_library::ModelRole::Filling => ModelRole::Filling,
+                lucida_library::ModelRole::Kept => ModelRole::Kept,
             },
             configured: status.configured,
             photos: status.photos,

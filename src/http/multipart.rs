@@ -12,8 +12,8 @@ use axum::extract::{FromRequest, Request};
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use futures::{Stream, StreamExt};
-use lucida_core::pipeline::{Photos, SpoolWriter};
 use lucida_core::{Deadline, Error, ErrorKind, Result};
+use lucida_library::{Photos, SpoolWriter};
 
 use super::limits::{announced_length, refuse_encoded, request_deadline, stalled, too_large};
 use super::options::{MAX_FORM_VALUE_BYTES, MIN_UPLOAD_BYTES_PER_SEC, STALL_TIMEOUT};

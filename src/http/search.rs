@@ -2,8 +2,8 @@
 
 use axum::extract::{Extension, FromRequest, Request, State};
 use axum::response::Json;
-use lucida_core::pipeline::SearchResult;
 use lucida_core::{Caller, Deadline, Error, PhotoId, Result, SearchInput, SearchQuery};
+use lucida_library::SearchResult;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 

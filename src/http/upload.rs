@@ -4,8 +4,8 @@ use axum::extract::{Extension, Request, State};
 use axum::http::header::LOCATION;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Json, Response};
-use lucida_core::pipeline::{SpoolWriter, UploadDetails, Uploaded};
 use lucida_core::{Caller, Deadline, Photo, PhotoState, Result, clean_tags};
+use lucida_library::{SpoolWriter, UploadDetails, Uploaded};
 use utoipa::ToSchema;
 
 use super::docs::Refusals;

@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lucida_core::metrics::{ALL, Metric, MetricKind};
-use lucida_core::pipeline::{Damage, FindingKind};
-use lucida_core::{ErrorKind, Lane, PhotoState, TowerKind};
+use lucida_core::{
+    ErrorKind, Lane, PhotoState, TowerKind,
+    metrics::{ALL, Metric, MetricKind},
+};
+use lucida_library::{Damage, FindingKind};
 use serde_json::Value;
 
 use crate::files::{CLUSTER, path, strings, text, yaml};
@@ -93,7 +95,7 @@ fn values(metric: &Metric, label: &str) -> Option<BTreeSet<String>> {
             "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "OTHER",
         ],
         (_, "operation") => {
-            let decorator = text(&format!("core/src/decorate/{}.rs", part(metric)));
+            let decorator = text(&format!("core/library/src/decorate/{}.rs", part(metric)));
             let quoted = decorator.split('"').skip(1).step_by(2);
             return Some(quoted.map(str::to_owned).collect());
         }

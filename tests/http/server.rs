@@ -9,12 +9,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use lucida::http::{ApiKey, HttpOptions, HttpParts, HttpState, Scope, serve};
-use lucida_core::memory::{MemoryIndex, MemoryMetadata, MemoryQueue, MemoryStorage};
-use lucida_core::pipeline::Workers;
-use lucida_core::{
-    Backoff, Blob, BlobKey, BlobStat, ByteStream, Error, IngestOptions, Parts, Photos, Plugin, Result,
-    Storage, UserId,
-};
+use lucida_core::{Backoff, Blob, BlobKey, BlobStat, ByteStream, Error, Plugin, Result, Storage, UserId};
+use lucida_library::{IngestOptions, Parts, Photos, Workers};
+use lucida_memory::{MemoryIndex, MemoryMetadata, MemoryQueue, MemoryStorage};
 use lucida_testkit::{Controls, HashModel};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};

@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::process::{Server, free_address};
 use lucida::Registry;
 use lucida_core::config::{NoSettings, factory_fn};
-use lucida_core::memory::MemoryIndex;
+use lucida_memory::MemoryIndex;
 use lucida_testkit::{HashModel, eventually, jpeg};
 use serde_json::Value;
 

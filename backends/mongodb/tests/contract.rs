@@ -8,9 +8,8 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use lucida_core::MetadataStore;
-use lucida_core::config::IntoPart;
-use lucida_core::memory::MemoryMetadata;
+use lucida_core::{MetadataStore, config::IntoPart};
+use lucida_memory::MemoryMetadata;
 use lucida_mongodb::MongodbMetadata;
 use lucida_testkit::{Fixture, durability};
 use support::{Scratch, config, database_name, server};

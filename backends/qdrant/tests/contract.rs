@@ -36,7 +36,7 @@ mod on_a_server {
     use std::sync::Arc;
 
     use lucida_core::VectorIndex;
-    use lucida_core::memory::MemoryIndex;
+    use lucida_memory::MemoryIndex;
     use lucida_qdrant::QdrantIndex;
     use lucida_testkit::Fixture;
 

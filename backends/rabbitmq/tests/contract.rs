@@ -8,9 +8,8 @@ mod support;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use lucida_core::JobQueue;
-use lucida_core::config::IntoPart;
-use lucida_core::memory::MemoryQueue;
+use lucida_core::{JobQueue, config::IntoPart};
+use lucida_memory::MemoryQueue;
 use lucida_testkit::{Fixture, durability};
 use support::{Proxy, Scratch, open, server};
 

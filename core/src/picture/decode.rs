@@ -231,7 +231,9 @@ fn separated(image: DynamicImage) -> Decoded {
     }
 }
 
-pub(crate) fn truncated() -> Error {
+/// Makes the error of a file that ends before its picture does.
+#[must_use]
+pub fn truncated() -> Error {
     Error::invalid("the file ends before its picture does: upload it again from a whole copy")
         .with_code("truncated_image")
         .with_field("file")

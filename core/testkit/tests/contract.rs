@@ -4,7 +4,7 @@ use lucida_testkit::{Fixture, HashModel};
 
 mod storage {
     use lucida_core::Storage;
-    use lucida_core::memory::MemoryStorage;
+    use lucida_memory::MemoryStorage;
 
     use super::Fixture;
 
@@ -17,7 +17,7 @@ mod storage {
 
 mod metadata {
     use lucida_core::MetadataStore;
-    use lucida_core::memory::MemoryMetadata;
+    use lucida_memory::MemoryMetadata;
 
     use super::Fixture;
 
@@ -30,7 +30,7 @@ mod metadata {
 
 mod index {
     use lucida_core::VectorIndex;
-    use lucida_core::memory::MemoryIndex;
+    use lucida_memory::MemoryIndex;
 
     use super::Fixture;
 
@@ -43,7 +43,7 @@ mod index {
 
 mod queue {
     use lucida_core::JobQueue;
-    use lucida_core::memory::MemoryQueue;
+    use lucida_memory::MemoryQueue;
 
     use super::Fixture;
 

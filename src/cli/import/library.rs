@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use futures::StreamExt as _;
-use lucida_core::pipeline::{Photos, UploadDetails, Uploaded};
 use lucida_core::{Error, ErrorKind, Photo, PhotoId, PhotoState, UserId};
+use lucida_library::{Photos, UploadDetails, Uploaded};
 use std::time::Duration;
 
 use super::file::{Fault, Opened, Refusal};

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use lucida_core::pipeline::IngestOptions;
 use lucida_core::{Backoff, Error, Result, Settings};
+use lucida_library::IngestOptions;
 use schemars::JsonSchema;
 use serde::Deserialize;
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use lucida_core::decorate::{BreakerOptions, GuardOptions};
 use lucida_core::{Backoff, Error, Result, Settings};
+use lucida_library::decorate::{BreakerOptions, GuardOptions};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

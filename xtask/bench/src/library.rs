@@ -43,7 +43,7 @@ pub(crate) struct Library {
 }
 
 /// Opens the stores of a stopped server, with the configuration that it runs with.
-async fn open(program: &Program, folder: &Path) -> Result<lucida_core::Photos> {
+async fn open(program: &Program, folder: &Path) -> Result<lucida_library::Photos> {
     let registry = Registry::default();
     let below = |path: &str, relative: &str| {
         let value = folder.join(relative).to_string_lossy().into_owned();

@@ -61,7 +61,7 @@ pub(crate) async fn measure(effort: Effort) -> Result<Section> {
 }
 
 /// Opens stores that live as long as this program, but for an index.
-async fn open(folder: &Path, index: impl IntoIterator<Item = Setting>) -> Result<lucida_core::Photos> {
+async fn open(folder: &Path, index: impl IntoIterator<Item = Setting>) -> Result<lucida_library::Photos> {
     let spool = folder.join("spool").to_string_lossy().into_owned();
     let settings = [
         Setting::new("storage.type", "memory"),

@@ -1,0 +1,182 @@
+//! The ledger in memory.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use serde_json::Value;
+
+use lucida_core::{
+    ContentHash, Error, ErrorKind, Inserted, MetadataStore, Order, Photo, PhotoId, PhotoQuery, Record,
+    Result, StateCounts, UserId,
+};
+
+#[derive(Debug, Default)]
+struct Ledger {
+    photos: BTreeMap<PhotoId, Photo>,
+    by_content: HashMap<(UserId, ContentHash), PhotoId>,
+    records: BTreeMap<String, Record>,
+}
+
+/// A [`MetadataStore`] that forgets when the process ends.
+#[derive(Debug, Default)]
+pub struct MemoryMetadata {
+    ledger: Mutex<Ledger>,
+}
+
+impl MemoryMetadata {
+    /// Makes an empty ledger.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Cuts times to microseconds, so that nothing comes to rely on more than every store keeps.
+fn kept(mut photo: Photo) -> Photo {
+    let cut = |time: Timestamp| Timestamp::from_microsecond(time.as_microsecond()).unwrap_or(time);
+    photo.created_at = cut(photo.created_at);
+    photo.updated_at = cut(photo.updated_at);
+    photo.taken_at = photo.taken_at.map(cut);
+    photo.next_attempt_at = photo.next_attempt_at.map(cut);
+    photo
+}
+
+#[async_trait]
+impl MetadataStore for MemoryMetadata {
+    async fn insert(&self, photo: &Photo) -> Result<Inserted> {
+        let mut ledger = self.lock();
+        let content = (photo.user_id.clone(), photo.hash);
+        if let Some(there) = ledger
+            .by_content
+            .get(&content)
+            .and_then(|id| ledger.photos.get(id))
+        {
+            return Ok(Inserted::Existing(there.clone()));
+        }
+        if ledger.photos.contains_key(&photo.id) {
+            let message = format!("photo {} is there already, with another content", photo.id);
+            return Err(Error::new(ErrorKind::AlreadyExists, message));
+        }
+        let mut new = kept(photo.clone());
+        new.version = 1;
+        ledger.by_content.insert(content, new.id);
+        ledger.photos.insert(new.id, new.clone());
+        Ok(Inserted::New(new))
+    }
+
+    async fn get(&self, id: &PhotoId) -> Result<Option<Photo>> {
+        Ok(self.lock().photos.get(id).cloned())
+    }
+
+    async fn get_many(&self, ids: &[PhotoId]) -> Result<Vec<Photo>> {
+        let ledger = self.lock();
+        Ok(ids
+            .iter()
+            .filter_map(|id| ledger.photos.get(id).cloned())
+            .collect())
+    }
+
+    async fn find_by_hash(&self, user: &UserId, hash: &ContentHash) -> Result<Option<Photo>> {
+        let ledger = self.lock();
+        let id = ledger.by_content.get(&(user.clone(), *hash));
+        Ok(id.and_then(|id| ledger.photos.get(id)).cloned())
+    }
+
+    async fn update(&self, photo: &Photo) -> Result<Photo> {
+        let mut ledger = self.lock();
+        let Some(there) = ledger.photos.get_mut(&photo.id) else {
+            return Err(Error::not_found(format!("photo {} not found", photo.id)));
+        };
+        if there.version != photo.version {
+            return Err(Error::conflict(format!(
+                "photo {} has version {} by now, not {}",
+                photo.id, there.version, photo.version
+            )));
+        }
+        let mut new = kept(photo.clone());
+        new.user_id = there.user_id.clone();
+        new.hash = there.hash;
+        new.created_at = there.created_at;
+        new.version += 1;
+        *there = new.clone();
+        Ok(new)
+    }
+
+    async fn list(&self, query: &PhotoQuery) -> Result<Vec<Photo>> {
+        if query.limit == 0 {
+            return Err(Error::invalid("the limit is 0: ask for at least 1 photo").with_field("limit"));
+        }
+        let ledger = self.lock();
+        let after = query.after.map_or(Bound::Unbounded, Bound::Excluded);
+        let matching = |photo: &&Photo| query.filter.matches(photo);
+        Ok(match query.order {
+            Order::OldestFirst => {
+                let rest = ledger.photos.range((after, Bound::Unbounded));
+                let rest = rest.map(|(_, photo)| photo).filter(matching);
+                rest.take(query.limit).cloned().collect()
+            }
+            Order::NewestFirst => {
+                let rest = ledger.photos.range((Bound::Unbounded, after)).rev();
+                let rest = rest.map(|(_, photo)| photo).filter(matching);
+                rest.take(query.limit).cloned().collect()
+            }
+        })
+    }
+
+    async fn delete(&self, id: &PhotoId) -> Result<()> {
+        let mut ledger = self.lock();
+        if let Some(gone) = ledger.photos.remove(id) {
+            ledger.by_content.remove(&(gone.user_id, gone.hash));
+        }
+        Ok(())
+    }
+
+    async fn count_by_state(&self, user: Option<&UserId>) -> Result<StateCounts> {
+        let mut counts = StateCounts::default();
+        for photo in self.lock().photos.values() {
+            if user.is_none_or(|user| *user == photo.user_id) {
+                *counts.get_mut(photo.state) += 1;
+            }
+        }
+        Ok(counts)
+    }
+
+    async fn record(&self, name: &str) -> Result<Option<Record>> {
+        Ok(self.lock().records.get(name).cloned())
+    }
+
+    async fn put_record(&self, name: &str, value: &Value, expected: Option<u64>) -> Result<u64> {
+        let mut ledger = self.lock();
+        let there = ledger.records.get(name).map(|record| record.version);
+        if there != expected {
+            return Err(Error::conflict(format!(
+                "record `{name}` was changed in between: it has version {}, not {}",
+                there.unwrap_or(0),
+                expected.unwrap_or(0)
+            )));
+        }
+        let version = there.unwrap_or(0) + 1;
+        let record = Record {
+            value: value.clone(),
+            version,
+        };
+        ledger.records.insert(name.to_owned(), record);
+        Ok(version)
+    }
+
+    async fn delete_record(&self, name: &str) -> Result<()> {
+        self.lock().records.remove(name);
+        Ok(())
+    }
+
+    async fn ping(&self) -> Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,161 @@
+//! What a user changes on a photo after its upload: tags, and when it was taken.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tracing::warn;
+
+use super::Photos;
+use lucida_core::{Error, Job, Photo, PhotoId, PhotoState, Point, Result, UserId};
+
+/// How long after an edit its job looks whether manifest and index have it. Usually the edit itself has seen to both.
+const LOOK_AFTER: Duration = Duration::from_secs(10);
+
+/// How many tags a photo may have in all.
+const MAX_TAGS: usize = 256;
+
+/// How often the index is written again because the record changed meanwhile.
+const MAX_CHANGES: usize = 16;
+
+/// What is to be changed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PhotoEdit {
+    /// Which tags it has.
+    pub tags: TagEdit,
+    /// When it was taken.
+    pub taken_at: TakenAtEdit,
+}
+
+/// What is to be done with the tags.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TagEdit {
+    /// These are the tags from now on.
+    Replace(BTreeSet<String>),
+    /// Some come, and then some go.
+    Change {
+        /// The tags that it gets.
+        add: BTreeSet<String>,
+        /// The tags that it loses.
+        remove: BTreeSet<String>,
+    },
+}
+
+impl Default for TagEdit {
+    fn default() -> Self {
+        Self::Change {
+            add: BTreeSet::new(),
+            remove: BTreeSet::new(),
+        }
+    }
+}
+
+/// What is to be done with the time that it was taken at.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum TakenAtEdit {
+    /// It stays.
+    #[default]
+    Keep,
+    /// It is this one.
+    Set(Timestamp),
+    /// It is this one unless it is known already.
+    SetIfUnknown(Timestamp),
+    /// It is unknown.
+    Clear,
+}
+
+impl PhotoEdit {
+    fn apply(&self, photo: &mut Photo) {
+        match &self.tags {
+            TagEdit::Replace(tags) => photo.tags.clone_from(tags),
+            TagEdit::Change { add, remove } => {
+                photo.tags.extend(add.iter().cloned());
+                photo.tags.retain(|tag| !remove.contains(tag));
+            }
+        }
+        match self.taken_at {
+            TakenAtEdit::Keep => {}
+            TakenAtEdit::Set(time) => photo.taken_at = Some(time),
+            TakenAtEdit::SetIfUnknown(time) => photo.taken_at = photo.taken_at.or(Some(time)),
+            TakenAtEdit::Clear => photo.taken_at = None,
+        }
+    }
+}
+
+impl Photos {
+    /// Changes a user's photo; searches go by the change once this returns, or soon after where the index is unavailable.
+    ///
+    /// A job goes into the queue first. Whatever ends this half way, that job brings manifest and index in line with the
+    /// record.
+    ///
+    /// # Errors
+    /// `NotFound` when the user has no such photo; `InvalidInput` for more tags than a photo may have; those of the
+    /// metadata store and the queue, with nothing changed.
+    pub async fn edit(&self, user: &UserId, id: &PhotoId, edit: &PhotoEdit) -> Result<Photo> {
+        let photo = self.photo(user, id).await?;
+        let edited = self.edit_photo(photo, edit).await?;
+        edited.ok_or_else(|| Error::not_found(format!("photo `{id}` not found")).with_code("photo_not_found"))
+    }
+
+    /// Changes a photo; `None` when it is gone or being deleted.
+    pub(super) async fn edit_photo(&self, photo: Photo, edit: &PhotoEdit) -> Result<Option<Photo>> {
+        let mut wanted = photo.clone();
+        edit.apply(&mut wanted);
+        if (&wanted.tags, wanted.taken_at) == (&photo.tags, photo.taken_at) {
+            return Ok(Some(photo));
+        }
+        if wanted.tags.len() > MAX_TAGS {
+            let count = wanted.tags.len();
+            return Err(Error::invalid(format!(
+                "the photo would have {count} tags; at most {MAX_TAGS} are allowed"
+            ))
+            .with_code("invalid_field")
+            .with_field("tags"));
+        }
+        let job = Job { photo_id: photo.id };
+        self.parts().queue.publish(&job, LOOK_AFTER).await?;
+        let Some(edited) = self.change(photo, |photo| edit.apply(photo)).await? else {
+            return Ok(None);
+        };
+        if let Err(error) = self.refresh(&edited).await {
+            warn!(%error, photo_id = %edited.id, "leaving an edit to its job");
+        }
+        Ok(Some(edited))
+    }
+
+    /// Brings the manifest and the index's payload in line with the record, as it is when this ends.
+    pub(super) async fn refresh(&self, photo: &Photo) -> Result<()> {
+        self.refresh_manifest(photo).await?;
+        let mut current = photo.clone();
+        for _ in 0..MAX_CHANGES {
+            self.refresh_points(&current).await?;
+            // Of two writers the one with the older record may be the later one: it sees that here.
+            match self.parts().metadata.get(&photo.id).await? {
+                Some(now) if now.state == PhotoState::Deleting => return Ok(()),
+                Some(now) if now.tags == current.tags && now.taken_at == current.taken_at => return Ok(()),
+                Some(now) => current = now,
+                None => return self.remove_points(&[photo.id]).await,
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes a photo's payload in every collection that has its vector, that of an earlier model included.
+    async fn refresh_points(&self, photo: &Photo) -> Result<()> {
+        let index = &self.parts().index;
+        for collection in index.collections().await? {
+            let Some(vector) = index.vector(&collection, &photo.id).await? else {
+                continue;
+            };
+            let point = Point {
+                photo_id: photo.id,
+                vector,
+                user_id: photo.user_id.clone(),
+                taken_at: photo.taken_at,
+                tags: photo.tags.clone(),
+            };
+            index.upsert(&collection, &[point]).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,198 @@
+//! How plugins are called: each under its timeout, measured, and with the failure it asked for.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use tracing::{Instrument, info_span, warn};
+
+use super::Photos;
+use super::ingest::Fault;
+use lucida_core::{
+    BlobKey, DerivedBlob, EnrichInput, Enrichment, Error, ErrorKind, Event, Hit, Hook, OnFailure, Photo,
+    Plugin, Result, ResultExt, SearchQuery, Upload, clean_tag, metrics, stream_of,
+};
+
+/// Calls one hook; a panic of the plugin is its failure, not the server's.
+async fn call<T: Send + 'static>(
+    plugin: &Arc<dyn Plugin>,
+    hook: Hook,
+    run: impl Future<Output = Result<T>> + Send + 'static,
+) -> Result<T> {
+    let name = plugin.name().to_owned();
+    let span = info_span!("plugin.call", plugin = name, hook = hook.as_str());
+    let started = Instant::now();
+    let mut task = tokio::spawn(run.instrument(span));
+    let result = match tokio::time::timeout(plugin.timeout(), &mut task).await {
+        Ok(Ok(result)) => result,
+        Ok(Err(panic)) => Err(Error::internal("the plugin panicked").with_source(panic)),
+        Err(_) => {
+            task.abort();
+            let seconds = plugin.timeout().as_secs_f32();
+            Err(Error::new(
+                ErrorKind::Timeout,
+                format!("the plugin took longer than {seconds} s"),
+            ))
+        }
+    };
+    let outcome = result
+        .as_ref()
+        .map_or_else(|error| error.kind().as_str(), |_| "ok");
+    metrics::PLUGIN_DURATION.record(started.elapsed(), &[&name, hook.as_str(), outcome]);
+    result.context(format!("plugin `{name}`"))
+}
+
+/// Tells whether a failure is the plugin's considered answer to what a user sent.
+fn is_refusal(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::InvalidInput | ErrorKind::PermissionDenied
+    )
+}
+
+impl Photos {
+    pub(super) fn plugins_for(&self, hook: Hook) -> impl Iterator<Item = &Arc<dyn Plugin>> {
+        self.parts()
+            .plugins
+            .iter()
+            .filter(move |plugin| plugin.hooks().contains(&hook))
+    }
+
+    pub(super) async fn inspect_by_plugins(&self, upload: &Upload) -> Result<()> {
+        for plugin in self.plugins_for(Hook::Inspect) {
+            let (theirs, upload) = (Arc::clone(plugin), upload.clone());
+            let result = call(
+                plugin,
+                Hook::Inspect,
+                async move { theirs.inspect(&upload).await },
+            )
+            .await;
+            if let Err(error) = result {
+                if is_refusal(&error) || plugin.on_failure(Hook::Inspect) == OnFailure::Fail {
+                    return Err(error);
+                }
+                warn!(%error, "plugin failed to inspect an upload");
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets every enriching plugin add to the photo; what they made is kept before the photo names it.
+    pub(super) async fn enrich_by_plugins(&self, input: &mut EnrichInput) -> Result<(), Fault> {
+        for plugin in self.plugins_for(Hook::Enrich) {
+            let (theirs, seen) = (Arc::clone(plugin), input.clone());
+            let enriched = call(plugin, Hook::Enrich, async move { theirs.enrich(&seen).await }).await;
+            let kept = match enriched {
+                Ok(enrichment) => {
+                    self.keep_enrichment(plugin.name(), enrichment, &mut input.photo)
+                        .await?
+                }
+                Err(error) => Err(error),
+            };
+            if let Err(error) = kept {
+                if plugin.on_failure(Hook::Enrich) == OnFailure::Fail {
+                    return Err(Fault::of_plugin(error));
+                }
+                warn!(%error, photo_id = %input.photo.id, "plugin failed to enrich a photo");
+                let told = json!({ "error": { "code": error.code(), "message": error.to_string() } });
+                input.photo.attributes.insert(plugin.name().to_owned(), told);
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps what a plugin made. The outer failure is the store's, and the photo's try ends with it whatever the
+    /// plugin said of its own; the inner one is the plugin's.
+    async fn keep_enrichment(
+        &self,
+        plugin: &str,
+        enrichment: Enrichment,
+        photo: &mut Photo,
+    ) -> Result<Result<()>> {
+        for (name, blob) in enrichment.blobs {
+            let key = match BlobKey::derived(&photo.id, plugin, &name) {
+                Ok(key) => key,
+                Err(error) => {
+                    return Ok(Err(error
+                        .with_kind(ErrorKind::Internal)
+                        .context(format!("plugin `{plugin}` names a blob `{name}`"))));
+                }
+            };
+            let size_bytes = self.parts().storage.put(&key, stream_of(blob.bytes)).await?;
+            let derived = DerivedBlob {
+                key,
+                content_type: blob.content_type,
+                size_bytes,
+            };
+            photo.derived.insert(format!("{plugin}/{name}"), derived);
+        }
+        match enrichment.attributes {
+            Some(attributes) => photo.attributes.insert(plugin.to_owned(), attributes),
+            None => photo.attributes.remove(plugin),
+        };
+        for tag in enrichment.tags {
+            match clean_tag(&tag) {
+                Ok(tag) => _ = photo.tags.insert(tag),
+                Err(error) => warn!(%error, plugin, "leaving out a plugin's tag"),
+            }
+        }
+        photo.taken_at = photo.taken_at.or(enrichment.taken_at);
+        Ok(Ok(()))
+    }
+
+    pub(super) async fn change_query_by_plugins(&self, query: SearchQuery) -> Result<SearchQuery> {
+        let mut query = query;
+        for plugin in self.plugins_for(Hook::Query) {
+            let (theirs, asked) = (Arc::clone(plugin), query.clone());
+            match call(plugin, Hook::Query, async move { theirs.query(asked).await }).await {
+                Ok(changed) => query = changed,
+                Err(error) if is_refusal(&error) || plugin.on_failure(Hook::Query) == OnFailure::Fail => {
+                    return Err(error);
+                }
+                Err(error) => warn!(%error, "plugin failed to change a search"),
+            }
+        }
+        Ok(query)
+    }
+
+    pub(super) async fn rerank_by_plugins(&self, query: &SearchQuery, hits: Vec<Hit>) -> Result<Vec<Hit>> {
+        let mut hits = hits;
+        for plugin in self.plugins_for(Hook::Rerank) {
+            let (theirs, query, found) = (Arc::clone(plugin), query.clone(), hits.clone());
+            match call(
+                plugin,
+                Hook::Rerank,
+                async move { theirs.rerank(&query, found).await },
+            )
+            .await
+            {
+                Ok(reranked) => hits = reranked,
+                Err(error) if plugin.on_failure(Hook::Rerank) == OnFailure::Fail => return Err(error),
+                Err(error) => warn!(%error, "plugin failed to rerank hits"),
+            }
+        }
+        Ok(hits)
+    }
+
+    /// Tells plugins what happened, without making anybody wait for them.
+    pub(super) fn tell_plugins(&self, event: Event) {
+        for plugin in self.plugins_for(Hook::Event) {
+            let (plugin, theirs, event) = (Arc::clone(plugin), Arc::clone(plugin), event.clone());
+            self.inner.events.spawn(async move {
+                if let Err(error) =
+                    call(&plugin, Hook::Event, async move { theirs.event(&event).await }).await
+                {
+                    warn!(%error, "plugin failed to take an event");
+                }
+            });
+        }
+    }
+
+    /// Waits for the plugins that are still hearing of something.
+    pub(super) async fn finish_telling(&self, at_most: Duration) {
+        self.inner.events.close();
+        // What is not done by then is dropped with the process.
+        let _ = tokio::time::timeout(at_most, self.inner.events.wait()).await;
+        self.inner.events.reopen();
+    }
+}
