@@ -167,7 +167,7 @@ metrics_table! {
         "Bytes of originals that were read again and compared with their hashes.");
     MODEL_CHANGE_PHOTOS = Gauge("lucida_model_change_photos", ["state"],
         "Photos of the change of the model that this process carries on: done, total; 0 of 0 without one.");
-    PHOTOS = Gauge("lucida_photos", ["state"], "Photos in the ledger.");
+    PHOTOS = Gauge("lucida_photos", ["state"], "Photos in the metadata store.");
     QUEUE_JOBS = Gauge("lucida_queue_jobs", ["state"], "Jobs in the queue: ready, delayed, in_flight, dead.");
     PLUGIN_DURATION = Histogram("lucida_plugin_duration_seconds", ["plugin", "hook", "outcome"],
         "Time that one call of a plugin's hook took.");

@@ -1,7 +1,7 @@
-//! `cargo xtask new-backend`: a crate of its own for one more technology behind one of core's traits.
+//! `cargo xtask new-backend`: a crate for one more technology behind one of core's traits.
 //!
-//! What it writes compiles against core as it is, which `cargo xtask ci` checks; each operation is an
-//! error that says so until it is written, and the contract's tests tell which are left.
+//! The crate compiles against core as it is, which `cargo xtask ci` checks. Each operation returns an error until it is
+//! written, and the contract suite shows which are left.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -118,7 +118,7 @@ pub(crate) fn run(workspace: &Workspace, role: Role, name: &str) -> Result<()> {
 pub(crate) fn check(workspace: &Workspace, folder: &Path) -> Result<()> {
     remove_dir(folder)?;
     for role in Role::value_variants() {
-        let backend = Backend::new(*role, "some-thing")?;
+        let backend = Backend::new(*role, &format!("some-{}", role.name()))?;
         backend.write(&folder.join("backends").join(backend.folder()), workspace)?;
     }
     let manifest = fs::read_to_string(workspace.path("Cargo.toml")).context("cannot read Cargo.toml")?;
@@ -172,7 +172,7 @@ impl Backend {
                 .bytes()
                 .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
         if !valid {
-            bail!("`{name}` is no name for a backend: use a-z, 0-9 and single dashes, such as `azure-blob`");
+            bail!("`{name}` is not a name for a backend: use a-z, 0-9 and single dashes, like `azure-blob`");
         }
         Ok(Self {
             role,
@@ -180,12 +180,17 @@ impl Backend {
         })
     }
 
-    fn folder(&self) -> String {
-        format!("{}-{}", self.role.name(), self.type_name)
+    /// A crate is named after its technology, and so is its folder.
+    fn folder(&self) -> &str {
+        &self.type_name
     }
 
     fn crate_name(&self) -> String {
-        format!("lucida-{}", self.folder())
+        format!("lucida-{}", self.type_name)
+    }
+
+    fn feature(&self) -> String {
+        format!("{}-{}", self.role.name(), self.type_name)
     }
 
     /// The name as types begin with it: `azure-blob` → `AzureBlob`.
@@ -198,7 +203,10 @@ impl Backend {
 
     fn write(&self, folder: &Path, workspace: &Workspace) -> Result<()> {
         if folder.exists() {
-            bail!("{} is there already", folder.display());
+            bail!(
+                "{} exists already: another role of the same technology is a module of that crate",
+                folder.display()
+            );
         }
         let implementation = format!("src/{}.rs", self.role.file());
         let files = [
@@ -218,7 +226,7 @@ impl Backend {
         for (name, template) in files {
             let path = folder.join(name);
             let parent = path.parent().unwrap_or(folder);
-            fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
+            fs::create_dir_all(parent).with_context(|| format!("cannot create {}", parent.display()))?;
             fs::write(&path, self.fill(template))
                 .with_context(|| format!("cannot write {}", path.display()))?;
             if name.ends_with(".rs") {
@@ -267,10 +275,10 @@ impl Backend {
     /// What is left to do by hand, as the lines to add.
     fn next_steps(&self, folder: &Path) -> String {
         let (role, krate) = (self.role.name(), self.crate_name());
-        let (feature, ident) = (self.folder(), krate.replace('-', "_"));
+        let (feature, ident) = (self.feature(), krate.replace('-', "_"));
         let path = folder.display();
         format!(
-            r#"made {path}; `cargo test -p {krate}` tells what is left to write, once it is a member:
+            r#"created {path}; once it is a member, `cargo test -p {krate}` shows what is left to write:
 
 Cargo.toml
     [workspace] members           "{path}",
@@ -291,7 +299,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_that_make_no_crate_are_refused() {
+    fn names_that_cargo_refuses_are_refused() {
         for name in ["", "S3", "-s3", "s3-", "a--b", "a_b", "3s", "ä"] {
             assert!(Backend::new(Role::Storage, name).is_err(), "{name:?} was taken");
         }
@@ -317,18 +325,18 @@ mod tests {
     }
 
     #[test]
-    fn a_backend_that_is_there_is_left_alone() {
+    fn an_existing_crate_is_left_alone() {
         let folder = tempfile::tempdir().unwrap();
         let workspace = Workspace::locate().unwrap();
         let error = Backend::new(Role::Index, "x")
             .unwrap()
             .write(folder.path(), &workspace)
             .unwrap_err();
-        assert!(error.to_string().ends_with("is there already"), "{error}");
+        assert!(error.to_string().contains("exists already"), "{error}");
     }
 
     #[test]
-    fn paths_in_the_workspace_tables_are_made_absolute() {
+    fn paths_in_the_workspace_tables_become_absolute() {
         let manifest = "[workspace]\nmembers = []\n[workspace.package]\nversion = \"1\"\n\
                         [workspace.dependencies]\nlucida-core = { path = \"core\" }\n\n[package]\nname = \"x\"\n";
         let alone = workspace_alone(manifest, Path::new("/checkout/")).unwrap();

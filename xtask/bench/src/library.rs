@@ -24,7 +24,7 @@ use crate::texts;
 
 /// How many points are written at once.
 const CHUNK: usize = 1000;
-/// How many records are written at once, which the ledger puts into one transaction.
+/// How many records are written at once, which the metadata store puts into one transaction.
 const INSERTS: usize = 256;
 /// The length of what is a photo's own, where that of what it shares is 1: the cosine of the two is then 0.78.
 const SPREAD: f32 = 0.8;
@@ -94,7 +94,7 @@ impl Library {
         let template = photos
             .into_iter()
             .next()
-            .context("the uploaded photo is not in the ledger")?;
+            .context("the uploaded photo is not in the metadata store")?;
         let vector = stores.index.vector(service.collection(), &template.id).await?;
         let vectors = vector.context("the uploaded photo is not in the index")?;
         let random = SmallRng::seed_from_u64(SEED);
@@ -141,7 +141,7 @@ impl Library {
 
     fn photo(&self, id: PhotoId) -> Photo {
         let now = Timestamp::now();
-        // The ledger wants every content once.
+        // The metadata store wants every content once.
         let hash = ContentHash::of(id.as_uuid().as_bytes());
         Photo {
             id,

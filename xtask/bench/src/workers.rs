@@ -25,11 +25,11 @@ const PATIENCE: Duration = Duration::from_secs(300);
 pub(crate) async fn measure(program: &Program, photos: &Photos, effort: Effort) -> Result<Section> {
     let cluster = Cluster::start()?;
     let per_worker = effort.photos_per_worker();
-    let ledger = Setting::find(program.settings(), "metadata.type").unwrap_or("mongodb (FerretDB)");
+    let metadata = Setting::find(program.settings(), "metadata.type").unwrap_or("mongodb (FerretDB)");
     let about = format!(
         "One API process, and worker processes that embed one photo at a time with a model that sleeps {} ms for each; \
          small photos wait, {per_worker} for each worker. From when each worker has embedded one until the last is ready. \
-         Ledger: {ledger}.",
+         Metadata store: {metadata}.",
         slow::DELAY.as_millis()
     );
     let columns = &["workers", "photos", "photos/s", "to as many times one"];
@@ -65,8 +65,8 @@ async fn round(
     let folder = tempfile::tempdir()?;
     let mut settings = cluster::settings(&cluster.urls(), &format!("workers-{workers}"));
     // For those who set `metadata.type=sqlite`: one file for all processes, each of which has a folder of its own.
-    let ledger = folder.path().join("metadata.db");
-    settings.push(Setting::new("metadata.sqlite.path", ledger.to_string_lossy()));
+    let metadata = folder.path().join("metadata.db");
+    settings.push(Setting::new("metadata.sqlite.path", metadata.to_string_lossy()));
     let program = program.slow(settings)?;
     let api = program.with([Setting::new("ingest.workers", "0")]);
     let api = api.start(&make(folder.path(), "api")?).await?;
@@ -87,7 +87,7 @@ async fn round(
     let counts = api.client().counts().await?;
     ensure!(
         counts.ready == count,
-        "the ledger has {} photos ready of {count}",
+        "the metadata store has {} photos ready of {count}",
         counts.ready
     );
     api.stop().await?;
