@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, ErrorKind, Result};
 use crate::foreign::ForeignCollection;
 use crate::id::{Fingerprint, PhotoId, UserId};
+use crate::photo::Photo;
 
 /// The name of a collection: 1 to 128 characters of `a-z A-Z 0-9 _ -`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -84,6 +85,20 @@ pub struct Point {
     pub taken_at: Option<Timestamp>,
     /// Its tags.
     pub tags: BTreeSet<String>,
+}
+
+impl Point {
+    /// Returns the point of a photo, with everything of its record that searches filter by.
+    #[must_use]
+    pub fn of_photo(photo: &Photo, vector: Vec<f32>) -> Self {
+        Self {
+            photo_id: photo.id,
+            vector,
+            user_id: photo.user_id.clone(),
+            taken_at: photo.taken_at,
+            tags: photo.tags.clone(),
+        }
+    }
 }
 
 /// Which points a search may find; every condition that is set must hold.

@@ -277,13 +277,7 @@ impl Photos {
         let index = &self.parts().index;
         let collection = self.collection();
         if index.vector(collection, &photo.id).await?.is_none() {
-            let point = Point {
-                photo_id: photo.id,
-                vector,
-                user_id: user,
-                taken_at: photo.taken_at,
-                tags: photo.tags,
-            };
+            let point = Point::of_photo(&photo, vector);
             index.upsert(collection, &[point]).await?;
         }
         report.adopted += 1;

@@ -132,7 +132,7 @@ impl Photos {
             // Of two writers the one with the older record may be the later one: it sees that here.
             match self.parts().metadata.get(&photo.id).await? {
                 Some(now) if now.state == PhotoState::Deleting => return Ok(()),
-                Some(now) if now.tags == current.tags && now.taken_at == current.taken_at => return Ok(()),
+                Some(now) if same_payload(&now, &current) => return Ok(()),
                 Some(now) => current = now,
                 None => return self.remove_points(&[photo.id]).await,
             }
@@ -147,15 +147,15 @@ impl Photos {
             let Some(vector) = index.vector(&collection, &photo.id).await? else {
                 continue;
             };
-            let point = Point {
-                photo_id: photo.id,
-                vector,
-                user_id: photo.user_id.clone(),
-                taken_at: photo.taken_at,
-                tags: photo.tags.clone(),
-            };
+            let point = Point::of_photo(photo, vector);
             index.upsert(&collection, &[point]).await?;
         }
         Ok(())
     }
+}
+
+/// Returns whether the index holds the same of both records of a photo, vectors aside.
+fn same_payload(one: &Photo, other: &Photo) -> bool {
+    let point = |photo| Point::of_photo(photo, Vec::new());
+    point(one) == point(other)
 }

@@ -304,13 +304,7 @@ impl Photos {
 
     /// Puts a photo's vector into the collection of its model.
     async fn index_vector(&self, photo: &mut Photo, vector: Embedding, live: &Live) -> Result<()> {
-        let point = Point {
-            photo_id: photo.id,
-            vector,
-            user_id: photo.user_id.clone(),
-            taken_at: photo.taken_at,
-            tags: photo.tags.clone(),
-        };
+        let point = Point::of_photo(photo, vector);
         self.parts().index.upsert(&live.collection, &[point]).await?;
         photo.fingerprint = Some(live.fingerprint().clone());
         Ok(())
