@@ -5,12 +5,14 @@ use std::fmt;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use jiff::civil::DateTime;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::foreign::ForeignCollection;
 use crate::id::{Fingerprint, PhotoId, UserId};
 use crate::photo::Photo;
+use crate::taken::local_time;
 
 /// The name of a collection: 1 to 128 characters of `a-z A-Z 0-9 _ -`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -83,6 +85,8 @@ pub struct Point {
     pub user_id: UserId,
     /// When it was taken.
     pub taken_at: Option<Timestamp>,
+    /// What the clock showed where it was taken, where that is known.
+    pub taken_at_local: Option<DateTime>,
     /// Its tags.
     pub tags: BTreeSet<String>,
 }
@@ -96,8 +100,15 @@ impl Point {
             vector,
             user_id: photo.user_id.clone(),
             taken_at: photo.taken_at,
+            taken_at_local: photo.taken_at_local,
             tags: photo.tags.clone(),
         }
+    }
+
+    /// Returns the local time that date filters go by: the one in UTC where the offset is unknown.
+    #[must_use]
+    pub fn local_time(&self) -> Option<DateTime> {
+        local_time(self.taken_at, self.taken_at_local)
     }
 }
 
@@ -110,6 +121,10 @@ pub struct IndexFilter {
     pub taken_from: Option<Timestamp>,
     /// Only photos taken before this time.
     pub taken_to: Option<Timestamp>,
+    /// Only photos taken at or after this local time; where a photo's offset is unknown, its time in UTC counts.
+    pub local_from: Option<DateTime>,
+    /// Only photos taken before this local time.
+    pub local_to: Option<DateTime>,
     /// Only photos with all of these tags.
     pub tags: Vec<String>,
     /// None of these photos.
@@ -127,6 +142,12 @@ impl IndexFilter {
             && self
                 .taken_to
                 .is_none_or(|to| point.taken_at.is_some_and(|taken| taken < to))
+            && self
+                .local_from
+                .is_none_or(|from| point.local_time().is_some_and(|taken| taken >= from))
+            && self
+                .local_to
+                .is_none_or(|to| point.local_time().is_some_and(|taken| taken < to))
             && self.tags.iter().all(|tag| point.tags.contains(tag))
             && !self.exclude.contains(&point.photo_id)
     }

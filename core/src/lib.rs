@@ -23,6 +23,7 @@ mod plugin;
 mod queue;
 mod storage;
 mod tags;
+mod taken;
 
 pub use backoff::Backoff;
 pub use config::{BuildContext, Factory, Secret, Settings};
@@ -44,3 +45,6 @@ pub use plugin::{
 pub use queue::{DeadLetter, Delivery, Job, JobQueue, QueueCounts};
 pub use storage::{Blob, BlobKey, BlobStat, ByteStream, Storage, stream_of};
 pub use tags::{MAX_TAG_BYTES, MAX_TAGS, clean_tag, clean_tags};
+pub use taken::{
+    TakenAt, cut_local, first_local_microsecond_from, local_from_microsecond, local_microsecond,
+};

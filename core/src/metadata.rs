@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use jiff::civil::DateTime;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -20,6 +21,10 @@ pub struct PhotoFilter {
     pub taken_from: Option<Timestamp>,
     /// Only photos taken before this time.
     pub taken_to: Option<Timestamp>,
+    /// Only photos taken at or after this local time; where a photo's offset is unknown, its time in UTC counts.
+    pub local_from: Option<DateTime>,
+    /// Only photos taken before this local time.
+    pub local_to: Option<DateTime>,
     /// Only photos with all of these tags.
     pub tags: Vec<String>,
     /// Only photos whose record last changed before this time.
@@ -38,6 +43,12 @@ impl PhotoFilter {
             && self
                 .taken_to
                 .is_none_or(|to| photo.taken_at.is_some_and(|taken| taken < to))
+            && self
+                .local_from
+                .is_none_or(|from| photo.local_time().is_some_and(|taken| taken >= from))
+            && self
+                .local_to
+                .is_none_or(|to| photo.local_time().is_some_and(|taken| taken < to))
             && self.tags.iter().all(|tag| photo.tags.contains(tag))
             && self.updated_before.is_none_or(|before| photo.updated_at < before)
     }
@@ -93,7 +104,8 @@ pub struct Record {
 pub trait MetadataStore: Send + Sync {
     /// Adds a record with version 1, unless the same user has a photo of the same hash in any state.
     ///
-    /// Of two inserts at once for one user and hash exactly one is `New`. Times are kept to the microsecond.
+    /// Of two inserts at once for one user and hash exactly one is `New`. Times are kept to the microsecond, local ones
+    /// too.
     ///
     /// # Errors
     /// `AlreadyExists` when the id itself is taken by another content.

@@ -13,6 +13,7 @@ use serde_json::Value;
 use crate::error::{Error, Result};
 use crate::id::{ContentHash, Fingerprint, PhotoId, UserId};
 use crate::storage::BlobKey;
+use crate::taken::{TakenAt, local_time};
 
 /// How far a photo has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -123,6 +124,8 @@ pub struct Photo {
     pub updated_at: Timestamp,
     /// When it was taken, where that is known.
     pub taken_at: Option<Timestamp>,
+    /// What the clock showed where it was taken; `None` where the offset from UTC is unknown, or `taken_at` is.
+    pub taken_at_local: Option<DateTime>,
     /// Tags of the user and of plugins.
     pub tags: BTreeSet<String>,
     /// What plugins found out, by plugin name.
@@ -147,10 +150,22 @@ pub struct Photo {
 const MAX_OFFSET_SECS: u64 = 14 * 3600;
 
 impl Photo {
+    /// Sets when it was taken. Without a local time that is the camera's, if it fits the moment.
+    pub fn set_taken_at(&mut self, taken: TakenAt) {
+        self.taken_at = Some(taken.moment);
+        self.taken_at_local = taken.local.or_else(|| self.camera_time());
+    }
+
+    /// Returns the local time that date filters go by: the one in UTC where the offset is unknown.
+    #[must_use]
+    pub fn local_time(&self) -> Option<DateTime> {
+        local_time(self.taken_at, self.taken_at_local)
+    }
+
     /// Returns what the camera's clock showed when the photo was taken, as `attributes.exif.taken_at_local` has it;
     /// `None` where no plugin found it, or where `taken_at` is another time than the file's.
     #[must_use]
-    pub fn taken_at_local(&self) -> Option<DateTime> {
+    pub fn camera_time(&self) -> Option<DateTime> {
         let written = self.attributes.get("exif")?.get("taken_at_local")?.as_str()?;
         let local: DateTime = written.parse().ok()?;
         let as_utc = Offset::UTC.to_timestamp(local).ok()?;

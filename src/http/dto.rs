@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
-use lucida_core::{IndexFilter, Photo, PhotoError, Result, clean_tags};
+use lucida_core::{IndexFilter, Photo, PhotoError, Result, TakenAt, clean_tags};
 use lucida_library::{PhotoEdit, TagEdit, TakenAtEdit};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -96,7 +96,6 @@ impl From<PhotoError> for PhotoErrorBody {
 
 impl From<Photo> for PhotoBody {
     fn from(photo: Photo) -> Self {
-        let taken_at_local = photo.taken_at_local();
         Self {
             id: photo.id.to_string(),
             user_id: photo.user_id.to_string(),
@@ -109,7 +108,7 @@ impl From<Photo> for PhotoBody {
             hash: photo.hash.to_string(),
             created_at: photo.created_at,
             taken_at: photo.taken_at,
-            taken_at_local,
+            taken_at_local: photo.taken_at_local,
             tags: photo.tags,
             attributes: photo.attributes,
             attempts: photo.attempts,
@@ -130,7 +129,7 @@ pub(super) struct UploadMetadata {
     /// When it was taken; goes before what the file says.
     #[serde(default)]
     #[schema(value_type = Option<String>, format = DateTime)]
-    pub(super) taken_at: Option<Timestamp>,
+    pub(super) taken_at: Option<TakenAt>,
 }
 
 /// What to change on a photo. A field that is missing or null changes nothing.
@@ -150,7 +149,7 @@ pub(super) struct PhotoChanges {
     /// When it was taken.
     #[serde(default)]
     #[schema(value_type = Option<String>, format = DateTime)]
-    taken_at: Option<Timestamp>,
+    taken_at: Option<TakenAt>,
     /// Whether the time that it was taken at is forgotten. Not together with `taken_at`.
     #[serde(default)]
     clear_taken_at: Option<bool>,
@@ -203,11 +202,10 @@ impl SearchFilter {
     pub(super) fn into_index_filter(self) -> Result<IndexFilter> {
         check_times("filter.", self.taken_from, self.taken_to)?;
         Ok(IndexFilter {
-            user_id: None,
             taken_from: self.taken_from,
             taken_to: self.taken_to,
             tags: clean_tags("filter.tags", self.tags)?.into_iter().collect(),
-            exclude: Vec::new(),
+            ..IndexFilter::default()
         })
     }
 }

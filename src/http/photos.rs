@@ -103,7 +103,7 @@ fn read_query(mut query: Query, caller: &Caller) -> Result<PhotoQuery> {
         taken_from,
         taken_to,
         tags: tags.into_iter().collect(),
-        updated_before: None,
+        ..PhotoFilter::default()
     };
     let after = cursor.map(|text| cursor::read(&filter, &text)).transpose()?;
     Ok(PhotoQuery {

@@ -192,6 +192,7 @@ impl Maker {
             vector: self.vector(),
             user_id: UserId::new(user).expect("the name is valid"),
             taken_at: None,
+            taken_at_local: None,
             tags: BTreeSet::new(),
         }
     }

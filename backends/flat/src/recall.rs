@@ -69,6 +69,7 @@ impl Maker {
                 vector: self.vector(),
                 user_id: user(["most", "some"][usize::from(number % 10 < 2)]),
                 taken_at: Some(Timestamp::from_second(number as i64).unwrap()),
+                taken_at_local: None,
                 tags: [["rare", "common"][usize::from(number % 50 != 0)].to_owned()].into(),
             })
             .collect()

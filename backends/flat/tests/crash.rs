@@ -106,6 +106,7 @@ fn point(id: PhotoId, version: u64) -> Point {
         vector: unit_vector(DIMENSIONS, version),
         user_id: user("alice"),
         taken_at: None,
+        taken_at_local: None,
         tags: [format!("v{version}")].into(),
     }
 }

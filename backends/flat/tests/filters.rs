@@ -43,6 +43,7 @@ fn points() -> Vec<Point> {
                 vector: unit_vector(DIMENSIONS, number as u64),
                 user_id: user(word),
                 taken_at: Some(Timestamp::from_second(number as i64).unwrap()),
+                taken_at_local: None,
                 tags: [word.to_owned(), format!("of-{}", number % 7)].into(),
             }
         })

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use lucida_core::{
     ContentHash, Error, ErrorKind, Inserted, MetadataStore, Order, Photo, PhotoId, PhotoQuery, Record,
-    Result, StateCounts, UserId,
+    Result, StateCounts, UserId, cut_local,
 };
 
 #[derive(Debug, Default)]
@@ -44,6 +44,7 @@ fn kept(mut photo: Photo) -> Photo {
     photo.created_at = cut(photo.created_at);
     photo.updated_at = cut(photo.updated_at);
     photo.taken_at = photo.taken_at.map(cut);
+    photo.taken_at_local = photo.taken_at_local.map(cut_local);
     photo.next_attempt_at = photo.next_attempt_at.map(cut);
     photo
 }

@@ -136,6 +136,7 @@ fn photo(at: usize) -> Result<Photo> {
         created_at: now,
         updated_at: now,
         taken_at: Some(Timestamp::UNIX_EPOCH + SignedDuration::from_hours(at as i64)),
+        taken_at_local: None,
         tags: tags
             .into_iter()
             .filter(|(_, share)| at.is_multiple_of(*share))

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::MongodbConfig;
 use crate::error::{failed, is_duplicate};
 use crate::photo::StoredPhoto;
+use crate::upgrade;
 
 /// The layout that this build reads and writes. One that was released never changes: count it up, and bring an older
 /// one to it in [`Layout::prepare`].
@@ -25,6 +26,9 @@ struct StoredLayout {
     #[serde(rename = "_id")]
     id: String,
     layout: i64,
+    /// Whether the photos have the field `taken_at_local`, which is younger than the layout.
+    #[serde(default)]
+    has_local_times: bool,
     /// Counts the health checks, which write here.
     pings: i64,
 }
@@ -64,7 +68,11 @@ impl Layout {
     /// `Unsupported` for a layout of another version; `ConfigInvalid` for collections of another program; `Unavailable`
     /// and `PermissionDenied` by the server.
     pub(crate) async fn prepare(&self) -> Result<()> {
-        let layout = match self.read().await? {
+        let StoredLayout {
+            layout,
+            has_local_times,
+            ..
+        } = match self.read().await? {
             Some(layout) => layout,
             None => self.claim().await?,
         };
@@ -83,21 +91,35 @@ impl Layout {
                 .await
                 .map_err(|error| failed("making the indexes of the metadata store", &error))?;
         }
+        if !has_local_times {
+            self.add_local_times().await?;
+        }
         Ok(())
     }
 
-    async fn read(&self) -> Result<Option<i64>> {
-        let found = self
-            .layout
+    /// Gives the photos of an earlier version their local times; several processes may do so at once.
+    async fn add_local_times(&self) -> Result<()> {
+        upgrade::fill_local_times(&self.photos).await?;
+        self.layout
+            .update_one(
+                doc! { "_id": LEDGER },
+                doc! { "$set": { "has_local_times": true } },
+            )
+            .await
+            .map_err(|error| failed("recording the layout of the metadata store", &error))?;
+        Ok(())
+    }
+
+    async fn read(&self) -> Result<Option<StoredLayout>> {
+        self.layout
             .find_one(doc! { "_id": LEDGER })
             .max_time(self.max_time)
             .await
-            .map_err(|error| failed("reading the layout of the metadata store", &error))?;
-        Ok(found.map(|found| found.layout))
+            .map_err(|error| failed("reading the layout of the metadata store", &error))
     }
 
     /// Makes an empty database the metadata store's, and returns the layout that it has then.
-    async fn claim(&self) -> Result<i64> {
+    async fn claim(&self) -> Result<StoredLayout> {
         let photos = self.photos.clone_with_type::<Document>();
         let foreign = photos
             .find_one(doc! {})
@@ -121,10 +143,11 @@ impl Layout {
         let made = StoredLayout {
             id: LEDGER.to_owned(),
             layout: LAYOUT,
+            has_local_times: true,
             pings: 0,
         };
-        match self.layout.insert_one(made).await {
-            Ok(_) => Ok(LAYOUT),
+        match self.layout.insert_one(&made).await {
+            Ok(_) => Ok(made),
             Err(error) if is_duplicate(&error) => self.read().await?.ok_or_else(|| {
                 Error::unavailable("the metadata store is being made by another process: try again")
             }),
@@ -158,7 +181,7 @@ impl Layout {
 }
 
 /// Returns the indexes of the photos; the README says which query each serves.
-fn indexes() -> [IndexModel; 5] {
+fn indexes() -> [IndexModel; 6] {
     let index = |name: &str, keys: Document, unique: bool| {
         let options = IndexOptions::builder()
             .name(name.to_owned())
@@ -171,6 +194,7 @@ fn indexes() -> [IndexModel; 5] {
         index("user_state", doc! { "user_id": 1, "state": 1, "_id": 1 }, false),
         index("user_tag", doc! { "user_id": 1, "tags": 1, "_id": 1 }, false),
         index("user_taken", doc! { "user_id": 1, "taken_at": 1 }, false),
+        index("user_local", doc! { "user_id": 1, "taken_at_local": 1 }, false),
         index("state", doc! { "state": 1, "_id": 1 }, false),
     ]
 }

@@ -13,6 +13,7 @@ mod layout;
 mod list;
 mod photo;
 mod store;
+mod upgrade;
 mod uri;
 
 pub use config::MongodbConfig;

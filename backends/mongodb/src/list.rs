@@ -1,6 +1,8 @@
 //! Lists: a query's conditions in MongoDB's words, so that an index serves each.
 
-use lucida_core::{Order, PhotoFilter, PhotoQuery, PhotoState, first_microsecond_from};
+use lucida_core::{
+    Order, PhotoFilter, PhotoQuery, PhotoState, first_local_microsecond_from, first_microsecond_from,
+};
 use mongodb::bson::{Bson, Document, doc};
 
 use crate::photo::{stored_id, stored_state};
@@ -22,15 +24,20 @@ pub(crate) fn conditions(query: &PhotoQuery) -> Document {
         };
         conditions.insert("_id", doc! { beyond: stored_id(after) });
     }
-    let mut taken = Document::new();
-    if let Some(from) = filter.taken_from {
-        taken.insert("$gte", first_microsecond_from(from));
-    }
-    if let Some(to) = filter.taken_to {
-        taken.insert("$lt", first_microsecond_from(to));
-    }
-    if !taken.is_empty() {
+    let taken = range(
+        filter.taken_from.map(first_microsecond_from),
+        filter.taken_to.map(first_microsecond_from),
+    );
+    if let Some(taken) = taken {
         conditions.insert("taken_at", taken);
+    }
+    let local = range(
+        filter.local_from.map(first_local_microsecond_from),
+        filter.local_to.map(first_local_microsecond_from),
+    );
+    if let Some(local) = local {
+        let by_utc = doc! { "taken_at_local": null, "taken_at": local.clone() };
+        conditions.insert("$or", vec![doc! { "taken_at_local": local }, by_utc]);
     }
     if !filter.tags.is_empty() {
         conditions.insert("tags", doc! { "$all": &filter.tags });
@@ -39,6 +46,18 @@ pub(crate) fn conditions(query: &PhotoQuery) -> Document {
         conditions.insert("updated_at", doc! { "$lt": first_microsecond_from(before) });
     }
     conditions
+}
+
+/// Returns the condition of a range of microseconds, where it has an end.
+fn range(from: Option<i64>, to: Option<i64>) -> Option<Document> {
+    let mut range = Document::new();
+    if let Some(from) = from {
+        range.insert("$gte", from);
+    }
+    if let Some(to) = to {
+        range.insert("$lt", to);
+    }
+    (!range.is_empty()).then_some(range)
 }
 
 /// Returns the order of a query.

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use lucida_core::{
     BlobKey, ContentHash, DerivedBlob, Error, Fingerprint, Photo, PhotoError, PhotoId, PhotoState, Result,
-    UserId,
+    UserId, local_from_microsecond, local_microsecond,
 };
 use mongodb::bson::spec::BinarySubtype;
 use mongodb::bson::{Binary, Bson, Document, Uuid, serialize_to_document};
@@ -13,7 +13,7 @@ use crate::json;
 
 /// A photo's document.
 ///
-/// Every field is always there, `null` where there is nothing. Times are microseconds since 1970 as 64-bit integers,
+/// Every field is always there, `null` where there is nothing; only `taken_at_local` may be missing. Times are microseconds since 1970 as 64-bit integers,
 /// since BSON's own dates have only milliseconds. A field that is not here, written by a later version, is ignored by
 /// reads and kept by updates.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -31,6 +31,9 @@ pub(crate) struct StoredPhoto {
     created_at: i64,
     updated_at: i64,
     taken_at: Option<i64>,
+    /// Of a clock without a zone; missing where an earlier version wrote the photo and no local time was found.
+    #[serde(default)]
+    taken_at_local: Option<i64>,
     tags: Vec<String>,
     attributes: Document,
     fingerprint: Option<Fingerprint>,
@@ -81,6 +84,7 @@ impl StoredPhoto {
             created_at: photo.created_at.as_microsecond(),
             updated_at: photo.updated_at.as_microsecond(),
             taken_at: photo.taken_at.map(Timestamp::as_microsecond),
+            taken_at_local: photo.taken_at_local.map(local_microsecond),
             tags: photo.tags.iter().cloned().collect(),
             attributes: json::to_document(&photo.attributes),
             fingerprint: photo.fingerprint.clone(),
@@ -144,6 +148,13 @@ impl StoredPhoto {
             created_at: time("created_at", self.created_at)?,
             updated_at: time("updated_at", self.updated_at)?,
             taken_at: self.taken_at.map(|taken| time("taken_at", taken)).transpose()?,
+            taken_at_local: self
+                .taken_at_local
+                .map(|local| {
+                    local_from_microsecond(local)
+                        .ok_or_else(|| spoilt("taken_at_local")(Error::internal("no local time")))
+                })
+                .transpose()?,
             tags: self.tags.into_iter().collect(),
             attributes: json::from_document(self.attributes)
                 .map_err(spoilt("attributes"))?

@@ -9,6 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::future::{join_all, try_join_all};
+use jiff::civil::DateTime;
+use jiff::tz::Offset;
 use jiff::{SignedDuration, Timestamp};
 use lucida_core::{
     ContentHash, Error, ErrorKind, Inserted, MetadataStore, Order, Photo, PhotoFilter, PhotoId, PhotoQuery,
@@ -20,6 +22,7 @@ use mongodb::bson::{Document, doc};
 use mongodb::{Client, Collection};
 use rand::prelude::*;
 use rand::rngs::StdRng;
+use serde_json::json;
 use support::{Scratch, config, server};
 
 /// How often two clients race for the same thing.
@@ -213,6 +216,58 @@ async fn a_list_is_stable_while_another_process_adds_and_deletes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn photos_of_an_earlier_version_are_found_on_their_local_day() {
+    let Some(uri) = server() else { return };
+    let scratch = Scratch::new(&uri);
+    let store = open(&scratch).await.unwrap();
+    let alice = user("alice");
+    let mut written = Vec::new();
+    for exif in [
+        json!({"taken_at_local": "2025-09-30T23:45:00"}),
+        json!({"taken_at_local": "2019-01-01T12:00:00"}),
+        json!({"make": "x"}),
+    ] {
+        let mut photo = photo(&alice);
+        photo.taken_at = Some("2025-10-01T03:45:00Z".parse().unwrap());
+        photo.attributes = [("exif".to_owned(), exif)].into();
+        store.insert(&photo).await.unwrap();
+        written.push(photo);
+    }
+    // As the earlier version wrote it.
+    let unset = doc! { "$unset": { "taken_at_local": "", "has_local_times": "" } };
+    for name in ["photos", "layout"] {
+        let documents = collection(&scratch, name).await;
+        documents.update_many(doc! {}, unset.clone()).await.unwrap();
+    }
+    let on = async |store: &MongodbMetadata, day: &str| {
+        let start: DateTime = day.parse().unwrap();
+        let filter = PhotoFilter {
+            user_id: Some(alice.clone()),
+            local_from: Some(start),
+            local_to: Some(start + SignedDuration::from_hours(24)),
+            ..PhotoFilter::default()
+        };
+        let query = PhotoQuery {
+            filter,
+            order: Order::OldestFirst,
+            limit: 10,
+            ..PhotoQuery::default()
+        };
+        let found = store.list(&query).await.unwrap();
+        found.into_iter().map(|photo| photo.id).collect::<Vec<_>>()
+    };
+    // A process of this version that meets documents of the earlier one goes by UTC.
+    assert_eq!(on(&store, "2025-10-01").await.len(), 3);
+    for _ in 0..2 {
+        let store = open(&scratch).await.unwrap();
+        assert_eq!(on(&store, "2025-09-30").await, [written[0].id]);
+        assert_eq!(on(&store, "2025-10-01").await, [written[1].id, written[2].id]);
+        let first = store.get(&written[0].id).await.unwrap().unwrap();
+        assert_eq!(first.taken_at_local, Some("2025-09-30T23:45:00".parse().unwrap()));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_newer_layout_is_refused_and_left_alone() {
     let Some(uri) = server() else { return };
     let scratch = Scratch::new(&uri);
@@ -312,6 +367,10 @@ fn random_photo(random: &mut StdRng, users: &[UserId]) -> Photo {
     let mut photo = photo(users.choose(random).unwrap());
     photo.state = *PhotoState::ALL.choose(random).unwrap();
     photo.taken_at = random.random_bool(0.8).then(|| day(random.random_range(0..100)));
+    photo.taken_at_local = photo
+        .taken_at
+        .filter(|_| random.random_bool(0.5))
+        .map(|taken| Offset::constant(random.random_range(-12..=14)).to_datetime(taken));
     photo.updated_at = day(random.random_range(0..100));
     photo.tags = [("common", 0.9), ("frequent", 0.6), ("rare", 0.05)]
         .into_iter()
@@ -334,6 +393,12 @@ fn random_filter(random: &mut StdRng, users: &[UserId]) -> PhotoFilter {
             .collect(),
         taken_from: random.random_bool(0.4).then(|| day(start)),
         taken_to: random.random_bool(0.4).then(|| day(start + length)),
+        local_from: random
+            .random_bool(0.3)
+            .then(|| Offset::UTC.to_datetime(day(start))),
+        local_to: random
+            .random_bool(0.3)
+            .then(|| Offset::UTC.to_datetime(day(start + length))),
         tags: ["common", "frequent", "rare"]
             .into_iter()
             .filter(|_| random.random_bool(0.25))

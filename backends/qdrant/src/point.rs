@@ -105,6 +105,7 @@ mod tests {
             vector: vec![1.0],
             user_id: UserId::local(),
             taken_at: Timestamp::from_nanosecond(-1).ok(),
+            taken_at_local: None,
             tags: ["sea".to_owned()].into(),
         };
         let payload = to_server(&point).payload;

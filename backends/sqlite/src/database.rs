@@ -19,8 +19,9 @@ pub(crate) struct Database {
     pub(crate) setting: &'static str,
     /// The mark in SQLite's header by which the file is known as ours.
     pub(crate) application_id: i32,
-    /// The schema's first version. Never change one that was released: add another.
-    pub(crate) schema: &'static str,
+    /// What brings the schema from each version to the next, beginning with an empty file. Never change one that was
+    /// released: add another.
+    pub(crate) migrations: &'static [&'static str],
     /// The page cache of the connection that writes and of one that reads, in KiB.
     pub(crate) cache_kib: (u32, u32),
     /// The size that the write-ahead log is cut back to, in bytes.
@@ -122,13 +123,16 @@ impl Database {
     fn migrate(&self, connection: &mut Connection, path: &Path) -> Result<()> {
         let migrating = format!("migrating the {}", self.name);
         let application_id = self.application_id;
-        let migrations = Migrations::new(vec![M::up_with_hook(
-            self.schema,
-            move |transaction: &Transaction<'_>| {
-                transaction.pragma_update(None, "application_id", application_id)?;
-                Ok(())
-            },
-        )]);
+        let mark = move |transaction: &Transaction<'_>| {
+            transaction.pragma_update(None, "application_id", application_id)?;
+            Ok(())
+        };
+        let steps = self.migrations.iter().enumerate();
+        let steps = steps.map(|(number, step)| match number {
+            0 => M::up_with_hook(step, mark),
+            _ => M::up(step),
+        });
+        let migrations = Migrations::from_iter(steps);
         // By one statement, which sees the database as it is at one moment.
         let (owner, empty): (i32, bool) = connection
             .query_row(

@@ -23,7 +23,10 @@ const DATABASE: Database = Database {
     name: "metadata store",
     setting: "metadata.sqlite.path",
     application_id: 0x4c75_634d,
-    schema: include_str!("metadata/migrations/0001_photos.sql"),
+    migrations: &[
+        include_str!("metadata/migrations/0001_photos.sql"),
+        include_str!("metadata/migrations/0002_local_time.sql"),
+    ],
     cache_kib: (16 * 1024, 8 * 1024),
     journal_bytes: 64 << 20,
     when_damaged: "restore it from a backup, or build it again from the originals with `lucida rebuild`",

@@ -23,7 +23,7 @@ const DATABASE: Database = Database {
     name: "queue",
     setting: "queue.sqlite.path",
     application_id: 0x4c75_6351,
-    schema: include_str!("queue/migrations/0001_jobs.sql"),
+    migrations: &[include_str!("queue/migrations/0001_jobs.sql")],
     cache_kib: (4096, 4096),
     journal_bytes: 16 << 20,
     when_damaged: "move it away, and the jobs are created again from the metadata store",

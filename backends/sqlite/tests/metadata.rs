@@ -7,6 +7,8 @@ use std::fs;
 use std::path::Path;
 
 use futures::future::{join_all, try_join_all};
+use jiff::civil::DateTime;
+use jiff::tz::Offset;
 use jiff::{SignedDuration, Timestamp};
 use lucida_core::config::parse;
 use lucida_core::{
@@ -39,6 +41,22 @@ async fn a_missing_folder_is_made() {
     store.ping().await.unwrap();
 }
 
+/// Four more photos, all taken at one moment: plugin `exif` found the local time of two, that of another day, and none.
+const OLD_LOCAL_TIMES: &str = r#"
+    INSERT INTO photos (id, user_id, state, filename, content_type, size_bytes, width, height, hash, created_at,
+        updated_at, taken_at, tags, attributes, fingerprint, attempts, error, next_attempt_at, blob, derived, version)
+    SELECT unhex(substr(hex(id), 1, 31) || number), user_id, state, filename, content_type, size_bytes, width, height,
+        unhex(substr(hex(hash), 1, 63) || number), created_at, updated_at, 1759290300000000, tags, attributes_then,
+        fingerprint, attempts, error, next_attempt_at, 'originals/0' || number || '/0199b7c2-0000-7000-8000-00000000000'
+        || number, derived, version
+    FROM photos, (
+        SELECT '3' AS number, '{"exif":{"taken_at_local":"2025-09-30T23:45:00"}}' AS attributes_then
+        UNION ALL SELECT '4', '{"exif":{"taken_at_local":"2025-09-30T23:45:00.7"}}'
+        UNION ALL SELECT '5', '{"exif":{"taken_at_local":"2019-01-01T12:00:00"}}'
+        UNION ALL SELECT '6', '{"exif":{"make":"x"}}'
+    ) WHERE id = x'0199b7c2000070008000000000000002';
+"#;
+
 #[tokio::test]
 async fn a_database_of_the_first_release_opens_with_all_that_is_in_it() {
     let folder = tempfile::tempdir().unwrap();
@@ -46,6 +64,7 @@ async fn a_database_of_the_first_release_opens_with_all_that_is_in_it() {
     let old = Connection::open(&path).unwrap();
     old.execute_batch(include_str!("released/metadata-1.sql"))
         .unwrap();
+    old.execute_batch(OLD_LOCAL_TIMES).unwrap();
     drop(old);
     for _ in 0..2 {
         let store = open(&path).await.unwrap();
@@ -66,8 +85,41 @@ async fn a_database_of_the_first_release_opens_with_all_that_is_in_it() {
             limit: 10,
         };
         assert_eq!(store.list(&tagged).await.unwrap(), [photo]);
+        let local_times = ["3", "4", "5", "6"].map(async |last| {
+            let id: PhotoId = format!("0199b7c2-0000-7000-8000-00000000000{last}")
+                .parse()
+                .unwrap();
+            let photo = store.get(&id).await.unwrap().unwrap();
+            assert_eq!(photo.taken_at_local, photo.camera_time());
+            (photo.taken_at_local, photo.local_time().unwrap())
+        });
+        let local = |text: &str| text.parse::<DateTime>().unwrap();
+        assert_eq!(
+            join_all(local_times).await,
+            [
+                (Some(local("2025-09-30T23:45:00")), local("2025-09-30T23:45:00")),
+                (
+                    Some(local("2025-09-30T23:45:00.7")),
+                    local("2025-09-30T23:45:00.7")
+                ),
+                (None, local("2025-10-01T03:45:00")),
+                (None, local("2025-10-01T03:45:00")),
+            ]
+        );
+        let on_30_september = PhotoFilter {
+            user_id: Some(user("alice")),
+            local_from: Some(local("2025-09-30T00:00:00")),
+            local_to: Some(local("2025-10-01T00:00:00")),
+            ..PhotoFilter::default()
+        };
+        let query = PhotoQuery {
+            filter: on_30_september,
+            limit: 10,
+            ..PhotoQuery::default()
+        };
+        assert_eq!(store.list(&query).await.unwrap().len(), 2);
         let counts = store.count_by_state(Some(&user("alice"))).await.unwrap();
-        assert_eq!((counts.ready, counts.pending), (1, 1));
+        assert_eq!((counts.ready, counts.pending), (1, 5));
         assert_eq!(store.record("model").await.unwrap().unwrap().version, 4);
         store.ping().await.unwrap();
     }
@@ -224,6 +276,10 @@ fn change(random: &mut StdRng, photo: &mut Photo) {
     photo.taken_at = random
         .random_bool(0.8)
         .then(|| day(random.random_range(0..3_000)));
+    photo.taken_at_local = photo
+        .taken_at
+        .filter(|_| random.random_bool(0.5))
+        .map(|taken| Offset::constant(random.random_range(-12..=14)).to_datetime(taken));
     photo.updated_at = day(random.random_range(0..3_000));
     photo.tags = [("common", 0.9), ("frequent", 0.6), ("rare", 0.01)]
         .into_iter()
@@ -234,6 +290,10 @@ fn change(random: &mut StdRng, photo: &mut Photo) {
 
 fn day(number: i64) -> Timestamp {
     Timestamp::UNIX_EPOCH + SignedDuration::from_hours(24 * number)
+}
+
+fn local_day(number: i64) -> DateTime {
+    Offset::UTC.to_datetime(day(number))
 }
 
 fn random_filter(random: &mut StdRng, users: &[lucida_core::UserId]) -> PhotoFilter {
@@ -251,6 +311,8 @@ fn random_filter(random: &mut StdRng, users: &[lucida_core::UserId]) -> PhotoFil
         },
         taken_from: random.random_bool(0.4).then(|| day(start)),
         taken_to: random.random_bool(0.4).then(|| day(start + length)),
+        local_from: random.random_bool(0.3).then(|| local_day(start)),
+        local_to: random.random_bool(0.3).then(|| local_day(start + length)),
         tags: ["common", "frequent", "rare"]
             .into_iter()
             .filter(|_| random.random_bool(0.25))

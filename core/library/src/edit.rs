@@ -3,11 +3,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tracing::warn;
 
 use super::Photos;
-use lucida_core::{Error, Job, Photo, PhotoId, PhotoState, Point, Result, UserId};
+use lucida_core::{Error, Job, Photo, PhotoId, PhotoState, Point, Result, TakenAt, UserId};
 
 /// How long after an edit its job looks whether manifest and index have it. Usually the edit itself has seen to both.
 const LOOK_AFTER: Duration = Duration::from_secs(10);
@@ -57,9 +56,9 @@ pub enum TakenAtEdit {
     #[default]
     Keep,
     /// It is this one.
-    Set(Timestamp),
+    Set(TakenAt),
     /// It is this one unless it is known already.
-    SetIfUnknown(Timestamp),
+    SetIfUnknown(TakenAt),
     /// It is unknown.
     Clear,
 }
@@ -75,9 +74,10 @@ impl PhotoEdit {
         }
         match self.taken_at {
             TakenAtEdit::Keep => {}
-            TakenAtEdit::Set(time) => photo.taken_at = Some(time),
-            TakenAtEdit::SetIfUnknown(time) => photo.taken_at = photo.taken_at.or(Some(time)),
-            TakenAtEdit::Clear => photo.taken_at = None,
+            TakenAtEdit::Set(taken) => photo.set_taken_at(taken),
+            TakenAtEdit::SetIfUnknown(taken) if photo.taken_at.is_none() => photo.set_taken_at(taken),
+            TakenAtEdit::SetIfUnknown(_) => {}
+            TakenAtEdit::Clear => (photo.taken_at, photo.taken_at_local) = (None, None),
         }
     }
 }
@@ -101,7 +101,7 @@ impl Photos {
     pub(super) async fn edit_photo(&self, photo: Photo, edit: &PhotoEdit) -> Result<Option<Photo>> {
         let mut wanted = photo.clone();
         edit.apply(&mut wanted);
-        if (&wanted.tags, wanted.taken_at) == (&photo.tags, photo.taken_at) {
+        if wanted == photo {
             return Ok(Some(photo));
         }
         if wanted.tags.len() > MAX_TAGS {

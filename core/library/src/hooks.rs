@@ -137,6 +137,7 @@ impl Photos {
             }
         }
         photo.taken_at = photo.taken_at.or(enrichment.taken_at);
+        photo.taken_at_local = photo.taken_at_local.or_else(|| photo.camera_time());
         Ok(Ok(()))
     }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use jiff::civil::DateTime;
 use serde::{Deserialize, Serialize};
 
 use lucida_core::{BlobKey, ContentHash, Error, Photo, PhotoId, PhotoState, Result, UserId};
@@ -34,6 +35,9 @@ pub struct Manifest {
     pub created_at: Timestamp,
     /// When it was taken, where the user said so.
     pub taken_at: Option<Timestamp>,
+    /// What the clock showed there then, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken_at_local: Option<DateTime>,
     /// The tags that the user gave it.
     pub tags: BTreeSet<String>,
     /// When it was deleted; only in a tombstone.
@@ -60,6 +64,7 @@ impl Manifest {
             hash: photo.hash,
             created_at: photo.created_at,
             taken_at: photo.taken_at,
+            taken_at_local: photo.taken_at_local,
             tags: photo.tags.clone(),
             deleted_at: None,
         }
@@ -106,6 +111,7 @@ impl Manifest {
             created_at: self.created_at,
             updated_at: Timestamp::now(),
             taken_at: self.taken_at,
+            taken_at_local: self.taken_at_local,
             tags: self.tags,
             attributes: BTreeMap::new(),
             fingerprint: None,
@@ -136,6 +142,7 @@ mod tests {
             hash: ContentHash::of(b"twelve bytes"),
             created_at: "2026-01-02T03:04:05.678901Z".parse().unwrap(),
             taken_at: Some("2020-02-02T20:20:20Z".parse().unwrap()),
+            taken_at_local: Some("2020-02-02T21:20:20".parse().unwrap()),
             tags: BTreeSet::from(["sea".to_owned()]),
             deleted_at: None,
         }

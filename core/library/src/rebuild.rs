@@ -185,6 +185,7 @@ impl Photos {
             hash: spooled.hash,
             created_at: id.made_at().or(stat.modified_at).unwrap_or_else(Timestamp::now),
             taken_at: None,
+            taken_at_local: None,
             tags: std::collections::BTreeSet::new(),
             deleted_at: None,
         })

@@ -15,7 +15,8 @@ use super::spool::Spooled;
 use super::{Photos, SpoolWriter, larger_short_side};
 use crate::manifest::Manifest;
 use lucida_core::{
-    BlobKey, Error, Inserted, Job, Lane, Photo, PhotoId, PhotoState, Result, ResultExt, Upload, UserId,
+    BlobKey, Error, Inserted, Job, Lane, Photo, PhotoId, PhotoState, Result, ResultExt, TakenAt, Upload,
+    UserId,
     picture::{self, ImageHeader, Picture},
 };
 
@@ -28,7 +29,7 @@ pub struct UploadDetails {
     /// The file's name.
     pub filename: Option<String>,
     /// When the photo was taken; goes before what the file says.
-    pub taken_at: Option<Timestamp>,
+    pub taken_at: Option<TakenAt>,
     /// Tags.
     pub tags: BTreeSet<String>,
 }
@@ -113,7 +114,8 @@ impl Photos {
             height: header.height,
             hash: spooled.hash,
             created_at: Timestamp::now(),
-            taken_at: details.taken_at,
+            taken_at: details.taken_at.map(|taken| taken.moment),
+            taken_at_local: details.taken_at.and_then(|taken| taken.local),
             tags: details.tags.clone(),
             deleted_at: None,
         };

@@ -269,6 +269,7 @@ pub mod index {
         points[8].vector = unit_vector(DIMENSIONS, 1_008);
         points[8].tags.insert("replaced".to_owned());
         points[8].taken_at = Some(Timestamp::from_millisecond(1_720_000_000_123).unwrap());
+        points[8].taken_at_local = Some("2024-07-03T23:46:40.123".parse().unwrap());
         index.upsert(&main, &points[8..9]).await.unwrap();
         index.set_alias(&collection(index, "other")).await.unwrap();
         index.set_alias(&main).await.unwrap();
@@ -298,6 +299,8 @@ pub mod index {
             tags: vec!["replaced".to_owned()],
             taken_from: Some(Timestamp::from_millisecond(1_720_000_000_123).unwrap()),
             taken_to: Some(Timestamp::from_millisecond(1_720_000_000_124).unwrap()),
+            local_from: Some("2024-07-03T23:46:40.123".parse().unwrap()),
+            local_to: Some("2024-07-03T23:46:40.124".parse().unwrap()),
             exclude: vec![],
         };
         let hits = index.search(&main, &points[8].vector, &filter, 10).await.unwrap();

@@ -262,6 +262,7 @@ pub async fn conditions_hold_together(fixture: Fixture<dyn VectorIndex>) {
             } else {
                 vec![]
             },
+            ..IndexFilter::default()
         };
         let expected = ids_of(stored.iter().filter(|point| filter.matches(point)));
         hits += expected.len();

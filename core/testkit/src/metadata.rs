@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use jiff::tz::Offset;
 use jiff::{SignedDuration, Timestamp};
 use lucida_core::{
     BlobKey, ContentHash, DerivedBlob, ErrorKind, Fingerprint, Inserted, MetadataStore, Photo, PhotoError,
@@ -54,6 +55,7 @@ macro_rules! metadata_contract {
                 list_by_user_gives_only_that_users
                 list_by_state_gives_any_of_those
                 list_by_time_includes_its_start_and_excludes_its_end
+                list_by_local_time_goes_by_the_clock_where_a_photo_was_taken
                 list_by_tags_needs_all_of_them
                 tags_are_taken_literally
                 list_by_last_change_gives_those_before
@@ -87,6 +89,7 @@ fn elaborate(mut photo: Photo) -> Photo {
     photo.width = u32::MAX;
     photo.height = 1;
     photo.taken_at = Some(micros(1_720_000_000_123_457));
+    photo.taken_at_local = Some("2024-07-03T23:46:40.123457".parse().unwrap());
     photo.tags = [
         "strand", "Straße", "海滩", "🏖️", "a,b", "\"q\"", "100%", " ", "x'; --",
     ]
@@ -390,6 +393,7 @@ pub async fn times_are_kept_to_the_microsecond(fixture: Fixture<dyn MetadataStor
         given.created_at = time;
         given.updated_at = time;
         given.taken_at = Some(time);
+        given.taken_at_local = Some(Offset::constant(-4).to_datetime(time));
         given.next_attempt_at = Some(time);
         insert_new(store, &given).await;
         assert_eq!(store.get(&given.id).await.unwrap(), Some(given));
@@ -397,10 +401,16 @@ pub async fn times_are_kept_to_the_microsecond(fixture: Fixture<dyn MetadataStor
     let mut fine = photo(&user("alice"));
     let given = Timestamp::new(1_720_000_000, 123_456_789).unwrap();
     fine.taken_at = Some(given);
+    fine.taken_at_local = Some(Offset::constant(14).to_datetime(given));
     insert_new(store, &fine).await;
-    let stored = store.get(&fine.id).await.unwrap().unwrap().taken_at.unwrap();
-    let lost = given.duration_since(stored).unsigned_abs();
-    assert!(lost.as_nanos() < 1_000, "{stored} is not {given}");
+    let stored = store.get(&fine.id).await.unwrap().unwrap();
+    let moment = stored.taken_at.unwrap();
+    let lost = given.duration_since(moment).unsigned_abs();
+    assert!(lost.as_nanos() < 1_000, "{moment} is not {given}");
+    assert_eq!(
+        stored.taken_at_local.unwrap(),
+        Offset::constant(14).to_datetime(moment)
+    );
 }
 
 /// After a deletion nothing is left: the same content and the same id can be inserted anew.

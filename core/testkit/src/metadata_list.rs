@@ -1,6 +1,8 @@
 //! The contract of [`MetadataStore`], continued: lists, filters and counts.
 
-use jiff::SignedDuration;
+use jiff::civil::DateTime;
+use jiff::tz::Offset;
+use jiff::{SignedDuration, Timestamp};
 use lucida_core::{
     ErrorKind, MetadataStore, Order, Photo, PhotoFilter, PhotoId, PhotoQuery, PhotoState, StateCounts,
 };
@@ -58,6 +60,10 @@ async fn all(store: &dyn MetadataStore, filter: &PhotoFilter) -> Vec<Photo> {
         "one does not match"
     );
     oldest
+}
+
+fn utc(time: Timestamp) -> DateTime {
+    Offset::UTC.to_datetime(time)
 }
 
 fn of_user(owner: &str) -> PhotoFilter {
@@ -250,6 +256,87 @@ pub async fn list_by_time_includes_its_start_and_excludes_its_end(fixture: Fixtu
     }
 }
 
+/// A day begins and ends by the clock where a photo was taken; where that is unknown, by UTC.
+pub async fn list_by_local_time_goes_by_the_clock_where_a_photo_was_taken(
+    fixture: Fixture<dyn MetadataStore>,
+) {
+    let store = &*fixture.part;
+    let evening: Timestamp = "2025-10-01T03:45:00Z".parse().unwrap();
+    let local = |text: &str| Some(text.parse::<DateTime>().unwrap());
+    let taken = [
+        (None, None),
+        (Some(evening), local("2025-09-30T23:45:00")),
+        (Some(evening), None),
+        (Some(evening), local("2025-10-01T17:45:00")),
+        // Before 1970, so that the sign is kept as well.
+        (
+            Some("1969-12-31T23:30:00Z".parse().unwrap()),
+            local("1970-01-01T00:30:00"),
+        ),
+        (
+            Some("1970-01-01T00:30:00Z".parse().unwrap()),
+            local("1969-12-31T23:30:00.000001"),
+        ),
+    ];
+    let photos = stored(store, "alice", taken.len(), |number, photo| {
+        (photo.taken_at, photo.taken_at_local) = taken[number];
+    })
+    .await;
+    for (from, to, numbers) in [
+        (
+            local("2025-09-30T00:00:00"),
+            local("2025-10-01T00:00:00"),
+            vec![1],
+        ),
+        (
+            local("2025-10-01T00:00:00"),
+            local("2025-10-02T00:00:00"),
+            vec![2, 3],
+        ),
+        (local("2025-09-30T23:45:00"), None, vec![1, 2, 3]),
+        (local("2025-09-30T23:45:00.000000001"), None, vec![2, 3]),
+        (None, local("2025-09-30T23:45:00"), vec![4, 5]),
+        (
+            local("1970-01-01T00:00:00"),
+            local("1970-01-02T00:00:00"),
+            vec![4],
+        ),
+        (
+            local("1969-12-31T23:30:00.000001"),
+            local("1969-12-31T23:30:00.000002"),
+            vec![5],
+        ),
+        (local("2025-10-01T00:00:00"), local("2025-09-30T00:00:00"), vec![]),
+        (None, local("9999-12-31T23:59:59"), vec![1, 2, 3, 4, 5]),
+        (None, None, vec![0, 1, 2, 3, 4, 5]),
+    ] {
+        let filter = PhotoFilter {
+            local_from: from,
+            local_to: to,
+            ..of_user("alice")
+        };
+        assert_eq!(
+            all(store, &filter).await,
+            picked(&photos, numbers),
+            "{from:?} to {to:?}"
+        );
+    }
+    let both = PhotoFilter {
+        taken_from: Some(evening),
+        local_to: local("2025-10-01T12:00:00"),
+        ..of_user("alice")
+    };
+    assert_eq!(all(store, &both).await, picked(&photos, [1, 2]));
+    let mut moved = photos[1].clone();
+    (moved.taken_at, moved.taken_at_local) = (Some(evening), local("2025-10-02T03:45:00"));
+    let moved = store.update(&moved).await.unwrap();
+    let filter = PhotoFilter {
+        local_from: local("2025-10-02T00:00:00"),
+        ..PhotoFilter::default()
+    };
+    assert_eq!(all(store, &filter).await, [moved]);
+}
+
 /// A photo is listed when it has every tag asked for.
 pub async fn list_by_tags_needs_all_of_them(fixture: Fixture<dyn MetadataStore>) {
     let store = &*fixture.part;
@@ -335,6 +422,11 @@ pub async fn conditions_hold_together(fixture: Fixture<dyn MetadataStore>) {
         photo.state = PhotoState::ALL[number % 4];
         photo.taken_at =
             (!number.is_multiple_of(5)).then(|| micros(start + i64::try_from(number % 9).unwrap()));
+        let ahead = SignedDuration::from_micros(i64::try_from(number % 3).unwrap());
+        photo.taken_at_local = photo
+            .taken_at
+            .filter(|_| number % 7 < 4)
+            .map(|taken| utc(taken + ahead));
         photo.updated_at = micros(start + i64::try_from(number % 8).unwrap());
         for (divisor, tag) in [(2, "two"), (3, "three")] {
             if number.is_multiple_of(divisor) {
@@ -345,7 +437,7 @@ pub async fn conditions_hold_together(fixture: Fixture<dyn MetadataStore>) {
     let mut photos = stored(store, "alice", 60, change).await;
     photos.extend(stored(store, "bob", 30, change).await);
     let mut found = 0;
-    for number in 0..64 {
+    for number in 0..256 {
         let chosen = |bit: u32| number >> bit & 1 == 1;
         let filter = PhotoFilter {
             user_id: chosen(0).then(|| user("alice")),
@@ -358,13 +450,15 @@ pub async fn conditions_hold_together(fixture: Fixture<dyn MetadataStore>) {
             taken_to: chosen(3).then(|| micros(start + 7)),
             tags: if chosen(4) { vec!["two".to_owned()] } else { vec![] },
             updated_before: chosen(5).then(|| micros(start + 6)),
+            local_from: chosen(6).then(|| utc(micros(start + 3))),
+            local_to: chosen(7).then(|| utc(micros(start + 8))),
         };
         let mut expected = photos.clone();
         expected.retain(|photo| filter.matches(photo));
         found += expected.len();
         assert_eq!(all(store, &filter).await, expected, "{filter:?}");
     }
-    assert!(found > 500, "the filters are no test when they find nothing");
+    assert!(found > 1_000, "the filters are no test when they find nothing");
 }
 
 /// A page is full as long as there are more that match, however rare they are.

@@ -45,6 +45,7 @@ pub fn photo(user: &UserId) -> Photo {
         created_at: now,
         updated_at: now,
         taken_at: None,
+        taken_at_local: None,
         tags: BTreeSet::new(),
         attributes: BTreeMap::new(),
         fingerprint: None,
@@ -65,6 +66,7 @@ pub fn point(photo_id: PhotoId, user: &UserId, vector: Vec<f32>) -> Point {
         vector,
         user_id: user.clone(),
         taken_at: None,
+        taken_at_local: None,
         tags: BTreeSet::new(),
     }
 }

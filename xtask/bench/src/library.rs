@@ -167,6 +167,7 @@ impl Library {
             vector: vector.iter().map(|component| component / length).collect(),
             user_id: self.template.user_id.clone(),
             taken_at: self.template.taken_at,
+            taken_at_local: self.template.taken_at_local,
             tags: self.template.tags.clone(),
         }
     }

@@ -94,6 +94,7 @@ async fn fill(index: &dyn VectorIndex, collection: &CollectionName, count: usize
                 vector: vector(&mut random),
                 user_id: user.clone(),
                 taken_at: Some(Timestamp::now()),
+                taken_at_local: None,
                 tags: BTreeSet::from([format!("camera-{}", number % 50), format!("year-{}", number % 10)]),
             })
             .collect();

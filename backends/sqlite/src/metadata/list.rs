@@ -3,7 +3,10 @@
 //! A list always comes in the order of ids. So most walk an index in that order and skip what the filter leaves
 //! out; only where few photos can match at all (a rare tag, a short time) is it quicker to start from those.
 
-use lucida_core::{Order, Photo, PhotoFilter, PhotoQuery, PhotoState, Result, first_microsecond_from};
+use lucida_core::{
+    Order, Photo, PhotoFilter, PhotoQuery, PhotoState, Result, first_local_microsecond_from,
+    first_microsecond_from,
+};
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
@@ -22,8 +25,49 @@ enum Walk<'a> {
     Unready,
     /// One user's with a tag.
     Tag(&'a str),
-    /// One user's within the time range; they must be sorted.
-    Taken,
+    /// One user's within a range of times; they must be sorted.
+    Taken(Clock),
+}
+
+/// By which of its times a photo is in a range.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Clock {
+    /// The moment.
+    Moment,
+    /// The local time.
+    Local,
+}
+
+impl Clock {
+    const ALL: [Self; 2] = [Self::Moment, Self::Local];
+
+    const fn column(self) -> &'static str {
+        match self {
+            Self::Moment => "taken_at",
+            Self::Local => "local_time",
+        }
+    }
+
+    const fn index(self) -> &'static str {
+        match self {
+            Self::Moment => "photos_by_taken",
+            Self::Local => "photos_by_local_time",
+        }
+    }
+
+    /// Returns the range that a filter has of these times, in microseconds: from the first on, before the second.
+    fn range(self, filter: &PhotoFilter) -> (Option<i64>, Option<i64>) {
+        match self {
+            Self::Moment => (
+                filter.taken_from.map(first_microsecond_from),
+                filter.taken_to.map(first_microsecond_from),
+            ),
+            Self::Local => (
+                filter.local_from.map(first_local_microsecond_from),
+                filter.local_to.map(first_local_microsecond_from),
+            ),
+        }
+    }
 }
 
 /// Conditions and their parameters, in order.
@@ -78,14 +122,17 @@ fn choose<'a>(connection: &Connection, filter: &'a PhotoFilter) -> Result<Walk<'
     if is_unready(filter) && best.1.is_none() {
         return Ok(Walk::Unready);
     }
-    if filter.taken_from.is_some() || filter.taken_to.is_some() {
+    for clock in Clock::ALL {
+        if clock.range(filter) == (None, None) {
+            continue;
+        }
         let mut conditions = Conditions::default();
         conditions.add("user_id = ?", [user.as_str().to_owned().into()]);
-        add_taken(&mut conditions, "taken_at", filter);
-        let table = format!("photos INDEXED BY photos_by_taken{}", conditions.sql);
+        add_range(&mut conditions, clock.column(), clock.range(filter));
+        let table = format!("photos INDEXED BY {}{}", clock.index(), conditions.sql);
         let count = count_few(connection, &table, conditions.values)?;
         if count < best.0 {
-            best = (count, Some(Walk::Taken));
+            best = (count, Some(Walk::Taken(clock)));
         }
     }
     Ok(best.1.unwrap_or(Walk::All))
@@ -117,7 +164,8 @@ fn statement(walk: &Walk<'_>, query: &PhotoQuery) -> (String, Vec<Value>) {
             conditions.add("t.tag = ?", [(*tag).to_owned().into()]);
             "photo_tags AS t CROSS JOIN photos AS p INDEXED BY photos_by_id ON p.id = t.photo_id"
         }
-        (Walk::Taken, _) => "photos AS p INDEXED BY photos_by_taken",
+        (Walk::Taken(Clock::Moment), _) => "photos AS p INDEXED BY photos_by_taken",
+        (Walk::Taken(Clock::Local), _) => "photos AS p INDEXED BY photos_by_local_time",
         (Walk::Unready, Some(_)) => "photos AS p INDEXED BY photos_unready_by_user",
         (Walk::Unready, None) => "photos AS p INDEXED BY photos_unready",
         (Walk::All, Some(_)) => "photos AS p INDEXED BY photos_by_user",
@@ -125,7 +173,7 @@ fn statement(walk: &Walk<'_>, query: &PhotoQuery) -> (String, Vec<Value>) {
     };
     let (user_column, id_column) = match walk {
         Walk::Tag(_) => ("t.user_id", "t.photo_id"),
-        Walk::All | Walk::Unready | Walk::Taken => ("p.user_id", "p.id"),
+        Walk::All | Walk::Unready | Walk::Taken(_) => ("p.user_id", "p.id"),
     };
     if let Some(user) = user {
         conditions.add(&format!("{user_column} = ?"), [user]);
@@ -155,9 +203,11 @@ fn add_filter(conditions: &mut Conditions, walk: &Walk<'_>, filter: &PhotoFilter
     match walk {
         // In these words SQLite knows that the partial index holds every row that is asked for.
         Walk::Unready => conditions.add("p.state <> 'ready'", []),
-        Walk::All | Walk::Tag(_) | Walk::Taken => {}
+        Walk::All | Walk::Tag(_) | Walk::Taken(_) => {}
     }
-    add_taken(conditions, "p.taken_at", filter);
+    for clock in Clock::ALL {
+        add_range(conditions, &format!("p.{}", clock.column()), clock.range(filter));
+    }
     if let Some(before) = filter.updated_before {
         conditions.add("p.updated_at < ?", [first_microsecond_from(before).into()]);
     }
@@ -169,18 +219,19 @@ fn add_filter(conditions: &mut Conditions, walk: &Walk<'_>, filter: &PhotoFilter
     }
 }
 
-fn add_taken(conditions: &mut Conditions, column: &str, filter: &PhotoFilter) {
-    if let Some(from) = filter.taken_from {
-        conditions.add(&format!("{column} >= ?"), [first_microsecond_from(from).into()]);
+fn add_range(conditions: &mut Conditions, column: &str, (from, to): (Option<i64>, Option<i64>)) {
+    if let Some(from) = from {
+        conditions.add(&format!("{column} >= ?"), [from.into()]);
     }
-    if let Some(to) = filter.taken_to {
-        conditions.add(&format!("{column} < ?"), [first_microsecond_from(to).into()]);
+    if let Some(to) = to {
+        conditions.add(&format!("{column} < ?"), [to.into()]);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use jiff::Timestamp;
+    use jiff::civil::DateTime;
     use lucida_core::UserId;
 
     use super::*;
@@ -196,13 +247,15 @@ mod tests {
                 (Walk::All, vec![]),
                 (Walk::Unready, vec![PhotoState::Pending, PhotoState::Failed]),
                 (Walk::Tag("dog"), vec![PhotoState::Ready]),
-                (Walk::Taken, vec![]),
+                (Walk::Taken(Clock::Moment), vec![]),
+                (Walk::Taken(Clock::Local), vec![]),
             ] {
                 let query = PhotoQuery {
                     filter: PhotoFilter {
                         user_id: Some(UserId::local()),
                         states,
                         taken_from: Some(Timestamp::UNIX_EPOCH),
+                        local_to: Some(DateTime::MAX),
                         tags: tags.clone(),
                         ..PhotoFilter::default()
                     },
@@ -220,7 +273,7 @@ mod tests {
                 let steps = steps.join("; ");
                 assert_eq!(
                     steps.contains("TEMP B-TREE"),
-                    walk == Walk::Taken,
+                    matches!(walk, Walk::Taken(_)),
                     "{walk:?}: {steps}"
                 );
                 assert!(!steps.contains("SCAN p"), "{walk:?}: {steps}");

@@ -3,7 +3,11 @@
 use std::str::FromStr;
 
 use jiff::Timestamp;
-use lucida_core::{BlobKey, ContentHash, Error, Fingerprint, Photo, PhotoId, PhotoState, Result, UserId};
+use jiff::civil::DateTime;
+use lucida_core::{
+    BlobKey, ContentHash, Error, Fingerprint, Photo, PhotoId, PhotoState, Result, UserId, cut_local,
+    local_from_microsecond, local_microsecond,
+};
 use rusqlite::types::{Type, Value};
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params, params_from_iter};
 use serde::Serialize;
@@ -15,7 +19,7 @@ use super::writer::Step;
 /// The columns that [`photo`] reads, in its order.
 pub(crate) const COLUMNS: &str = "p.id, p.user_id, p.state, p.filename, p.content_type, p.size_bytes, p.width, p.height, \
      p.hash, p.created_at, p.updated_at, p.taken_at, p.tags, p.attributes, p.fingerprint, p.attempts, p.error, \
-     p.next_attempt_at, p.blob, p.derived, p.version";
+     p.next_attempt_at, p.blob, p.derived, p.version, p.taken_at_local";
 
 /// Returns the bytes by which an id is stored, which sort as ids do.
 pub(crate) fn id_bytes(id: &PhotoId) -> &[u8] {
@@ -37,6 +41,10 @@ pub(crate) fn photo(row: &Row<'_>) -> rusqlite::Result<Photo> {
         created_at: time(9, row.get(9)?)?,
         updated_at: time(10, row.get(10)?)?,
         taken_at: optional_time(row, 11)?,
+        taken_at_local: row
+            .get::<_, Option<i64>>(21)?
+            .map(|microsecond| local(21, microsecond))
+            .transpose()?,
         tags: json(row, 12)?,
         attributes: json(row, 13)?,
         fingerprint: row.get::<_, Option<String>>(14)?.map(Fingerprint::from_stored),
@@ -65,8 +73,8 @@ pub(crate) fn insert(connection: &Connection, photo: &Photo) -> Result<()> {
         .prepare_cached(
             "INSERT INTO photos (id, user_id, hash, created_at, version, state, filename, content_type, size_bytes, \
              width, height, updated_at, taken_at, tags, attributes, fingerprint, attempts, error, next_attempt_at, \
-             blob, derived) VALUES (?1, ?2, ?3, ?4, 1, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, \
-             ?18, ?19, ?20)",
+             blob, derived, taken_at_local) VALUES (?1, ?2, ?3, ?4, 1, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, \
+             ?15, ?16, ?17, ?18, ?19, ?20, ?21)",
         )
         .and_then(|mut statement| statement.execute(params_from_iter(identity.into_iter().chain(values))))
         .doing("adding a photo to the metadata store")?;
@@ -81,7 +89,8 @@ pub(crate) fn update(connection: &Connection, photo: &Photo) -> Result<()> {
         .prepare_cached(
             "UPDATE photos SET version = version + 1, state = ?2, filename = ?3, content_type = ?4, size_bytes = ?5, \
              width = ?6, height = ?7, updated_at = ?8, taken_at = ?9, tags = ?10, attributes = ?11, fingerprint = ?12, \
-             attempts = ?13, error = ?14, next_attempt_at = ?15, blob = ?16, derived = ?17 WHERE id = ?1",
+             attempts = ?13, error = ?14, next_attempt_at = ?15, blob = ?16, derived = ?17, \
+             taken_at_local = ?18 WHERE id = ?1",
         )
         .and_then(|mut statement| statement.execute(params_from_iter(identity.into_iter().chain(values))))
         .doing("changing a photo in the metadata store")?;
@@ -148,7 +157,7 @@ pub(crate) fn find_by_hash(
 }
 
 /// Returns what an insert and an update both write, in one order: all but what never changes.
-fn changing(photo: &Photo) -> Result<[Value; 16]> {
+fn changing(photo: &Photo) -> Result<[Value; 17]> {
     Ok([
         photo.state.as_str().to_owned().into(),
         photo.filename.clone().into(),
@@ -170,6 +179,7 @@ fn changing(photo: &Photo) -> Result<[Value; 16]> {
         photo.next_attempt_at.map(Timestamp::as_microsecond).into(),
         photo.blob.as_str().to_owned().into(),
         to_json(&photo.derived)?.into(),
+        photo.taken_at_local.map(local_microsecond).into(),
     ])
 }
 
@@ -179,6 +189,7 @@ pub(crate) fn kept(mut photo: Photo) -> Photo {
     photo.created_at = cut(photo.created_at);
     photo.updated_at = cut(photo.updated_at);
     photo.taken_at = photo.taken_at.map(cut);
+    photo.taken_at_local = photo.taken_at_local.map(cut_local);
     photo.next_attempt_at = photo.next_attempt_at.map(cut);
     photo
 }
@@ -211,6 +222,15 @@ fn parsed<T>(row: &Row<'_>, column: usize, parse: impl FnOnce(String) -> Result<
 
 fn time(column: usize, microseconds: i64) -> rusqlite::Result<Timestamp> {
     Timestamp::from_microsecond(microseconds).map_err(|error| spoilt(column, error))
+}
+
+fn local(column: usize, microsecond: i64) -> rusqlite::Result<DateTime> {
+    local_from_microsecond(microsecond).ok_or_else(|| {
+        spoilt(
+            column,
+            Error::internal(format!("{microsecond} is not a local time")),
+        )
+    })
 }
 
 fn optional_time(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Timestamp>> {

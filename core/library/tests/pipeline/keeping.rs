@@ -171,12 +171,13 @@ async fn a_lost_metadata_store_is_made_again_from_the_originals() {
             hash,
             created_at,
             taken_at,
+            taken_at_local,
             tags,
             ..
         } = photo.clone();
         (
             (id, user_id, state, filename, content_type),
-            (size_bytes, hash, created_at, taken_at, tags),
+            (size_bytes, hash, created_at, taken_at, taken_at_local, tags),
         )
     };
     assert_eq!(comparable(&settled), comparable(&red));
