@@ -66,6 +66,17 @@ impl Chunk {
     }
 }
 
+/// Returns the slot at a place of the chunk number `at`.
+#[expect(clippy::cast_possible_truncation, reason = "slots are 32 bits")]
+pub(crate) fn slot(at: usize, place: usize) -> u32 {
+    (at * CHUNK + place) as u32
+}
+
+/// Returns the number of the chunk that has a slot, and the place in it: the inverse of [`slot`].
+pub(crate) fn position(slot: u32) -> (usize, usize) {
+    (slot as usize / CHUNK, slot as usize % CHUNK)
+}
+
 /// Calls `each` with the places that a mask means, in ascending order.
 #[inline(always)]
 pub(crate) fn places(mask: &Mask, mut each: impl FnMut(usize)) {
@@ -81,4 +92,19 @@ pub(crate) fn places(mask: &Mask, mut each: impl FnMut(usize)) {
 /// Counts the points that a mask means.
 pub(crate) fn count(mask: &Mask) -> usize {
     mask.iter().map(|word| word.count_ones() as usize).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_slot_has_one_position() {
+        for number in [0, 1, CHUNK - 1, CHUNK, 3 * CHUNK + 5] {
+            let number = u32::try_from(number).unwrap();
+            let (at, place) = position(number);
+            assert!(place < CHUNK);
+            assert_eq!(slot(at, place), number);
+        }
+    }
 }

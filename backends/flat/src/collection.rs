@@ -8,7 +8,7 @@ use std::thread;
 
 use lucida_core::{CollectionName, Error, IndexFilter, PhotoId, Result};
 
-use crate::chunk::{CHUNK, Chunk};
+use crate::chunk::{Chunk, position};
 use crate::code::Code;
 use crate::columns::Facts;
 use crate::database::Tables;
@@ -310,7 +310,7 @@ impl State {
     }
 
     fn put(&mut self, slot: u32, facts: &Facts, code: &Code) {
-        let (at, place) = (slot as usize / CHUNK, slot as usize % CHUNK);
+        let (at, place) = position(slot);
         if at >= self.chunks.len() {
             self.chunks.resize_with(at + 1, Arc::default);
         }
@@ -329,7 +329,7 @@ impl State {
     }
 
     fn remove(&mut self, slot: u32, photo: u128, dimensions: usize) {
-        let (at, place) = (slot as usize / CHUNK, slot as usize % CHUNK);
+        let (at, place) = position(slot);
         let chunk = Arc::make_mut(&mut self.chunks[at]);
         let (scale, values) = chunk.codes.get(place, dimensions);
         add(&mut self.sum, -scale, values);

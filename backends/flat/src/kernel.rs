@@ -7,7 +7,12 @@ use pulp::{Arch, Simd, WithSimd};
 
 use crate::chunk::{Mask, places};
 
-/// Compares a query with the codes of a chunk.
+/// Runs a loop, with the widest instructions that this processor has.
+pub(crate) fn run<L: WithSimd>(each: L) -> L::Output {
+    Arch::new().dispatch(each)
+}
+
+/// Compares a query with the codes of a chunk: writes the cosines.
 pub(crate) struct CompareCodes<'a> {
     pub(crate) query: &'a [i16],
     /// What a product of the query and a code with scale 1 is times.
@@ -18,13 +23,6 @@ pub(crate) struct CompareCodes<'a> {
     pub(crate) mask: &'a Mask,
     /// One for each point of the chunk; only those of the mask are written.
     pub(crate) scores: &'a mut [f32],
-}
-
-impl CompareCodes<'_> {
-    /// Writes the cosines.
-    pub(crate) fn run(self) {
-        Arch::new().dispatch(self);
-    }
 }
 
 impl WithSimd for CompareCodes<'_> {
@@ -61,13 +59,6 @@ pub(crate) struct CompareBits<'a> {
     pub(crate) mask: &'a Mask,
     /// One for each point of the chunk; at least those of the mask are written.
     pub(crate) sums: &'a mut [u32],
-}
-
-impl CompareBits<'_> {
-    /// Writes the sums.
-    pub(crate) fn run(self) {
-        Arch::new().dispatch(self);
-    }
 }
 
 impl WithSimd for CompareBits<'_> {
@@ -154,20 +145,15 @@ fn weigh(query: &BitQuery, row: &[u64]) -> u32 {
     one + 2 * two
 }
 
-/// Takes the centre from a code, and gives what is left of it in full.
+/// Takes the centre from a code, and writes what is left of it in full.
+///
+/// Returns the sum of its absolute numbers and that of their squares.
 pub(crate) struct Centred<'a> {
     pub(crate) values: &'a [i8],
     pub(crate) scale: f32,
     pub(crate) centre: &'a [f32],
     /// What is left is written here.
     pub(crate) left: &'a mut [f32],
-}
-
-impl Centred<'_> {
-    /// Writes what is left, and returns the sum of its absolute numbers and that of their squares.
-    pub(crate) fn run(self) -> (f32, f32) {
-        Arch::new().dispatch(self)
-    }
 }
 
 impl WithSimd for Centred<'_> {
@@ -197,17 +183,10 @@ impl WithSimd for Centred<'_> {
     }
 }
 
-/// Multiplies two vectors.
+/// Multiplies two vectors: returns the sum of products, and that of the squares of `right`.
 pub(crate) struct Dot<'a> {
     pub(crate) left: &'a [f32],
     pub(crate) right: &'a [f32],
-}
-
-impl Dot<'_> {
-    /// Returns the sum of products, and that of the squares of `right`.
-    pub(crate) fn run(self) -> (f32, f32) {
-        Arch::new().dispatch(self)
-    }
 }
 
 impl WithSimd for Dot<'_> {
@@ -258,13 +237,12 @@ mod tests {
             let mut mask: Mask = [0; CHUNK / 64];
             (mask[0], mask[1], mask[15]) = (u64::MAX, 0b1010, 1 << 39);
             let mut sums = vec![0; CHUNK];
-            CompareBits {
+            run(CompareBits {
                 query: &query,
                 bits: &bits,
                 mask: &mask,
                 sums: &mut sums,
-            }
-            .run();
+            });
             places(&mask, |place| {
                 let bit = |words: &[u64], at: usize| words[at / 64] >> (at % 64) & 1;
                 let row = &bits[place * words..(place + 1) * words];

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use lucida_core::{Error, Result};
 use rusqlite::{Connection, Row};
 
-use crate::chunk::{CHUNK, Chunk};
+use crate::chunk::{CHUNK, Chunk, position};
 use crate::code::Code;
 use crate::collection::{Slots, add};
 use crate::columns::{Facts, NO_TIME};
@@ -79,9 +79,10 @@ pub(crate) fn load(
         return Ok(Loaded::empty(dimensions));
     };
     let last = u32::try_from(last).map_err(|_| damaged("the place of a point"))?;
+    let chunks = position(last).0 + 1;
     let names = Mutex::new((Words::default(), TagSets::default()));
     let parts = threads.split(
-        last as usize / CHUNK + 1,
+        chunks,
         CHUNKS_PER_THREAD,
         || Part {
             chunks: Vec::new(),
@@ -102,7 +103,7 @@ pub(crate) fn load(
         },
     );
     let mut loaded = Loaded::empty(dimensions);
-    loaded.chunks.resize_with(last as usize / CHUNK + 1, Arc::default);
+    loaded.chunks.resize_with(chunks, Arc::default);
     for part in parts {
         if let Some(error) = part.failed {
             return Err(error);
@@ -123,8 +124,8 @@ pub(crate) fn load(
     // Free slots are taken from the end, so the last is the lowest.
     let mut points = Vec::new();
     for slot in (0..=last).rev() {
-        let columns = &loaded.chunks[slot as usize / CHUNK].columns;
-        let place = slot as usize % CHUNK;
+        let (at, place) = position(slot);
+        let columns = &loaded.chunks[at].columns;
         if columns.is_live(place) {
             points.push((columns.photos[place], slot));
         } else {

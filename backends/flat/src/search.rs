@@ -12,10 +12,10 @@
 
 use lucida_core::{IndexFilter, Result, ScoredId};
 
-use crate::chunk::{CHUNK, Chunk, Mask, count, places};
+use crate::chunk::{CHUNK, Chunk, Mask, count, places, position, slot};
 use crate::code::{CodeQuery, normalised};
 use crate::collection::{Collection, View, WITHOUT_BITS, photo_id};
-use crate::kernel::{CompareBits, CompareCodes, Dot};
+use crate::kernel::{CompareBits, CompareCodes, Dot, run};
 use crate::readers::Readers;
 use crate::sketch::Sketch;
 use crate::threads::Threads;
@@ -93,7 +93,7 @@ impl Search<'_> {
             masks[at] = mask;
         }
         for slot in &matcher.exclude {
-            let (at, place) = (*slot as usize / CHUNK, *slot as usize % CHUNK);
+            let (at, place) = position(*slot);
             masks[at][place / 64] &= !(1 << (place % 64));
         }
         masks
@@ -139,13 +139,12 @@ impl Search<'_> {
                 seen.possible.push((at, vec![f32::INFINITY; CHUNK]));
                 return;
             };
-            let compare = CompareBits {
+            run(CompareBits {
                 query: &bits_query.bits,
                 bits: &bits.words,
                 mask: &masks[at],
                 sums: &mut seen.sums,
-            };
-            compare.run();
+            });
             let columns = bits.radius.iter().zip(&bits.factor);
             let possible: Vec<f32> = seen
                 .sums
@@ -211,7 +210,7 @@ impl Search<'_> {
         let mut points: Vec<(u32, u128)> = nearest
             .iter()
             .map(|scored| {
-                let (at, place) = (scored.slot as usize / CHUNK, scored.slot as usize % CHUNK);
+                let (at, place) = position(scored.slot);
                 (scored.slot, view.chunks[at].columns.photos[place])
             })
             .collect();
@@ -219,11 +218,10 @@ impl Search<'_> {
         let unit = normalised(self.vector);
         let mut hits = Vec::with_capacity(points.len());
         let read = self.readers.vectors(self.collection, &points, |photo, vector| {
-            let (product, square) = Dot {
+            let (product, square) = run(Dot {
                 left: &unit,
                 right: vector,
-            }
-            .run();
+            });
             let score = if square > 0.0 {
                 product / square.sqrt()
             } else {
@@ -265,15 +263,14 @@ fn compare_codes(
     scores: &mut [f32],
     mut each: impl FnMut(Scored),
 ) {
-    let compare = CompareCodes {
+    run(CompareCodes {
         query: &query.values,
         query_scale: query.scale,
         codes: &chunk.codes.values,
         scales: &chunk.codes.scales,
         mask,
         scores,
-    };
-    compare.run();
+    });
     places(mask, |place| {
         each(Scored {
             score: scores[place],
@@ -305,11 +302,6 @@ fn all(masks: &[Mask]) -> Vec<Scored> {
 }
 
 fn mark(masks: &mut [Mask], slot: u32) {
-    let (at, place) = (slot as usize / CHUNK, slot as usize % CHUNK);
+    let (at, place) = position(slot);
     masks[at][place / 64] |= 1 << (place % 64);
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "slots are 32 bits")]
-fn slot(at: usize, place: usize) -> u32 {
-    (at * CHUNK + place) as u32
 }

@@ -10,7 +10,7 @@
 
 use crate::chunk::Codes;
 use crate::code::length;
-use crate::kernel::{BitQuery, Centred};
+use crate::kernel::{BitQuery, Centred, run};
 
 /// How many standard deviations a point may score better than estimated and still be looked at: of a thousand among
 /// the best, at most one is missed.
@@ -119,13 +119,12 @@ impl Sketch {
     }
 
     fn measure(&self, scale: f32, values: &[i8], left: &mut [f32]) -> (f32, f32) {
-        let centred = Centred {
+        let (absolute, square) = run(Centred {
             values,
             scale,
             centre: &self.centre,
             left,
-        };
-        let (absolute, square) = centred.run();
+        });
         let factor = if absolute > 0.0 { square / absolute } else { 0.0 };
         (square.sqrt(), factor)
     }
@@ -201,7 +200,7 @@ mod tests {
     use super::*;
     use crate::chunk::{CHUNK, Mask};
     use crate::code::Code;
-    use crate::kernel::CompareBits;
+    use crate::kernel::{CompareBits, run};
 
     /// Estimates are off by no more than the slack, but for one in some hundred.
     #[test]
@@ -238,13 +237,12 @@ mod tests {
                 let mut sums = vec![0; CHUNK];
                 let mut few = mask;
                 few[POINTS / 64..].fill(0);
-                CompareBits {
+                run(CompareBits {
                     query: &query.bits,
                     bits: &bits.words,
                     mask: &few,
                     sums: &mut sums,
-                }
-                .run();
+                });
                 for place in 0..POINTS / 64 * 64 {
                     let exact: f32 = vectors[place].iter().zip(&target).map(|(v, q)| v * q).sum();
                     let best = query.best(sums[place], bits.radius[place], bits.factor[place]);

@@ -73,21 +73,8 @@ async fn open(place: &str) -> Result<Arc<dyn Storage>> {
             let config = S3Config {
                 endpoint: Some(endpoint.to_owned()),
                 bucket: bucket.to_owned(),
-                region: "us-east-1".to_owned(),
                 prefix: Some("put-rate".to_owned()),
-                virtual_host_style: None,
-                access_key_id: None,
-                secret_access_key: None,
-                secret_access_key_file: None,
-                session_token: None,
-                credential_chain: true,
-                server_side_encryption: None,
-                kms_key_id: None,
-                checksum: true,
-                part_size_bytes: 8_388_608,
-                concurrent_parts: 2,
-                connect_timeout_secs: 5,
-                read_timeout_secs: 60,
+                ..S3Config::default()
             };
             Ok(S3Storage::open(config).await?.into_part())
         }

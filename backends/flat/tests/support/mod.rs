@@ -8,7 +8,6 @@ use lucida_flat::FlatConfig;
 pub(crate) fn config(folder: &Path) -> FlatConfig {
     FlatConfig {
         path: folder.join("index"),
-        collection: "photo_embeddings".to_owned(),
-        search_threads: 0,
+        ..FlatConfig::default()
     }
 }
