@@ -1,4 +1,5 @@
-//! The project's own commands: `cargo xtask setup | serve | test | ci | servers | bench | generate | new-backend`.
+//! The project's own commands: `cargo xtask setup | serve | test | ci | servers | bench | generate |
+//! new-backend | new-plugin`.
 //!
 //! Needs Rust, Python 3 with pip and a C/C++ compiler; the servers for tests need Go and a Debian besides. This crate is built before anything else
 //! happens, so its dependencies stay few.
@@ -85,9 +86,14 @@ enum Command {
     },
     /// Lay out the crate of a new backend.
     NewBackend {
-        /// The part that it makes.
+        /// The role that it implements.
         role: scaffold::Role,
         /// The word that a config file will use, such as `azure-blob`.
+        name: String,
+    },
+    /// Lay out the crate of a new plugin.
+    NewPlugin {
+        /// The word that a config file will use, such as `colours`.
         name: String,
     },
 }
@@ -114,6 +120,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Bench { args } => return bench::run(&cache, &workspace, &args),
         Command::Generate { check } => generate::run(&workspace, check)?,
         Command::NewBackend { role, name } => scaffold::run(&workspace, role, &name)?,
+        Command::NewPlugin { name } => scaffold::run_plugin(&workspace, &name)?,
     }
     Ok(ExitCode::SUCCESS)
 }

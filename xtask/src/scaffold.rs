@@ -1,7 +1,7 @@
-//! `cargo xtask new-backend`: a crate for one more technology behind one of core's traits.
+//! `cargo xtask new-backend` and `new-plugin`: crates to start from.
 //!
-//! The crate compiles against core as it is, which `cargo xtask ci` checks. Each operation returns an error until it is
-//! written, and the contract suite shows which are left.
+//! Both compile against core as it is, which `cargo xtask ci` checks. Each operation of a backend returns an error until it
+//! is written, and the contract suite shows which are left. A plugin works from the start, on a small example.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -113,14 +113,24 @@ pub(crate) fn run(workspace: &Workspace, role: Role, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Writes a backend of each role into a workspace of their own below `folder`, and checks that they
-/// compile without a warning.
+/// Writes the crate of a new plugin.
+pub(crate) fn run_plugin(workspace: &Workspace, name: &str) -> Result<()> {
+    let plugin = Plugin::new(name)?;
+    let folder = PathBuf::from("plugins").join(&plugin.type_name);
+    plugin.write(&workspace.path(&folder), workspace)?;
+    println!("{}", plugin.next_steps(&folder));
+    Ok(())
+}
+
+/// Writes a backend of each role and a plugin into a workspace below `folder`, and checks that they compile without a
+/// warning.
 pub(crate) fn check(workspace: &Workspace, folder: &Path) -> Result<()> {
     remove_dir(folder)?;
     for role in Role::value_variants() {
         let backend = Backend::new(*role, &format!("some-{}", role.name()))?;
         backend.write(&folder.join("backends").join(backend.folder()), workspace)?;
     }
+    Plugin::new("some-plugin")?.write(&folder.join("plugins/some-plugin"), workspace)?;
     let manifest = fs::read_to_string(workspace.path("Cargo.toml")).context("cannot read Cargo.toml")?;
     let manifest = workspace_alone(&manifest, &workspace.path(""))?;
     fs::write(folder.join("Cargo.toml"), manifest).context("cannot write Cargo.toml")?;
@@ -139,7 +149,7 @@ pub(crate) fn check(workspace: &Workspace, folder: &Path) -> Result<()> {
     execute(workspace.cargo(clippy).current_dir(folder))
 }
 
-/// The workspace's own tables of its manifest, for members in `backends` and with `root` in its paths.
+/// The workspace's own tables of its manifest, for members in `backends` and `plugins`, with `root` in its paths.
 fn workspace_alone(manifest: &str, root: &Path) -> Result<String> {
     let start = manifest
         .find("[workspace.package]")
@@ -153,7 +163,7 @@ fn workspace_alone(manifest: &str, root: &Path) -> Result<String> {
     let root = root.display().to_string().replace('\\', "/");
     let tables = tables.replace("path = \"", &format!("path = \"{}/", root.trim_end_matches('/')));
     Ok(format!(
-        "[workspace]\nresolver = \"3\"\nmembers = [\"backends/*\"]\n\n{tables}\n"
+        "[workspace]\nresolver = \"3\"\nmembers = [\"backends/*\", \"plugins/*\"]\n\n{tables}\n"
     ))
 }
 
@@ -165,18 +175,9 @@ struct Backend {
 
 impl Backend {
     fn new(role: Role, name: &str) -> Result<Self> {
-        let valid = name.starts_with(|first: char| first.is_ascii_lowercase())
-            && !name.ends_with('-')
-            && !name.contains("--")
-            && name
-                .bytes()
-                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
-        if !valid {
-            bail!("`{name}` is not a name for a backend: use a-z, 0-9 and single dashes, like `azure-blob`");
-        }
         Ok(Self {
             role,
-            type_name: name.into(),
+            type_name: checked_name(name)?,
         })
     }
 
@@ -193,21 +194,7 @@ impl Backend {
         format!("{}-{}", self.role.name(), self.type_name)
     }
 
-    /// The name as types begin with it: `azure-blob` → `AzureBlob`.
-    fn camel(&self) -> String {
-        let words = self.type_name.split('-');
-        words
-            .map(|word| word.get(..1).unwrap_or("").to_uppercase() + word.get(1..).unwrap_or(""))
-            .collect()
-    }
-
     fn write(&self, folder: &Path, workspace: &Workspace) -> Result<()> {
-        if folder.exists() {
-            bail!(
-                "{} exists already: another role of the same technology is a module of that crate",
-                folder.display()
-            );
-        }
         let implementation = format!("src/{}.rs", self.role.file());
         let files = [
             ("Cargo.toml", include_str!("scaffold/templates/Cargo.toml.txt")),
@@ -222,27 +209,12 @@ impl Backend {
                 include_str!("scaffold/templates/contract.rs.txt"),
             ),
         ];
-        let mut sources = Vec::new();
-        for (name, template) in files {
-            let path = folder.join(name);
-            let parent = path.parent().unwrap_or(folder);
-            fs::create_dir_all(parent).with_context(|| format!("cannot create {}", parent.display()))?;
-            fs::write(&path, self.fill(template))
-                .with_context(|| format!("cannot write {}", path.display()))?;
-            if name.ends_with(".rs") {
-                sources.push(path);
-            }
-        }
-        let mut rustfmt = Command::new("rustfmt");
-        rustfmt
-            .args(["--edition", "2024", "--config-path"])
-            .arg(workspace.path("rustfmt.toml"));
-        execute(rustfmt.args(sources))
+        write_crate(workspace, folder, &files, |template| self.fill(template))
     }
 
     fn fill(&self, template: &str) -> String {
         let role = self.role;
-        let name = self.camel();
+        let name = camel(&self.type_name);
         let backend = format!("{name}{}", role.suffix());
         let exports = match role {
             Role::Embedder => format!("{{{backend}, ImageTower, TextTower}}"),
@@ -294,6 +266,134 @@ backends/README.md, CHANGELOG.md  a line each"#
     }
 }
 
+struct Plugin {
+    /// The word in a config file.
+    type_name: String,
+}
+
+impl Plugin {
+    fn new(name: &str) -> Result<Self> {
+        Ok(Self {
+            type_name: checked_name(name)?,
+        })
+    }
+
+    fn crate_name(&self) -> String {
+        format!("lucida-plugin-{}", self.type_name)
+    }
+
+    fn write(&self, folder: &Path, workspace: &Workspace) -> Result<()> {
+        let files = [
+            (
+                "Cargo.toml",
+                include_str!("scaffold/templates/plugin/Cargo.toml.txt"),
+            ),
+            (
+                "README.md",
+                include_str!("scaffold/templates/plugin/README.md.txt"),
+            ),
+            ("src/lib.rs", include_str!("scaffold/templates/plugin/lib.rs.txt")),
+            (
+                "src/config.rs",
+                include_str!("scaffold/templates/plugin/config.rs.txt"),
+            ),
+            (
+                "src/factory.rs",
+                include_str!("scaffold/templates/plugin/factory.rs.txt"),
+            ),
+            (
+                "src/plugin.rs",
+                include_str!("scaffold/templates/plugin/plugin.rs.txt"),
+            ),
+            (
+                "tests/contract.rs",
+                include_str!("scaffold/templates/plugin/contract.rs.txt"),
+            ),
+        ];
+        write_crate(workspace, folder, &files, |template| self.fill(template))
+    }
+
+    fn fill(&self, template: &str) -> String {
+        template
+            .replace("{{crate}}", &self.crate_name())
+            .replace("{{crate_ident}}", &self.crate_name().replace('-', "_"))
+            .replace("{{type}}", &self.type_name)
+            .replace("{{Name}}", &camel(&self.type_name))
+    }
+
+    /// What is left to do by hand, as the lines to add.
+    fn next_steps(&self, folder: &Path) -> String {
+        let (name, krate) = (&self.type_name, self.crate_name());
+        let (path, ident) = (folder.display(), krate.replace('-', "_"));
+        format!(
+            r#"created {path}; once it is a member, `cargo test -p {krate}` passes. Then write its hooks:
+
+Cargo.toml
+    [workspace] members           "{path}",
+    [workspace.dependencies]      {krate} = {{ path = "{path}" }}
+    [features]                    plugin-{name} = ["dep:{krate}"]
+    [dependencies]                {krate} = {{ workspace = true, optional = true }}
+
+src/registry.rs                   "plugin-{name}" => with_plugin({ident}::factory()),
+
+config/                           `cargo xtask generate`
+plugins/README.md, CHANGELOG.md   a line each"#
+        )
+    }
+}
+
+/// Checks the word in a config file, which also names a folder, a crate and a feature.
+fn checked_name(name: &str) -> Result<String> {
+    let valid = name.starts_with(|first: char| first.is_ascii_lowercase())
+        && !name.ends_with('-')
+        && !name.contains("--")
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+    if !valid {
+        bail!("`{name}` is not a name for a crate: use a-z, 0-9 and single dashes, like `azure-blob`");
+    }
+    Ok(name.to_owned())
+}
+
+/// The name as types begin with it: `azure-blob` → `AzureBlob`.
+fn camel(name: &str) -> String {
+    let words = name.split('-');
+    words
+        .map(|word| word.get(..1).unwrap_or("").to_uppercase() + word.get(1..).unwrap_or(""))
+        .collect()
+}
+
+/// Writes the files of a new crate, with their placeholders filled in, and formats them.
+fn write_crate(
+    workspace: &Workspace,
+    folder: &Path,
+    files: &[(&str, &str)],
+    fill: impl Fn(&str) -> String,
+) -> Result<()> {
+    if folder.exists() {
+        bail!(
+            "{} exists already: choose another name, or add to that crate",
+            folder.display()
+        );
+    }
+    let mut sources = Vec::new();
+    for (name, template) in files {
+        let path = folder.join(name);
+        let parent = path.parent().unwrap_or(folder);
+        fs::create_dir_all(parent).with_context(|| format!("cannot create {}", parent.display()))?;
+        fs::write(&path, fill(template)).with_context(|| format!("cannot write {}", path.display()))?;
+        if name.ends_with(".rs") {
+            sources.push(path);
+        }
+    }
+    let mut rustfmt = Command::new("rustfmt");
+    rustfmt
+        .args(["--edition", "2024", "--config-path"])
+        .arg(workspace.path("rustfmt.toml"));
+    execute(rustfmt.args(sources))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -303,10 +403,7 @@ mod tests {
         for name in ["", "S3", "-s3", "s3-", "a--b", "a_b", "3s", "ä"] {
             assert!(Backend::new(Role::Storage, name).is_err(), "{name:?} was taken");
         }
-        assert_eq!(
-            Backend::new(Role::Storage, "azure-blob2").unwrap().camel(),
-            "AzureBlob2"
-        );
+        assert_eq!(camel("azure-blob2"), "AzureBlob2");
     }
 
     #[test]
