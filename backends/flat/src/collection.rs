@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 use std::thread;
 
-use lucida_core::{CollectionName, Error, IndexFilter, PhotoId, Result};
+use lucida_core::{CollectionName, Error, IndexFilter, PhotoId, Result, first_local_microsecond_from};
 
 use crate::chunk::{Chunk, position};
 use crate::code::Code;
@@ -165,6 +165,7 @@ impl Collection {
                         photo: point.photo,
                         owner,
                         taken_at: point.taken_at,
+                        local_time: point.taken_at_local.unwrap_or(point.taken_at),
                         tags,
                     };
                     state.put(*slot, &facts, &point.code);
@@ -284,6 +285,8 @@ impl State {
         let mut matcher = Matcher {
             taken_from: filter.taken_from.map(ceil_micros),
             taken_to: filter.taken_to.map(ceil_micros),
+            local_from: filter.local_from.map(first_local_microsecond_from),
+            local_to: filter.local_to.map(first_local_microsecond_from),
             ..Matcher::default()
         };
         if let Some(user) = &filter.user_id {

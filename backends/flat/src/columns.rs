@@ -15,6 +15,8 @@ pub(crate) struct Columns {
     pub(crate) owners: Vec<u32>,
     /// Microseconds since 1970, or [`NO_TIME`].
     pub(crate) taken_at: Vec<i64>,
+    /// The same of a clock without a zone: what it showed where the photo was taken, or in UTC.
+    pub(crate) local_time: Vec<i64>,
     pub(crate) tags: Vec<u32>,
 }
 
@@ -24,6 +26,7 @@ pub(crate) struct Facts {
     pub(crate) photo: u128,
     pub(crate) owner: u32,
     pub(crate) taken_at: i64,
+    pub(crate) local_time: i64,
     pub(crate) tags: u32,
 }
 
@@ -34,6 +37,7 @@ impl Default for Columns {
             photos: Vec::new(),
             owners: Vec::new(),
             taken_at: Vec::new(),
+            local_time: Vec::new(),
             tags: Vec::new(),
         }
     }
@@ -51,11 +55,13 @@ impl Columns {
             self.photos.resize(place + 1, 0);
             self.owners.resize(place + 1, 0);
             self.taken_at.resize(place + 1, NO_TIME);
+            self.local_time.resize(place + 1, NO_TIME);
             self.tags.resize(place + 1, NO_TAGS);
         }
         self.photos[place] = facts.photo;
         self.owners[place] = facts.owner;
         self.taken_at[place] = facts.taken_at;
+        self.local_time[place] = facts.local_time;
         self.tags[place] = facts.tags;
         self.live[place / 64] |= 1 << (place % 64);
     }

@@ -13,7 +13,7 @@ const FILE: &str = "index.db";
 /// What SQLite's header says whose file it is: "LucV".
 const APPLICATION_ID: i32 = 0x4c75_6356;
 /// The version of the schema and of the codes.
-const VERSION: i32 = 1;
+const VERSION: i32 = 2;
 
 /// How long to wait for a connection of another program, such as one that makes a backup.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -112,11 +112,18 @@ fn make_schema(connection: &mut Connection, folder: &Path) -> Result<()> {
             ),
         ));
     }
+    if !empty && version == 1 {
+        add_local_times(&transaction)
+            .and_then(|()| transaction.pragma_update(None, "user_version", VERSION))
+            .and_then(|()| transaction.commit())
+            .doing("adding local times to the index's file")?;
+        return Ok(());
+    }
     if !empty && version != VERSION {
         return Err(Error::new(
             ErrorKind::Unsupported,
             format!(
-                "`{}` has version {version}, and this build reads version {VERSION}: run the newer Lucida that wrote \
+                "`{}` has version {version}, and this build reads up to version {VERSION}: run the newer Lucida that wrote \
                  it, or move the folder away and the photos are embedded again from their originals",
                 path.display()
             ),
@@ -129,6 +136,20 @@ fn make_schema(connection: &mut Connection, folder: &Path) -> Result<()> {
             .and_then(|()| transaction.pragma_update(None, "application_id", APPLICATION_ID))
             .and_then(|()| transaction.commit())
             .doing("making the index's file")?;
+    }
+    Ok(())
+}
+
+/// Brings version 1 to version 2: points have a local time. Those of version 1 get theirs when they are written again, and go
+/// by UTC until then.
+fn add_local_times(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    let numbers: Vec<i64> = transaction
+        .prepare("SELECT number FROM collections")?
+        .query_map([], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    for number in numbers {
+        let add = format!("ALTER TABLE points_{number} ADD COLUMN taken_at_local INTEGER");
+        transaction.execute_batch(&add)?;
     }
     Ok(())
 }
@@ -244,9 +265,11 @@ impl Tables {
         Self {
             number,
             put_point: format!(
-                "INSERT INTO points_{number} (slot, photo, owner, taken_at, tags, code) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+                "INSERT INTO points_{number} (slot, photo, owner, taken_at, tags, code, taken_at_local)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
                  ON CONFLICT (slot) DO UPDATE SET photo = excluded.photo, owner = excluded.owner,
-                     taken_at = excluded.taken_at, tags = excluded.tags, code = excluded.code"
+                     taken_at = excluded.taken_at, tags = excluded.tags, code = excluded.code,
+                     taken_at_local = excluded.taken_at_local"
             ),
             put_vector: format!(
                 "INSERT INTO vectors_{number} (slot, photo, vector) VALUES (?1, ?2, ?3)
@@ -256,7 +279,7 @@ impl Tables {
             delete_vector: format!("DELETE FROM vectors_{number} WHERE slot = ?1"),
             last_slot: format!("SELECT max(slot) FROM points_{number}"),
             points: format!(
-                "SELECT slot, photo, owner, taken_at, tags, code FROM points_{number}
+                "SELECT slot, photo, owner, taken_at, tags, code, taken_at_local FROM points_{number}
                  WHERE slot >= ?1 AND slot < ?2 ORDER BY slot"
             ),
             vector_at: format!("SELECT photo, vector FROM vectors_{number} WHERE slot = ?1"),
@@ -276,7 +299,8 @@ impl Tables {
                  owner TEXT NOT NULL,
                  taken_at INTEGER,
                  tags TEXT,
-                 code BLOB NOT NULL
+                 code BLOB NOT NULL,
+                 taken_at_local INTEGER
              ) STRICT;
              CREATE TABLE vectors_{number} (
                  slot INTEGER PRIMARY KEY,

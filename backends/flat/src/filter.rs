@@ -15,6 +15,9 @@ pub(crate) struct Matcher {
     /// Microseconds since 1970; the first is included, the second is not.
     pub(crate) taken_from: Option<i64>,
     pub(crate) taken_to: Option<i64>,
+    /// The same of local times.
+    pub(crate) local_from: Option<i64>,
+    pub(crate) local_to: Option<i64>,
     pub(crate) tags: Option<NumberSet>,
     /// Slots that are excluded.
     pub(crate) exclude: Vec<u32>,
@@ -32,20 +35,26 @@ impl Matcher {
         if let Some(owner) = self.owner {
             keep(&mut mask, &columns.owners, |of| of == owner);
         }
-        if self.taken_from.is_some() || self.taken_to.is_some() {
-            let from = self.taken_from.unwrap_or(NO_TIME + 1);
-            let to = self.taken_to.unwrap_or(i64::MAX);
-            // Open at the end, the last moment of all counts too.
-            let open = self.taken_to.is_none();
-            keep(&mut mask, &columns.taken_at, |taken| {
-                taken >= from && (taken < to || open) && taken != NO_TIME
-            });
-        }
+        keep_range(&mut mask, &columns.taken_at, self.taken_from, self.taken_to);
+        keep_range(&mut mask, &columns.local_time, self.local_from, self.local_to);
         if let Some(tags) = &self.tags {
             keep(&mut mask, &columns.tags, |set| tags.contains(set));
         }
         mask
     }
+}
+
+/// Keeps the times from `from` on, before `to`.
+fn keep_range(mask: &mut Mask, column: &[i64], from: Option<i64>, to: Option<i64>) {
+    if from.is_none() && to.is_none() {
+        return;
+    }
+    let from = from.unwrap_or(NO_TIME + 1);
+    // Open at the end, the last time of all counts too.
+    let (end, open) = (to.unwrap_or(i64::MAX), to.is_none());
+    keep(mask, column, |time| {
+        time >= from && (time < end || open) && time != NO_TIME
+    });
 }
 
 fn keep<T: Copy>(mask: &mut Mask, column: &[T], fits: impl Fn(T) -> bool) {

@@ -212,10 +212,12 @@ fn facts(row: &Row<'_>, part: &mut Part, names: &Mutex<(Words, TagSets)>) -> Res
         },
     };
     let taken_at: Option<i64> = row.get(3).doing(READING)?;
+    let local_time: Option<i64> = row.get(6).doing(READING)?;
     Ok(Facts {
         photo: u128::from_be_bytes(photo),
         owner,
         taken_at: taken_at.unwrap_or(NO_TIME),
+        local_time: local_time.or(taken_at).unwrap_or(NO_TIME),
         tags,
     })
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use lucida_core::{Point, UserId};
+use lucida_core::{Point, UserId, local_microsecond};
 
 use crate::code::Code;
 use crate::collection::Collection;
@@ -16,6 +16,8 @@ pub(crate) struct NewPoint {
     pub(crate) owner: UserId,
     /// Microseconds since 1970, or [`NO_TIME`].
     pub(crate) taken_at: i64,
+    /// The same of a clock without a zone, where that is known.
+    pub(crate) taken_at_local: Option<i64>,
     pub(crate) tags: BTreeSet<String>,
     pub(crate) code: Code,
     pub(crate) vector: Vec<f32>,
@@ -28,6 +30,7 @@ impl NewPoint {
             photo: point.photo_id.as_uuid().as_u128(),
             owner: point.user_id.clone(),
             taken_at: point.taken_at.map_or(NO_TIME, floor_micros),
+            taken_at_local: point.taken_at_local.map(local_microsecond),
             tags: point.tags.clone(),
             code: collection.encode(&point.vector),
             vector: point.vector.clone(),

@@ -224,6 +224,7 @@ impl Plan {
             Some(point.taken_at).filter(|taken| *taken != NO_TIME),
             tags,
             point.code.to_bytes(),
+            point.taken_at_local,
         ))?;
         connection
             .prepare_cached(&tables.put_vector)?

@@ -8,9 +8,12 @@ use std::fs::{self, File};
 use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
 
+use jiff::SignedDuration;
+use jiff::civil::DateTime;
 use lucida_core::{CollectionName, Error, ErrorKind, IndexFilter, PhotoId, Point, VectorIndex};
 use lucida_flat::FlatIndex;
 use lucida_testkit::{point, unit_vector, user};
+use rusqlite::Connection;
 use support::config;
 
 const DIMENSIONS: usize = 256;
@@ -123,6 +126,57 @@ async fn after_the_folder_was_moved_away_the_index_starts_empty() {
     let index = FlatIndex::open(config(folder.path())).await.unwrap();
     assert_eq!(index.alias().await.unwrap(), None);
     assert!(index.collections().await.unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn points_of_a_file_without_local_times_go_by_utc_until_they_are_written_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut points = {
+        let index = FlatIndex::open(config(folder.path())).await.unwrap();
+        let mut points = Vec::new();
+        for label in ["a", "b"] {
+            index.ensure(&name(label), DIMENSIONS).await.unwrap();
+            let mut point = point(PhotoId::generate(), &user("alice"), unit_vector(DIMENSIONS, 1));
+            point.taken_at = Some("2025-10-01T03:45:00Z".parse().unwrap());
+            index
+                .upsert(&name(label), std::slice::from_ref(&point))
+                .await
+                .unwrap();
+            points.push(point);
+        }
+        points
+    };
+    // The first version of the file had no such column.
+    Connection::open(folder.path().join("index/index.db"))
+        .unwrap()
+        .execute_batch(
+            "ALTER TABLE points_1 DROP COLUMN taken_at_local; ALTER TABLE points_2 DROP COLUMN taken_at_local;
+             PRAGMA user_version = 1;",
+        )
+        .unwrap();
+    let found_on = async |index: &FlatIndex, label: &str, day: &str| {
+        let start: DateTime = day.parse().unwrap();
+        let filter = IndexFilter {
+            local_from: Some(start),
+            local_to: Some(start + SignedDuration::from_hours(24)),
+            ..IndexFilter::default()
+        };
+        let vector = unit_vector(DIMENSIONS, 1);
+        let hits = index.search(&name(label), &vector, &filter, 10).await.unwrap();
+        hits.len()
+    };
+    {
+        let index = FlatIndex::open(config(folder.path())).await.unwrap();
+        assert_eq!(found_on(&index, "a", "2025-10-01").await, 1);
+        assert_eq!(found_on(&index, "b", "2025-10-01").await, 1);
+        points[1].taken_at_local = Some("2025-09-30T23:45:00".parse().unwrap());
+        index.upsert(&name("b"), &points[1..]).await.unwrap();
+        assert_eq!(found_on(&index, "b", "2025-09-30").await, 1);
+    }
+    let index = FlatIndex::open(config(folder.path())).await.unwrap();
+    assert_eq!(found_on(&index, "a", "2025-10-01").await, 1);
+    assert_eq!(found_on(&index, "b", "2025-10-01").await, 0);
+    assert_eq!(found_on(&index, "b", "2025-09-30").await, 1);
 }
 
 /// The files that the engine of version 0.1 left: of a collection that serves, one that is kept, and one that was never

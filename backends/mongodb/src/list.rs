@@ -108,4 +108,21 @@ mod tests {
         );
         assert_eq!(conditions(&query(None, vec![])), doc! {});
     }
+
+    #[test]
+    fn a_local_day_is_that_of_the_photo_and_utc_where_its_offset_is_unknown() {
+        let query = PhotoQuery {
+            filter: PhotoFilter {
+                local_from: Some("1970-01-01T00:00:00.0000005".parse().unwrap()),
+                local_to: Some("1970-01-02T00:00:00".parse().unwrap()),
+                ..PhotoFilter::default()
+            },
+            ..PhotoQuery::default()
+        };
+        let day = doc! {"$gte": 1_i64, "$lt": 86_400_000_000_i64};
+        assert_eq!(
+            conditions(&query),
+            doc! {"$or": [{"taken_at_local": day.clone()}, {"taken_at_local": null, "taken_at": day}]}
+        );
+    }
 }

@@ -13,7 +13,7 @@ use qdrant_client::qdrant::{
 
 use crate::config::{QdrantConfig, Quantization};
 use crate::options;
-use crate::point::{TAGS, TAKEN_AT, USER_ID};
+use crate::point::{TAGS, TAKEN_AT, TAKEN_AT_LOCAL, USER_ID};
 use crate::server::Server;
 
 /// Outliers beyond this share of the numbers don't widen what a byte has to cover.
@@ -132,7 +132,8 @@ pub(crate) fn missing_indexes(
     [
         (USER_ID, FieldType::Keyword, keyword(Some(true))),
         (TAGS, FieldType::Keyword, keyword(None)),
-        (TAKEN_AT, FieldType::Datetime, time),
+        (TAKEN_AT, FieldType::Datetime, time.clone()),
+        (TAKEN_AT_LOCAL, FieldType::Datetime, time),
     ]
     .into_iter()
     .filter(|(field, kind, params)| {

@@ -1,12 +1,14 @@
 //! A search's filter in the server's words, so that it filters before it ranks.
 
 use jiff::Timestamp;
-use lucida_core::IndexFilter;
+use lucida_core::{IndexFilter, first_local_microsecond_from};
 use qdrant_client::qdrant::condition::ConditionOneOf;
 use qdrant_client::qdrant::r#match::MatchValue;
-use qdrant_client::qdrant::{self, Condition, DatetimeRange, FieldCondition, Filter, HasIdCondition, Match};
+use qdrant_client::qdrant::{
+    self, Condition, DatetimeRange, FieldCondition, Filter, HasIdCondition, IsEmptyCondition, Match,
+};
 
-use crate::point::{TAGS, TAKEN_AT, USER_ID, next_micros, point_id};
+use crate::point::{TAGS, TAKEN_AT, TAKEN_AT_LOCAL, USER_ID, next_micros, point_id};
 
 /// Translates a filter; `None` where it lets every point through.
 pub(crate) fn to_server(filter: &IndexFilter) -> Option<Filter> {
@@ -15,15 +17,28 @@ pub(crate) fn to_server(filter: &IndexFilter) -> Option<Filter> {
         must.push(equals(USER_ID, user.as_str()));
     }
     must.extend(filter.tags.iter().map(|tag| equals(TAGS, tag)));
-    if filter.taken_from.is_some() || filter.taken_to.is_some() {
-        must.push(condition(FieldCondition {
-            key: TAKEN_AT.to_owned(),
-            datetime_range: Some(DatetimeRange {
-                gte: filter.taken_from.map(bound),
-                lt: filter.taken_to.map(bound),
-                ..DatetimeRange::default()
-            }),
-            ..FieldCondition::default()
+    let micros = |time| next_micros(time).unwrap_or(Timestamp::MAX).as_microsecond();
+    let taken = (filter.taken_from.map(micros), filter.taken_to.map(micros));
+    if taken != (None, None) {
+        must.push(within(TAKEN_AT, taken));
+    }
+    let local = (
+        filter.local_from.map(first_local_microsecond_from),
+        filter.local_to.map(first_local_microsecond_from),
+    );
+    if local != (None, None) {
+        let unknown = Condition {
+            condition_one_of: Some(ConditionOneOf::IsEmpty(IsEmptyCondition {
+                key: TAKEN_AT_LOCAL.to_owned(),
+            })),
+        };
+        let by_utc = Filter {
+            must: vec![unknown, within(TAKEN_AT, local)],
+            ..Filter::default()
+        };
+        must.push(nested(Filter {
+            should: vec![within(TAKEN_AT_LOCAL, local), nested(by_utc)],
+            ..Filter::default()
         }));
     }
     let mut must_not = Vec::new();
@@ -57,10 +72,27 @@ fn condition(field: FieldCondition) -> Condition {
     }
 }
 
+fn nested(filter: Filter) -> Condition {
+    Condition {
+        condition_one_of: Some(ConditionOneOf::Filter(filter)),
+    }
+}
+
+/// Asks for times from the first microsecond on, before the second.
+fn within(key: &str, (from, to): (Option<i64>, Option<i64>)) -> Condition {
+    condition(FieldCondition {
+        key: key.to_owned(),
+        datetime_range: Some(DatetimeRange {
+            gte: from.map(bound),
+            lt: to.map(bound),
+            ..DatetimeRange::default()
+        }),
+        ..FieldCondition::default()
+    })
+}
+
 /// Turns a bound into a time of the server, whose nanoseconds count up from the second before.
-fn bound(time: Timestamp) -> qdrant::Timestamp {
-    let time = next_micros(time).unwrap_or(Timestamp::MAX);
-    let micros = time.as_microsecond();
+fn bound(micros: i64) -> qdrant::Timestamp {
     qdrant::Timestamp {
         seconds: micros.div_euclid(1_000_000),
         nanos: (micros.rem_euclid(1_000_000) * 1000) as i32,
@@ -93,10 +125,9 @@ mod tests {
             (-1_000_000, -1, 0),
             (1_500_000, 1, 500_000_000),
         ] {
-            let time = Timestamp::from_microsecond(micros).unwrap();
-            let bound = bound(time);
+            let bound = bound(micros);
             assert_eq!((bound.seconds, bound.nanos), (seconds, nanos), "{micros}");
         }
-        assert!(bound(Timestamp::MAX).nanos >= 0);
+        assert!(bound(Timestamp::MAX.as_microsecond()).nanos >= 0);
     }
 }

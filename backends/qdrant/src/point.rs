@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use jiff::Timestamp;
-use lucida_core::{Error, PhotoId, Point, Result};
+use lucida_core::{Error, PhotoId, Point, Result, cut_local};
 use qdrant_client::qdrant::point_id::PointIdOptions;
 use qdrant_client::qdrant::vectors::VectorsOptions;
 use qdrant_client::qdrant::{ListValue, PointId, PointStruct, Value, Vector, Vectors, value};
@@ -13,6 +13,8 @@ use uuid::Uuid;
 pub(crate) const PHOTO_ID: &str = "photo_id";
 pub(crate) const USER_ID: &str = "user_id";
 pub(crate) const TAKEN_AT: &str = "taken_at";
+/// What the clock showed where the photo was taken, written as if it were UTC.
+pub(crate) const TAKEN_AT_LOCAL: &str = "taken_at_local";
 pub(crate) const TAGS: &str = "tags";
 
 /// Turns a point into what the server takes.
@@ -23,6 +25,12 @@ pub(crate) fn to_server(point: &Point) -> PointStruct {
     ]);
     if let Some(time) = point.taken_at.and_then(whole_micros) {
         payload.insert(TAKEN_AT.to_owned(), format!("{time:.6}").into());
+    }
+    if let Some(local) = point.taken_at_local {
+        payload.insert(
+            TAKEN_AT_LOCAL.to_owned(),
+            format!("{:.6}Z", cut_local(local)).into(),
+        );
     }
     if !point.tags.is_empty() {
         let values = point.tags.iter().map(|tag| tag.as_str().into()).collect();
@@ -105,7 +113,7 @@ mod tests {
             vector: vec![1.0],
             user_id: UserId::local(),
             taken_at: Timestamp::from_nanosecond(-1).ok(),
-            taken_at_local: None,
+            taken_at_local: Some("1970-01-01T00:59:59.9999999".parse().unwrap()),
             tags: ["sea".to_owned()].into(),
         };
         let payload = to_server(&point).payload;
@@ -113,6 +121,7 @@ mod tests {
         assert_eq!(text(PHOTO_ID), "00000000-0000-0000-0000-000000000000");
         assert_eq!(text(USER_ID), "local");
         assert_eq!(text(TAKEN_AT), "1969-12-31T23:59:59.999999Z");
+        assert_eq!(text(TAKEN_AT_LOCAL), "1970-01-01T00:59:59.999999Z");
         assert_eq!(payload[TAGS].as_list().unwrap()[0].as_str().unwrap(), "sea");
     }
 

@@ -39,6 +39,7 @@ macro_rules! index_contract {
                 a_search_gives_as_many_as_asked_for_or_there_are
                 a_users_few_are_found_among_many_nearer_ones_of_others
                 a_search_by_time_includes_its_start_and_excludes_its_end
+                a_search_by_local_time_goes_by_the_clock_where_a_photo_was_taken
                 a_search_by_tags_needs_all_of_them
                 tags_are_taken_literally
                 excluded_photos_make_room_for_others

@@ -1,6 +1,8 @@
 //! The contract of [`VectorIndex`], continued: searches and their filters.
 
 use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::Offset;
 use lucida_core::{IndexFilter, PhotoId, ScoredId, VectorIndex};
 
 use super::index::{DIMENSIONS, SCORE_TOLERANCE, found, ids_of, new_collection, points};
@@ -149,6 +151,79 @@ pub async fn a_search_by_time_includes_its_start_and_excludes_its_end(fixture: F
     }
 }
 
+/// A day begins and ends by the clock where a photo was taken; where that is unknown, by UTC.
+pub async fn a_search_by_local_time_goes_by_the_clock_where_a_photo_was_taken(
+    fixture: Fixture<dyn VectorIndex>,
+) {
+    let index = &*fixture.part;
+    let name = new_collection(index).await;
+    let evening: Timestamp = "2025-10-01T03:45:00Z".parse().unwrap();
+    let local = |text: &str| Some(text.parse::<DateTime>().unwrap());
+    let taken = [
+        (None, None),
+        (Some(evening), local("2025-09-30T23:45:00")),
+        (Some(evening), None),
+        (Some(evening), local("2025-10-01T17:45:00.25")),
+        // Before 1970, so that the sign is kept as well.
+        (
+            Some("1969-12-31T23:30:00Z".parse().unwrap()),
+            local("1970-01-01T00:30:00"),
+        ),
+        (
+            Some("1970-01-01T00:30:00Z".parse().unwrap()),
+            local("1969-12-31T23:30:00"),
+        ),
+    ];
+    let mut stored = points("alice", taken.len(), 14);
+    for (point, taken) in stored.iter_mut().zip(taken) {
+        (point.taken_at, point.taken_at_local) = taken;
+    }
+    index.upsert(&name, &stored).await.unwrap();
+    for (from, to, numbers) in [
+        (
+            local("2025-09-30T00:00:00"),
+            local("2025-10-01T00:00:00"),
+            vec![1],
+        ),
+        (
+            local("2025-10-01T00:00:00"),
+            local("2025-10-02T00:00:00"),
+            vec![2, 3],
+        ),
+        (local("2025-10-01T17:45:00.25"), None, vec![3]),
+        (local("2025-10-01T17:45:00.26"), None, vec![]),
+        (None, local("2025-09-30T23:45:00"), vec![4, 5]),
+        (
+            local("1970-01-01T00:00:00"),
+            local("1970-01-02T00:00:00"),
+            vec![4],
+        ),
+        (local("2025-10-01T00:00:00"), local("2025-09-30T00:00:00"), vec![]),
+        (None, local("9999-12-31T23:59:59"), vec![1, 2, 3, 4, 5]),
+        (None, None, vec![0, 1, 2, 3, 4, 5]),
+    ] {
+        let filter = IndexFilter {
+            local_from: from,
+            local_to: to,
+            ..IndexFilter::default()
+        };
+        let hits = found(index, &name, &stored[0].vector, &filter).await;
+        let expected = ids_of(numbers.into_iter().map(|number| &stored[number]));
+        assert_eq!(hits, expected, "{from:?} to {to:?}");
+    }
+    // Written again, the point goes by its new time.
+    stored[1].taken_at_local = None;
+    index.upsert(&name, &stored[1..2]).await.unwrap();
+    let filter = IndexFilter {
+        local_from: local("2025-10-01T00:00:00"),
+        taken_from: Some(evening),
+        local_to: local("2025-10-01T12:00:00"),
+        ..IndexFilter::default()
+    };
+    let hits = found(index, &name, &stored[0].vector, &filter).await;
+    assert_eq!(hits, ids_of(&stored[1..3]));
+}
+
 /// A photo is found when it has every tag asked for.
 pub async fn a_search_by_tags_needs_all_of_them(fixture: Fixture<dyn VectorIndex>) {
     let index = &*fixture.part;
@@ -236,12 +311,16 @@ pub async fn conditions_hold_together(fixture: Fixture<dyn VectorIndex>) {
     let index = &*fixture.part;
     let name = new_collection(index).await;
     let seconds = |number: usize| Timestamp::from_second(1_720_000_000 + number as i64).unwrap();
+    let local_seconds = |number: usize| Offset::UTC.to_datetime(seconds(number));
     let mut stored = points("alice", 60, 8);
     for (number, point) in stored.iter_mut().enumerate() {
         if number.is_multiple_of(4) {
             point.user_id = user("bob");
         }
         point.taken_at = (!number.is_multiple_of(5)).then(|| seconds(number % 9));
+        let ahead = number % 3;
+        let known = !number.is_multiple_of(5) && number % 7 < 4;
+        point.taken_at_local = known.then(|| local_seconds(number % 9 + ahead));
         for (divisor, tag) in [(2, "two"), (3, "three")] {
             if number.is_multiple_of(divisor) {
                 point.tags.insert(tag.to_owned());
@@ -250,7 +329,7 @@ pub async fn conditions_hold_together(fixture: Fixture<dyn VectorIndex>) {
     }
     index.upsert(&name, &stored).await.unwrap();
     let mut hits = 0;
-    for number in 0..32 {
+    for number in 0..128 {
         let chosen = |bit: u32| number >> bit & 1 == 1;
         let filter = IndexFilter {
             user_id: chosen(0).then(|| user("alice")),
@@ -262,7 +341,8 @@ pub async fn conditions_hold_together(fixture: Fixture<dyn VectorIndex>) {
             } else {
                 vec![]
             },
-            ..IndexFilter::default()
+            local_from: chosen(5).then(|| local_seconds(3)),
+            local_to: chosen(6).then(|| local_seconds(8)),
         };
         let expected = ids_of(stored.iter().filter(|point| filter.matches(point)));
         hits += expected.len();
@@ -272,5 +352,5 @@ pub async fn conditions_hold_together(fixture: Fixture<dyn VectorIndex>) {
             "{filter:?}"
         );
     }
-    assert!(hits > 200, "the filters are no test when they find nothing");
+    assert!(hits > 400, "the filters are no test when they find nothing");
 }

@@ -32,6 +32,7 @@ fn assert_indexes(info: &CollectionInfo) {
         ("user_id", PayloadSchemaType::Keyword),
         ("tags", PayloadSchemaType::Keyword),
         ("taken_at", PayloadSchemaType::Datetime),
+        ("taken_at_local", PayloadSchemaType::Datetime),
     ] {
         assert_eq!(schema(field).data_type(), data_type, "{field}");
     }

@@ -26,6 +26,7 @@ enum Test {
     /// Microseconds since 1970, the resolution of a server's index: at least, more than, at most, less than.
     Time(String, [Option<i64>; 4]),
     Ids(HashSet<Id>),
+    Empty(String),
     All(Matcher),
 }
 
@@ -62,6 +63,7 @@ impl Test {
                 let ids = ids.has_id.iter().cloned().map(|id| Id::read(Some(id)));
                 Ok(Self::Ids(ids.collect::<Result<_, _>>()?))
             }
+            Some(ConditionOneOf::IsEmpty(condition)) => Ok(Self::Empty(condition.key.clone())),
             Some(ConditionOneOf::Filter(inner)) => Matcher::read(Some(inner)).map(Self::All),
             other => Err(unimplemented(&format!("condition {other:?}"))),
         }
@@ -93,6 +95,7 @@ impl Test {
                         && below.is_none_or(|bound| time < bound)
                 }),
             Self::Ids(ids) => ids.contains(id),
+            Self::Empty(key) => point.payload.get(key).is_none_or(is_empty),
             Self::All(matcher) => matcher.matches(id, point),
         }
     }
@@ -106,6 +109,14 @@ fn texts<'a>(point: &'a Stored, key: &str) -> impl Iterator<Item = &'a String> {
         _ => &[],
     };
     value.into_iter().chain(list).filter_map(text)
+}
+
+fn is_empty(value: &Value) -> bool {
+    match &value.kind {
+        None | Some(Kind::NullValue(_)) => true,
+        Some(Kind::ListValue(list)) => list.values.is_empty(),
+        Some(_) => false,
+    }
 }
 
 fn text(value: &Value) -> Option<&String> {
