@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::filter_time::{FilterTime, TakenRange};
 use super::json::or_default;
 use super::query::invalid;
 
@@ -59,7 +60,8 @@ pub(super) struct PhotoBody {
     /// When it was taken, where that is known.
     #[schema(value_type = Option<String>, format = DateTime)]
     taken_at: Option<Timestamp>,
-    /// What the camera's clock showed then, where the file says so: the day that people remember.
+    /// What the clock showed where it was taken, where the file or the user says so: the day that people remember. Filters
+    /// by day go by it.
     #[schema(value_type = Option<String>, example = "2024-08-17T18:04:05")]
     taken_at_local: Option<DateTime>,
     /// Tags of the user and of plugins.
@@ -126,7 +128,7 @@ pub(super) struct UploadMetadata {
     /// Tags, stored as Unicode NFC without white space around them.
     #[serde(default, deserialize_with = "or_default")]
     pub(super) tags: Vec<String>,
-    /// When it was taken; goes before what the file says.
+    /// When it was taken; goes before what the file says. An offset other than `Z` gives `taken_at_local`, too.
     #[serde(default)]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub(super) taken_at: Option<TakenAt>,
@@ -146,7 +148,7 @@ pub(super) struct PhotoChanges {
     /// Tags that it loses.
     #[serde(default)]
     remove_tags: Option<Vec<String>>,
-    /// When it was taken.
+    /// When it was taken. An offset other than `Z` gives `taken_at_local`, too.
     #[serde(default)]
     #[schema(value_type = Option<String>, format = DateTime)]
     taken_at: Option<TakenAt>,
@@ -184,14 +186,17 @@ impl PhotoChanges {
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SearchFilter {
-    /// Only photos taken at or after this time.
+    /// Only photos taken on or after this day (`2024-06-01`), or at or after this time.
+    ///
+    /// A day, and a time without an offset, goes by the clock where a photo was taken; by UTC where the photo's offset is
+    /// unknown. A time with an offset or `Z` is a moment.
     #[serde(default)]
-    #[schema(value_type = Option<String>, format = DateTime)]
-    pub(super) taken_from: Option<Timestamp>,
-    /// Only photos taken before this time.
+    #[schema(value_type = Option<String>, example = "2024-06-01")]
+    pub(super) taken_from: Option<FilterTime>,
+    /// Only photos taken on or before this day, or before this time; written as `taken_from` is.
     #[serde(default)]
-    #[schema(value_type = Option<String>, format = DateTime)]
-    pub(super) taken_to: Option<Timestamp>,
+    #[schema(value_type = Option<String>, example = "2024-06-30")]
+    pub(super) taken_to: Option<FilterTime>,
     /// Only photos with all of these tags.
     #[serde(default, deserialize_with = "or_default")]
     pub(super) tags: Vec<String>,
@@ -200,23 +205,14 @@ pub(super) struct SearchFilter {
 impl SearchFilter {
     /// Makes the index's filter of it; the pipeline adds the user.
     pub(super) fn into_index_filter(self) -> Result<IndexFilter> {
-        check_times("filter.", self.taken_from, self.taken_to)?;
+        let range = TakenRange::new("filter.", self.taken_from, self.taken_to)?;
         Ok(IndexFilter {
-            taken_from: self.taken_from,
-            taken_to: self.taken_to,
+            taken_from: range.taken_from,
+            taken_to: range.taken_to,
+            local_from: range.local_from,
+            local_to: range.local_to,
             tags: clean_tags("filter.tags", self.tags)?.into_iter().collect(),
             ..IndexFilter::default()
         })
-    }
-}
-
-/// Refuses a stretch of time that ends before it begins.
-pub(super) fn check_times(prefix: &str, from: Option<Timestamp>, to: Option<Timestamp>) -> Result<()> {
-    match (from, to) {
-        (Some(from), Some(to)) if from >= to => {
-            let message = format!("`{prefix}taken_to` ({to}) must be after `{prefix}taken_from` ({from})");
-            Err(invalid(&format!("{prefix}taken_to"), message))
-        }
-        (None | Some(_), None | Some(_)) => Ok(()),
     }
 }

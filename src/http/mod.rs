@@ -15,6 +15,7 @@ mod cursor;
 mod docs;
 mod dto;
 mod embed;
+mod filter_time;
 mod gallery;
 mod health;
 mod host;

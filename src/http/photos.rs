@@ -10,7 +10,8 @@ use utoipa::ToSchema;
 
 use super::cursor;
 use super::docs::Refusals;
-use super::dto::{PhotoBody, PhotoChanges, check_times};
+use super::dto::{PhotoBody, PhotoChanges};
+use super::filter_time::TakenRange;
 use super::json::JsonBody;
 use super::problem::{Answer, Problem};
 use super::query::{Query, invalid};
@@ -63,8 +64,8 @@ pub(super) struct PhotoList {
         ("limit" = Option<usize>, Query, description = "How many photos."),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before, of the same list."),
         ("state" = Option<Vec<String>>, Query, description = "Only `pending`, `ready` or `failed` photos; may be repeated."),
-        ("taken_from" = Option<String>, Query, description = "Only photos taken at or after this time.", example = "2024-06-01T00:00:00Z"),
-        ("taken_to" = Option<String>, Query, description = "Only photos taken before this time."),
+        ("taken_from" = Option<String>, Query, description = "Only photos taken on or after this day, or at or after this time. A day, and a time without an offset, goes by the clock where a photo was taken; by UTC where the photo's offset is unknown. A time with an offset or `Z` is a moment.", example = "2024-06-01"),
+        ("taken_to" = Option<String>, Query, description = "Only photos taken on or before this day, or before this time; written as `taken_from` is.", example = "2024-06-30"),
         ("tag" = Option<Vec<String>>, Query, description = "Only photos with this tag; repeated, with all of them."),
     ),
     responses((status = 200, description = "A page of photos.", body = PhotoList), Refusals)
@@ -93,15 +94,17 @@ fn read_query(mut query: Query, caller: &Caller) -> Result<PhotoQuery> {
         .collect::<Result<Vec<_>>>()?;
     states.sort_unstable();
     states.dedup();
-    let (taken_from, taken_to) = (query.time("taken_from")?, query.time("taken_to")?);
-    check_times("", taken_from, taken_to)?;
+    let (from, to) = (query.filter_time("taken_from")?, query.filter_time("taken_to")?);
+    let range = TakenRange::new("", from, to)?;
     let tags = clean_tags("tag", query.all("tag"))?;
     query.finish("`limit`, `cursor`, `state`, `taken_from`, `taken_to` or `tag`")?;
     let filter = PhotoFilter {
         user_id: Some(caller.user_id.clone()),
         states,
-        taken_from,
-        taken_to,
+        taken_from: range.taken_from,
+        taken_to: range.taken_to,
+        local_from: range.local_from,
+        local_to: range.local_to,
         tags: tags.into_iter().collect(),
         ..PhotoFilter::default()
     };

@@ -2,9 +2,9 @@
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use jiff::Timestamp;
 use lucida_core::{Error, Result};
 
+use super::filter_time::FilterTime;
 use super::problem::Problem;
 use super::state::HttpState;
 
@@ -59,19 +59,20 @@ impl Query {
         }
     }
 
-    /// Takes a time.
-    pub(super) fn time(&mut self, name: &str) -> Result<Option<Timestamp>> {
+    /// Takes an end of a range of times.
+    pub(super) fn filter_time(&mut self, name: &str) -> Result<Option<FilterTime>> {
         let Some(text) = self.one(name)? else {
             return Ok(None);
         };
-        // A plus sign that was not encoded arrives as a blank.
-        let time = text.replace(' ', "+").parse().map_err(|error: jiff::Error| {
-            invalid(
-                name,
-                format!("`{name}` must be a time such as 2024-06-30T12:00:00Z: {error}"),
-            )
-        })?;
-        Ok(Some(time))
+        let time = text.parse::<FilterTime>().or_else(|error| {
+            // A plus sign that was not encoded arrives as a blank.
+            let signed = text
+                .rsplit_once(' ')
+                .map(|(time, offset)| format!("{time}+{offset}"));
+            signed.and_then(|signed| signed.parse().ok()).ok_or(error)
+        });
+        time.map(Some)
+            .map_err(|error| invalid(name, format!("`{name}`: {}", error.message())))
     }
 
     /// Takes a yes or no, no if it is absent.
@@ -141,7 +142,7 @@ mod tests {
         assert_eq!(query.all("tag"), ["a b", "c"]);
         assert!(query.flag("wait").unwrap());
         assert_eq!(
-            query.time("from").unwrap().unwrap().to_string(),
+            query.filter_time("from").unwrap().unwrap().to_string(),
             "2023-12-31T22:00:00Z"
         );
         assert_eq!(query.finish("`limit`").unwrap_err().field(), Some("x"));

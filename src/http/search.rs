@@ -19,7 +19,7 @@ use super::state::HttpState;
 /// A search by words or by a photo of the library: exactly one of `text` and `photo_id`.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({ "text": "dog on the beach", "limit": 10, "filter": { "taken_from": "2024-06-01T00:00:00Z" } }))]
+#[schema(example = json!({ "text": "dog on the beach", "limit": 10, "filter": { "taken_from": "2024-06-01" } }))]
 pub(super) struct SearchRequest {
     /// Words.
     #[serde(default)]

@@ -8,6 +8,7 @@ mod auth;
 mod bounds;
 mod clients;
 mod content;
+mod dates;
 mod deadline;
 mod embed;
 mod library;

@@ -20,6 +20,7 @@ mod finds_by_words;
 mod gallery;
 mod imports;
 mod keeps_originals;
+mod local_days;
 mod metrics;
 mod old_index;
 mod process;

@@ -5,7 +5,7 @@ import {
   searchByFile, searchPhotos, setApiKey, showImage,
 } from "./api.js";
 import { Lightbox } from "./lightbox.js";
-import { Grid, MOST_OFFSET_MS, countOf, dateOf, dayOf, el, icon, nameOf, previewsOf } from "./photos.js";
+import { Grid, countOf, dateOf, el, icon, nameOf, previewsOf } from "./photos.js";
 import { Uploads, watchDrops } from "./uploads.js";
 
 const FIRST_HITS = 50;
@@ -108,24 +108,10 @@ addEventListener("popstate", () => {
   follow(next, hadFile && !queryFile);
 });
 
-/// The days of the filter as moments, wherever on Earth a photo was taken: the page then looks at its own day.
+/// The first and the last day of the filter; the server compares them with the clock where a photo was taken.
 function filterOfView() {
-  const moment = (day, ms) => {
-    const start = Date.parse(`${day}T00:00:00Z`);
-    return Number.isNaN(start) ? null : new Date(start + ms).toISOString();
-  };
-  return {
-    taken_from: view.from ? moment(view.from, -MOST_OFFSET_MS) : null,
-    // The server's end of a range is the first moment outside it.
-    taken_to: view.to ? moment(view.to, 24 * 3600 * 1000 + MOST_OFFSET_MS) : null,
-  };
-}
-
-/// Whether a photo was taken on one of the days of the filter, by the clock where it was taken.
-function isInDays(photo) {
-  if (!view.from && !view.to) return true;
-  const day = dayOf(photo);
-  return day !== null && (!view.from || day >= view.from) && (!view.to || day <= view.to);
+  const day = (text) => (Number.isNaN(Date.parse(`${text}T00:00:00Z`)) ? null : text);
+  return { taken_from: day(view.from), taken_to: day(view.to) };
 }
 
 function searchFilter() {
@@ -188,12 +174,11 @@ async function findPlace() {
 
 async function loadList(signal) {
   const page = await listPhotos({ state: view.state, tag: view.tag, ...filterOfView() }, null, signal);
-  const photos = page.photos.filter(isInDays);
-  grid.set(photos);
-  learn(photos);
+  grid.set(page.photos);
+  learn(page.photos);
   cursor = page.next_cursor;
   byId("title").textContent = view.state === "failed" ? "Failed photos" : "Photos";
-  if (!photos.length && !cursor) showEmpty();
+  if (!page.photos.length && !cursor) showEmpty();
   showTail();
 }
 
@@ -204,7 +189,7 @@ async function loadHits(signal) {
   const asked = queryFile
     ? await searchByFile(queryFile, options, signal)
     : await searchPhotos({ ...(view.like ? { photo_id: view.like } : { text: view.q }), ...options }, signal);
-  const hits = asked.hits.filter(({ photo }) => photo.id !== view.like && isInDays(photo));
+  const hits = asked.hits.filter(({ photo }) => photo.id !== view.like);
   cursor = null;
   grid.set(hits.map(({ photo }) => photo));
   learn(hits.map(({ photo }) => photo));
@@ -227,9 +212,8 @@ async function more() {
   loadingMore = (async () => {
     try {
       const page = await listPhotos({ state: view.state, tag: view.tag, ...filterOfView() }, cursor, signal);
-      const photos = page.photos.filter(isInDays);
-      grid.append(photos);
-      learn(photos);
+      grid.append(page.photos);
+      learn(page.photos);
       cursor = page.next_cursor;
       loadingMore = null;
       if (!grid.photos.length && !cursor) showEmpty();
@@ -337,8 +321,7 @@ async function showStats({ photos, model, scopes }) {
   knownTotal = total;
   // Photos that came by another way than this page.
   if (grew && !isSearch() && !byId("grid").hasAttribute("aria-busy")) {
-    const page = await listPhotos({ state: view.state, tag: view.tag, ...filterOfView() }, null, loading?.signal);
-    const photos = page.photos.filter(isInDays);
+    const { photos } = await listPhotos({ state: view.state, tag: view.tag, ...filterOfView() }, null, loading?.signal);
     if (photos.length) byId("empty").hidden = true;
     grid.prepend(photos.filter((photo) => !grid.photos.length || photo.id > grid.photos[0].id));
     learn(photos);

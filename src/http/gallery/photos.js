@@ -10,8 +10,6 @@ const SHOWN_TYPES = new Set([
 /// Tiles this far outside the window have their picture; further ones give it back.
 const NEAR = "1400px 0px";
 const GAP = 6;
-/// No clock on Earth is further from UTC.
-export const MOST_OFFSET_MS = 14 * 3600 * 1000;
 /// What a photo of the grid is dragged as.
 export const OWN_PHOTO = "application/x-lucida-photo";
 
@@ -60,18 +58,8 @@ export function takenOf(photo, style = "long") {
 
 /// The date and time of the photo's own clock, as in `2024-09-30T23:45:00`, without an offset.
 function localTimeOf(photo) {
-  const local = photo.taken_at_local ?? fromExif(photo);
-  return /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d/.exec(local ?? "")?.[0] ?? null;
+  return /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d/.exec(photo.taken_at_local ?? "")?.[0] ?? null;
 }
-
-/// The camera's clock, unless the photo's time was set to another day since.
-function fromExif({ taken_at: taken, attributes }) {
-  const local = attributes?.exif?.taken_at_local;
-  return local && Math.abs(Date.parse(`${local}Z`) - Date.parse(taken)) <= MOST_OFFSET_MS ? local : null;
-}
-
-/// The day a photo was taken on, as in `2024-09-30`, by the clock where it was taken; null where that is not known.
-export const dayOf = (photo) => (localTimeOf(photo) ?? photo.taken_at)?.slice(0, 10) ?? null;
 
 export function dateOf(iso, style = "long", timeZone = undefined) {
   const date = new Date(iso);
