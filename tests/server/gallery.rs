@@ -16,7 +16,7 @@ use image::{Rgb, RgbImage};
 use reqwest::header::{HeaderMap, HeaderValue};
 use serde_json::{Value, json};
 
-use super::drawn::with_time;
+use super::camera::with_time;
 use super::process::{Server, upload};
 
 /// The names that Chromium goes by.

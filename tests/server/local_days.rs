@@ -4,7 +4,7 @@ use lucida_testkit::jpeg;
 use reqwest::multipart::{Form, Part};
 use serde_json::{Value, json};
 
-use crate::drawn::with_time;
+use crate::camera::with_time;
 use crate::process::Server;
 
 async fn add(server: &Server, bytes: &[u8], metadata: Value) -> String {

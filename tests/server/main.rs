@@ -14,6 +14,7 @@
 ))]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod camera;
 mod changes_model;
 mod drawn;
 mod finds_by_words;

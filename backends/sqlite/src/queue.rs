@@ -7,14 +7,14 @@
 
 mod config;
 mod dispatcher;
+mod job_queue;
 mod jobs;
 mod owner;
-mod queue;
 
 pub use config::SqliteQueueConfig;
+pub use job_queue::SqliteQueue;
 use lucida_core::config::factory_fn;
 use lucida_core::{Factory, JobQueue};
-pub use queue::SqliteQueue;
 
 use crate::database::Database;
 
