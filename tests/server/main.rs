@@ -20,6 +20,7 @@ mod drawn;
 mod finds_by_words;
 mod gallery;
 mod imports;
+mod interrupts;
 mod keeps_originals;
 mod local_days;
 mod metrics;
