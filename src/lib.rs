@@ -7,6 +7,7 @@ pub mod app;
 mod cli;
 pub mod config;
 pub mod http;
+pub mod keys;
 mod names;
 mod registry;
 mod schema;

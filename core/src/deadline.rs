@@ -1,4 +1,6 @@
 //! The time that one request has. It stands still while the server waits for the client's bytes.
+//!
+//! Not tower-http's `timeout` (0.7.1): its time can't stand still, and work inside of a request can't ask what is left.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -13,6 +15,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// A time limit that everything done for one request shares; clones share it too.
 #[derive(Debug, Clone)]
 pub struct Deadline {
+    /// What the setting says.
+    configured: Duration,
     limit: Duration,
     started: Instant,
     pauses: Arc<Mutex<Pauses>>,
@@ -31,6 +35,7 @@ impl Deadline {
     #[must_use]
     pub fn after(limit: Duration) -> Self {
         Self {
+            configured: limit,
             limit,
             started: Instant::now(),
             pauses: Arc::default(),
@@ -39,6 +44,15 @@ impl Deadline {
 
     fn lock(&self) -> MutexGuard<'_, Pauses> {
         self.pauses.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns a deadline so much later that stands still at the same times.
+    #[must_use]
+    pub fn later(&self, by: Duration) -> Self {
+        Self {
+            limit: self.limit + by,
+            ..self.clone()
+        }
     }
 
     /// Returns how much time is left, zero once the deadline has passed.
@@ -85,7 +99,7 @@ impl Deadline {
     /// Returns the error of a request whose deadline has passed.
     #[must_use]
     pub fn error(&self) -> Error {
-        let seconds = self.limit.as_secs_f32();
+        let seconds = self.configured.as_secs_f32();
         let message = format!("not done within {seconds} s (server.request_timeout_secs): try again");
         Error::new(ErrorKind::Timeout, message)
     }

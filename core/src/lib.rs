@@ -8,6 +8,9 @@ pub mod config;
 mod deadline;
 pub mod durable;
 mod embedder;
+mod embeddings;
+#[cfg(feature = "http")]
+mod endpoint;
 mod error;
 mod foreign;
 mod id;
@@ -21,6 +24,7 @@ mod photo;
 pub mod picture;
 mod plugin;
 mod queue;
+mod scope;
 mod storage;
 mod tags;
 mod taken;
@@ -29,6 +33,9 @@ pub use backoff::Backoff;
 pub use config::{BuildContext, Factory, Secret, Settings};
 pub use deadline::Deadline;
 pub use embedder::{Embedder, EmbedderInfo, Embedding, Lane, Modalities, TowerKind, embed_image, embed_text};
+pub use embeddings::{EmbeddedPicture, Embeddings};
+#[cfg(feature = "http")]
+pub use endpoint::{Access, BodyKind, Endpoint, Failure, KeyPlace, Refusal};
 pub use error::{Error, ErrorKind, Result, ResultExt};
 pub use foreign::{ForeignCollection, ForeignPage, ForeignPoint};
 pub use id::{ContentHash, Fingerprint, PhotoId, UserId};
@@ -43,6 +50,7 @@ pub use plugin::{
     SearchQuery, Upload,
 };
 pub use queue::{DeadLetter, Delivery, Job, JobQueue, QueueCounts};
+pub use scope::Scope;
 pub use storage::{Blob, BlobKey, BlobStat, ByteStream, Storage, stream_of};
 pub use tags::{MAX_TAG_BYTES, MAX_TAGS, clean_tag, clean_tags};
 pub use taken::{

@@ -10,6 +10,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::embeddings::Embeddings;
+#[cfg(feature = "http")]
+use crate::endpoint::{Endpoint, Failure};
 use crate::error::Result;
 use crate::id::{PhotoId, UserId};
 use crate::index::IndexFilter;
@@ -162,6 +165,8 @@ pub struct PluginHost {
     pub metadata: Arc<dyn MetadataStore>,
     /// The blobs.
     pub storage: Arc<dyn Storage>,
+    /// The models.
+    pub embeddings: Arc<dyn Embeddings>,
 }
 
 /// The authenticated caller of a plugin's route, put into the request's extensions by the server.
@@ -250,6 +255,21 @@ pub trait Plugin: Send + Sync {
     #[cfg(feature = "http")]
     fn router(&self, host: PluginHost) -> Option<axum::Router> {
         let _ = host;
+        None
+    }
+
+    /// Returns HTTP calls at paths of the plugin's choice; two of the same method and path stop the server at start.
+    #[cfg(feature = "http")]
+    fn endpoints(&self, host: PluginHost) -> Vec<Endpoint> {
+        let _ = host;
+        Vec::new()
+    }
+
+    /// Writes a failure of one of the plugin's [`Plugin::endpoints`] in the shape that its clients know; without one it
+    /// is `application/problem+json` as everywhere. The server sets the status and `Retry-After`.
+    #[cfg(feature = "http")]
+    fn failure_body(&self, failure: &Failure) -> Option<axum::response::Response> {
+        let _ = failure;
         None
     }
 }

@@ -1,7 +1,7 @@
 //! The bounds in the OpenAPI document, from the settings and constants that the handlers enforce.
 
-use lucida_core::{MAX_TAG_BYTES, MAX_TAGS};
-use serde_json::{Map, Value, json};
+use lucida_core::{BodyKind, MAX_TAG_BYTES, MAX_TAGS};
+use serde_json::{Value, json};
 
 use super::content::{DEFAULT_PREVIEW_PIXELS, MAX_PREVIEW_PIXELS};
 use super::options::{HttpOptions, MAX_FORM_VALUE_BYTES};
@@ -69,43 +69,31 @@ pub(super) fn state(document: &mut Value, options: &HttpOptions, max_text_bytes:
             &bounds,
         );
     }
-    state_body_sizes(document, options);
 }
 
-/// Says of each request body how large it may be.
-fn state_body_sizes(document: &mut Value, options: &HttpOptions) {
-    let sizes = [
-        (
-            "application/json",
-            format!(
-                "JSON of at most {} bytes (`server.max_json_bytes`).",
-                options.max_json_bytes
-            ),
-        ),
-        (
-            "multipart/form-data",
-            format!(
-                "A form of at most {} bytes (`server.max_upload_bytes`), its values that are not files of at most \
-                 {MAX_FORM_VALUE_BYTES}.",
+/// Says how large a request's body may be.
+pub(super) fn body_size(kind: &BodyKind, options: &HttpOptions) -> Option<String> {
+    let json = format!(
+        "JSON of at most {} bytes (`server.max_json_bytes`).",
+        options.max_json_bytes
+    );
+    let form = format!(
+        "A form of at most {} bytes (`server.max_upload_bytes`), its values that are not files of at most \
+         {MAX_FORM_VALUE_BYTES}.",
+        options.max_upload_bytes
+    );
+    match kind {
+        BodyKind::None => None,
+        BodyKind::Json => Some(json),
+        BodyKind::Form => Some(form),
+        BodyKind::JsonOrForm => Some(format!("{json} {form}")),
+        BodyKind::Any { max_bytes, setting } => Some(match max_bytes {
+            Some(max_bytes) => format!("At most {max_bytes} bytes (`{setting}`)."),
+            None => format!(
+                "At most {} bytes (`server.max_upload_bytes`).",
                 options.max_upload_bytes
             ),
-        ),
-    ];
-    let paths = at(document, "/paths").as_object_mut();
-    let calls = paths.into_iter().flat_map(Map::values_mut);
-    let bodies = calls
-        .filter_map(Value::as_object_mut)
-        .flat_map(Map::values_mut)
-        .filter_map(|call| call.get_mut("requestBody"));
-    for body in bodies {
-        let described: Vec<_> = sizes
-            .iter()
-            .filter(|(kind, _)| body["content"].get(*kind).is_some())
-            .map(|(_, size)| size.as_str())
-            .collect();
-        if !described.is_empty() {
-            body["description"] = described.join(" ").into();
-        }
+        }),
     }
 }
 

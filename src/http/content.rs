@@ -14,10 +14,10 @@ use tracing::error;
 
 use super::auth::KEY_HEADER;
 use super::conditional::{Wanted, is_fresh, wanted};
-use super::docs::Refusals;
 use super::photos::PhotoPath;
 use super::problem::{Answer, Problem};
 use super::query::Query;
+use super::refusals::Refusals;
 use super::state::HttpState;
 
 /// A photo's bytes never change under its id, but the photo may go.

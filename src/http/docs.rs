@@ -1,6 +1,5 @@
-//! The OpenAPI document, made from the code, and the page that shows it.
+//! The OpenAPI document, made from the table of calls, and the page that shows it.
 
-use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::{Arc, LazyLock};
 
@@ -11,19 +10,21 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
+use lucida_core::{Access, BodyKind, KeyPlace};
+use serde_json::{Map, Value, json};
+use utoipa::OpenApi;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
-use utoipa::{IntoResponses, Modify, OpenApi};
 use utoipa_swagger_ui::Config;
 
 use super::auth::KEY_HEADER;
-use super::bounds;
 use super::codes::CODES;
-use super::problem::{CONTENT_TYPE_PROBLEM, ProblemBody};
+use super::plugins::PluginCall;
+use super::problem::ProblemBody;
+use super::routes::Call;
 use super::state::HttpState;
-use super::{content, dto, embed, health, info, openai, photos, search, upload};
+use super::{bounds, dto};
 
-/// The whole surface.
+/// The frame of the document: everything but the calls.
 #[derive(OpenApi)]
 #[openapi(
     info(
@@ -37,90 +38,111 @@ use super::{content, dto, embed, health, info, openai, photos, search, upload};
         (name = "embed", description = "Vectors only; nothing is stored."),
         (name = "server", description = "Models, counts, health and metrics."),
     ),
-    paths(
-        upload::upload,
-        photos::list,
-        photos::get,
-        photos::edit,
-        photos::delete,
-        photos::retry,
-        content::original,
-        content::thumbnail,
-        search::search,
-        embed::image,
-        embed::text,
-        openai::embeddings,
-        info::models,
-        info::stats,
-        health::alive,
-        health::ready,
-        health::metrics,
-    ),
     components(schemas(ProblemBody, dto::PhotoBody)),
     security(("key" = []), ("bearer" = [])),
-    modifiers(&Details)
 )]
-struct Document;
+struct Frame;
 
-/// What can't be said in attributes: how keys are sent, and what each problem's code means.
-struct Details;
-
-impl Modify for Details {
-    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
-        document.info.version = env!("CARGO_PKG_VERSION").to_owned();
-        let mut text = document.info.description.take().unwrap_or_default();
-        text.push_str(
-            "\n\nSend a key as `x-api-key` or `Authorization: Bearer`, unless the server has none. Failures are \
-             `application/problem+json` with a `code`.\n\n<details><summary>The codes and what they mean</summary>\n\n\
-             | code | meaning |\n| --- | --- |\n",
-        );
-        for (code, meaning) in CODES {
-            // Writing to a string can't fail.
-            let _ = writeln!(text, "| `{code}` | {meaning} |");
+/// Writes the document of a server: its calls, those of its plugins, and the bounds that it is configured with.
+pub(super) fn document(calls: &[Call], plugins: &[PluginCall], state: &HttpState) -> Bytes {
+    let mut document = Frame::openapi();
+    document.info.version = env!("CARGO_PKG_VERSION").to_owned();
+    document.info.description = Some(description(document.info.description.take().unwrap_or_default()));
+    let components = document.components.get_or_insert_default();
+    let key = SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new(KEY_HEADER)));
+    components.add_security_scheme("key", key);
+    let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
+    components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
+    for call in calls {
+        components.schemas.extend(call.schemas.iter().cloned());
+    }
+    for call in calls {
+        document.paths.merge(call.paths.clone());
+    }
+    let mut document = serde_json::to_value(document).expect("the document has only strings as keys");
+    let options = state.options();
+    for call in calls {
+        for path in call.paths.paths.keys() {
+            let methods = document["paths"][path]
+                .as_object()
+                .map(|item| item.keys().cloned().collect());
+            let methods: Vec<String> = methods.unwrap_or_default();
+            let own = call.paths.paths.get(path);
+            for method in methods {
+                let is_own = own.is_some_and(|item| {
+                    serde_json::to_value(item).is_ok_and(|item| item.get(&method).is_some())
+                });
+                if is_own {
+                    let operation = &mut document["paths"][path][&method];
+                    state_rules(operation, &call.rules.access, &call.rules.body, state);
+                }
+            }
         }
-        text.push_str("\n</details>\n");
-        document.info.description = Some(text);
-        let components = document.components.get_or_insert_default();
-        let key = SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new(KEY_HEADER)));
-        components.add_security_scheme("key", key);
-        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
-        components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
+    }
+    for PluginCall { plugin, endpoint } in plugins {
+        let mut operation = endpoint.operation.clone();
+        if !operation.is_object() {
+            operation = Value::Object(Map::new());
+        }
+        if operation.get("tags").is_none() {
+            operation["tags"] = json!([plugin.name()]);
+        }
+        state_rules(&mut operation, &endpoint.access, &endpoint.body, state);
+        let path = endpoint.path.replace("{*", "{");
+        let method = endpoint.method.as_str().to_ascii_lowercase();
+        document["paths"][path][method] = operation;
+    }
+    let max_text_bytes = state.photos().parts().embedder.describe().max_text_bytes;
+    bounds::state(&mut document, options, max_text_bytes);
+    document.to_string().into()
+}
+
+/// Says in an operation who may make the call, and how large its body may be.
+fn state_rules(operation: &mut Value, access: &Access, body: &BodyKind, state: &HttpState) {
+    match access {
+        Access::Open => operation["security"] = json!([]),
+        Access::Key { scope, also_in } => {
+            let mut need = match scope {
+                Some(scope) => format!("Needs a key with the scope `{}`.", scope.as_str()),
+                None => "Needs a key.".to_owned(),
+            };
+            match also_in {
+                None => {}
+                // Writing to a string can't fail.
+                Some(KeyPlace::Header(name)) => _ = write!(need, " The header `{name}` may carry it, too."),
+                Some(KeyPlace::PathParameter(name)) => {
+                    _ = write!(need, " `{{{name}}}` of the path may be it, too.")
+                }
+            }
+            let text = operation["description"].as_str().unwrap_or_default();
+            operation["description"] = if text.is_empty() {
+                need
+            } else {
+                format!("{text}\n\n{need}")
+            }
+            .into();
+        }
+    }
+    if let Some(size) = bounds::body_size(body, state.options())
+        && let Some(body) = operation.get_mut("requestBody")
+    {
+        body["description"] = size.into();
     }
 }
 
-/// The failures that any call may have.
-pub(super) struct Refusals;
-
-impl IntoResponses for Refusals {
-    fn responses() -> BTreeMap<String, RefOr<utoipa::openapi::Response>> {
-        let problem = |description: &str| {
-            let schema = Ref::from_schema_name("ProblemBody");
-            let content = ContentBuilder::new().schema(Some(schema)).build();
-            RefOr::T(
-                ResponseBuilder::new()
-                    .description(description)
-                    .content(CONTENT_TYPE_PROBLEM, content)
-                    .build(),
-            )
-        };
-        [
-            ("401", "There is no key, or it is not valid."),
-            ("403", "The key lacks the scope."),
-            ("422", "The input is wrong; `field` names what."),
-            (
-                "429",
-                "Too much work is waiting; `Retry-After` says when to come back.",
-            ),
-            (
-                "503",
-                "A part of the server is away or took too long; `Retry-After` says when to come back.",
-            ),
-            ("default", "Any other failure; `code` says which."),
-        ]
-        .into_iter()
-        .map(|(status, description)| (status.to_owned(), problem(description)))
-        .collect()
+/// Adds how keys are sent, and what each problem's code means.
+fn description(mut text: String) -> String {
+    text.push_str(
+        "\n\nSend a key as `x-api-key` or `Authorization: Bearer`, unless the server has none. Failures are \
+         `application/problem+json` with a `code`.\n\n<details><summary>The codes and what they mean</summary>\n\n\
+         | code | meaning |\n| --- | --- |\n",
+    );
+    for (code, meaning) in CODES {
+        // Writing to a string can't fail.
+        let _ = writeln!(text, "| `{code}` | {meaning} |");
     }
+    text.push_str("\n</details>\n");
+    text
 }
 
 static PAGE: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| {
@@ -144,8 +166,7 @@ const POLICY: HeaderValue = HeaderValue::from_static(
 );
 
 /// Returns the routes of the document and its page, which need no key.
-pub(super) fn routes(state: &HttpState) -> Router<HttpState> {
-    let document: Bytes = document(state).into();
+pub(super) fn routes(document: Bytes) -> Router<HttpState> {
     Router::new()
         .route(
             "/openapi.json",
@@ -158,15 +179,6 @@ pub(super) fn routes(state: &HttpState) -> Router<HttpState> {
             "/docs/{*file}",
             get(|Path(file): Path<String>| async move { page(&file) }),
         )
-}
-
-/// Writes the document of a server, with the bounds that it is configured with.
-fn document(state: &HttpState) -> String {
-    let mut document =
-        serde_json::to_value(Document::openapi()).expect("the document has only strings as keys");
-    let max_text_bytes = state.photos().parts().embedder.describe().max_text_bytes;
-    bounds::state(&mut document, state.options(), max_text_bytes);
-    document.to_string()
 }
 
 fn page(file: &str) -> Response {

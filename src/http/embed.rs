@@ -11,11 +11,11 @@ use serde::{Deserialize, Serialize};
 use tokio_util::task::AbortOnDropHandle;
 use utoipa::ToSchema;
 
-use super::docs::Refusals;
 use super::json::JsonBody;
 use super::multipart::{Form, missing_file};
 use super::problem::{Answer, ItemProblem, Problem};
 use super::query::{Query, invalid};
+use super::refusals::Refusals;
 use super::state::HttpState;
 
 /// How many decoded pictures of one call wait for the model at once; the rest of the form is not read meanwhile.
@@ -129,7 +129,7 @@ pub(super) async fn image(
     request: Request,
 ) -> Answer<Json<Embedded>> {
     query.finish("none")?;
-    let mut form = Form::open(request, &state).await?;
+    let mut form = Form::open(request).await?;
     let mut working = FuturesOrdered::new();
     let mut results = Vec::new();
     let (mut count, mut late) = (0, 0);

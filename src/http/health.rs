@@ -11,10 +11,10 @@ use lucida_library::{PartHealth, Readiness};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::auth::Scope;
-use super::docs::Refusals;
+use super::auth::shown_key;
 use super::problem::{Answer, Problem, ProblemBody};
 use super::query::{Query, invalid};
+use super::refusals::Refusals;
 use super::state::HttpState;
 
 /// How long all parts together may take to answer a probe; each has a shorter limit of its own.
@@ -125,7 +125,8 @@ pub(super) async fn ready(
         });
     }
     let mut parts: Vec<_> = readiness.parts.into_iter().map(PartBody::from).collect();
-    if !state.keys().is_shown(&headers) {
+    let is_known = shown_key(&headers).is_some_and(|key| state.keys().knows(key));
+    if !is_known {
         for part in &mut parts {
             part.error = part.error.as_deref().map(without_paths);
             part.note = part.note.as_deref().map(without_paths);
@@ -221,22 +222,18 @@ fn deciding(wanted: Option<&str>, parts: &[PartHealth]) -> Result<Vec<&'static s
     wanted.split(',').map(str::trim).map(find).collect()
 }
 
-/// Shows the metrics, in the text format of Prometheus. Needs a key with the scope `read` when the server has keys.
+/// Returns the metrics, in the text format of Prometheus.
 #[utoipa::path(
     get,
     path = "/metrics",
     tag = "server",
     responses((status = 200, description = "The metrics.", body = String, content_type = "text/plain"), Refusals)
 )]
-pub(super) async fn metrics(State(state): State<HttpState>, headers: HeaderMap) -> Answer<Response> {
-    // Without keys anybody who reaches the server may look: there is nothing of a user's in the metrics.
-    if !state.keys().is_empty() {
-        state.keys().authorize(&headers, Some(Scope::Read))?;
-    }
+pub(super) async fn metrics(State(state): State<HttpState>) -> Response {
     // A part that does not answer leaves its gauges as they were, and the rest is shown all the same.
     let _ = tokio::time::timeout(GAUGES_TIMEOUT, state.photos().report_gauges()).await;
     let text = state.metrics().render();
-    Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }
 
 #[cfg(test)]

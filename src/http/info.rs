@@ -3,15 +3,15 @@
 use axum::extract::{Extension, State};
 use axum::http::HeaderMap;
 use axum::response::Json;
-use lucida_core::Caller;
+use lucida_core::{Caller, Scope};
 use lucida_library::{self, ModelStatus};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::auth::Scope;
-use super::docs::Refusals;
+use super::auth::shown_key;
 use super::problem::Answer;
 use super::query::Query;
+use super::refusals::Refusals;
 use super::state::HttpState;
 
 /// The models that the library has vectors of, the one that searches use first, in the shape of OpenAI's API with more fields.
@@ -184,7 +184,7 @@ pub(super) async fn stats(
         model: stats.model,
         scopes: state
             .keys()
-            .scopes(&headers)
+            .scopes(shown_key(&headers))
             .into_iter()
             .map(Scope::as_str)
             .collect(),

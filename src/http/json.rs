@@ -7,84 +7,30 @@ use std::marker::PhantomData;
 
 use axum::body::to_bytes;
 use axum::extract::{FromRequest, Request};
-use axum::http::HeaderMap;
-use axum::http::header::CONTENT_TYPE;
-use lucida_core::{Deadline, Error, ErrorKind, Result};
+use lucida_core::{Error, Result};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeOwned, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::limits::{announced_length, refuse_encoded, request_deadline, stalled, too_large};
-use super::options::STALL_TIMEOUT;
 use super::problem::Problem;
 use super::state::HttpState;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
-/// A JSON body.
+/// A JSON body, whose kind and size were checked before.
 pub(super) struct JsonBody<T>(pub(super) T);
 
 impl<T: DeserializeOwned> FromRequest<HttpState> for JsonBody<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &HttpState) -> std::result::Result<Self, Problem> {
-        let deadline = request_deadline(request.extensions(), state);
-        Ok(Self(
-            read(request, state.options().max_json_bytes, &deadline).await?,
-        ))
-    }
-}
-
-/// Reports whether a request says that its body is JSON.
-fn is_json(headers: &HeaderMap) -> bool {
-    let kind = headers
-        .get(CONTENT_TYPE)
-        .and_then(|kind| kind.to_str().ok())
-        .unwrap_or_default();
-    let essence = kind
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase();
-    essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
-}
-
-/// Reads a JSON body; one that announces more than `max_bytes` is refused before any of it is read.
-async fn read<T: DeserializeOwned>(request: Request, max_bytes: u64, deadline: &Deadline) -> Result<T> {
-    if !is_json(request.headers()) {
-        let message = "the body must be JSON: send the header `content-type: application/json`";
-        return Err(Error::new(ErrorKind::Unsupported, message).with_code("unsupported_media_type"));
-    }
-    refuse_encoded(request.headers())?;
-    let refusal = || too_large(max_bytes, "server.max_json_bytes");
-    if announced_length(request.headers()).is_some_and(|length| length > max_bytes) {
-        return Err(refusal());
-    }
-    let most = usize::try_from(max_bytes).unwrap_or(usize::MAX);
-    let body = tokio::time::timeout(STALL_TIMEOUT, to_bytes(request.into_body(), most));
-    let body = deadline.paused(body).await;
-    let body = body.map_err(|_| stalled())?.map_err(|error| {
-        if is_length_limit(&error) {
-            refusal()
-        } else {
+    async fn from_request(request: Request, _state: &HttpState) -> std::result::Result<Self, Problem> {
+        let body = to_bytes(request.into_body(), usize::MAX).await.map_err(|error| {
             Error::invalid("the body ended too early")
                 .with_code("malformed_json")
                 .with_source(error)
-        }
-    })?;
-    parse_object(&body, "")
-}
-
-fn is_length_limit(error: &axum::Error) -> bool {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(error) = cause {
-        if error.to_string() == "length limit exceeded" {
-            return true;
-        }
-        cause = error.source();
+        })?;
+        Ok(Self(parse_object(&body, "")?))
     }
-    false
 }
 
 /// Reads a field that may be absent or null, which are the same.

@@ -1,53 +1,39 @@
 //! Forms in, part by part, never a whole file in memory.
 
-use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::body::{Body, Bytes};
 use axum::extract::multipart::{Field, Multipart, MultipartError};
 use axum::extract::{FromRequest, Request};
-use axum::http::HeaderMap;
-use axum::http::header::CONTENT_TYPE;
-use futures::{Stream, StreamExt};
-use lucida_core::{Deadline, Error, ErrorKind, Result};
+use futures::StreamExt;
+use lucida_core::{Error, ErrorKind, Result};
 use lucida_library::{Photos, SpoolWriter};
 
-use super::limits::{announced_length, refuse_encoded, request_deadline, stalled, too_large};
-use super::options::{MAX_FORM_VALUE_BYTES, MIN_UPLOAD_BYTES_PER_SEC, STALL_TIMEOUT};
-use super::state::HttpState;
+use super::options::MAX_FORM_VALUE_BYTES;
 
 /// How many bytes may be read without any of them belonging to a part: a part's headers, or a preamble. More is
 /// somebody who wants memory.
 const MAX_BYTES_OUTSIDE_PARTS: u64 = 1 << 20;
 
-/// A form being read.
+/// A form being read, whose size was bounded before.
 pub(super) struct Form {
     multipart: Multipart,
     progress: Arc<Progress>,
 }
 
 /// How far the reading of a form has come.
+#[derive(Default)]
 struct Progress {
-    max_bytes: u64,
-    deadline: Deadline,
     read_bytes: AtomicU64,
     /// What was read since the part at hand began and belongs to no part so far.
     outside_bytes: AtomicU64,
-    waited_nanos: AtomicU64,
-    too_large: AtomicBool,
 }
 
 impl Progress {
     fn count(&self, piece: &Bytes) -> Result<(), axum::BoxError> {
         let length = piece.len() as u64;
-        let read = self.read_bytes.fetch_add(length, Ordering::Relaxed) + length;
-        if read > self.max_bytes {
-            self.too_large.store(true, Ordering::Relaxed);
-            return Err("the body is too large".into());
-        }
+        self.read_bytes.fetch_add(length, Ordering::Relaxed);
         let outside = self.outside_bytes.fetch_add(length, Ordering::Relaxed) + length;
         if outside > MAX_BYTES_OUTSIDE_PARTS + length {
             return Err("the form's headers are too large".into());
@@ -60,82 +46,34 @@ impl Progress {
         self.outside_bytes
             .store(outside.saturating_sub(bytes as u64), Ordering::Relaxed);
     }
-
-    /// Waits for the client, which is not the server's time.
-    async fn wait<T>(&self, bytes: impl Future<Output = T>) -> Result<T> {
-        let started = Instant::now();
-        let came = self
-            .deadline
-            .paused(tokio::time::timeout(STALL_TIMEOUT, bytes))
-            .await;
-        let waited = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        let waited = Duration::from_nanos(self.waited_nanos.fetch_add(waited, Ordering::Relaxed) + waited);
-        let read = self.read_bytes.load(Ordering::Relaxed);
-        if waited > STALL_TIMEOUT + Duration::from_secs(read / MIN_UPLOAD_BYTES_PER_SEC) {
-            return Err(stalled());
-        }
-        came.map_err(|_| stalled())
-    }
-
-    fn refusal(&self, error: &MultipartError) -> Error {
-        if self.too_large.load(Ordering::Relaxed) {
-            return too_large(self.max_bytes, UPLOAD_LIMIT);
-        }
-        // The library's own text says only that reading failed; the innermost cause says why.
-        let mut cause: &dyn std::error::Error = error;
-        while let Some(source) = cause.source() {
-            cause = source;
-        }
-        Error::invalid(format!("the form can't be read: {cause}")).with_code("malformed_form")
-    }
 }
 
-/// The setting that bounds a form.
-const UPLOAD_LIMIT: &str = "server.max_upload_bytes";
-
-/// Reports whether a request says that its body is a form.
-pub(super) fn is_form(headers: &HeaderMap) -> bool {
-    let kind = headers
-        .get(CONTENT_TYPE)
-        .and_then(|kind| kind.to_str().ok())
-        .unwrap_or_default();
-    kind.split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .eq_ignore_ascii_case("multipart/form-data")
+fn malformed(error: &MultipartError) -> Error {
+    // The library's own text says only that reading failed; the innermost cause says why.
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    Error::invalid(format!("the form can't be read: {cause}")).with_code("malformed_form")
 }
 
 impl Form {
-    /// Begins to read a form; one whose announced length is over the limit is refused before any of it is read.
-    pub(super) async fn open(request: Request, state: &HttpState) -> Result<Self> {
-        let max_bytes = state.options().max_upload_bytes;
-        if !is_form(request.headers()) {
-            let message = "the body must be a form: send `multipart/form-data` with a part named `file`";
-            return Err(Error::new(ErrorKind::Unsupported, message).with_code("unsupported_media_type"));
-        }
-        refuse_encoded(request.headers())?;
-        if announced_length(request.headers()).is_some_and(|length| length > max_bytes) {
-            return Err(too_large(max_bytes, UPLOAD_LIMIT));
-        }
-        let progress = Arc::new(Progress {
-            max_bytes,
-            deadline: request_deadline(request.extensions(), state),
-            read_bytes: AtomicU64::new(0),
-            outside_bytes: AtomicU64::new(0),
-            waited_nanos: AtomicU64::new(0),
-            too_large: AtomicBool::new(false),
-        });
+    /// Begins to read a form.
+    ///
+    /// # Errors
+    /// `InvalidInput` (`malformed_form`) for a form without a boundary.
+    pub(super) async fn open(request: Request) -> Result<Self> {
+        let progress = Arc::new(Progress::default());
         let counting = Arc::clone(&progress);
         let request = request.map(move |body| {
-            Body::from_stream(Paced::new(body.into_data_stream().map(move |piece| {
+            Body::from_stream(body.into_data_stream().map(move |piece| {
                 let piece = piece.map_err(axum::BoxError::from)?;
                 counting.count(&piece).map(|()| piece)
-            })))
+            }))
         });
-        let multipart = Multipart::from_request(request, &()).await.map_err(|error| {
-            let message = format!("the form can't be read: {}", error.body_text());
-            Error::invalid(message).with_code("malformed_form")
+        let multipart = Multipart::from_request(request, &()).await.map_err(|_| {
+            Error::invalid("the form can't be read: its header `content-type` has no boundary")
+                .with_code("malformed_form")
         })?;
         Ok(Self { multipart, progress })
     }
@@ -143,12 +81,12 @@ impl Form {
     /// Returns the next part, `None` after the last.
     pub(super) async fn next(&mut self) -> Result<Option<Part<'_>>> {
         let progress = Arc::clone(&self.progress);
-        let field = match progress.wait(self.multipart.next_field()).await? {
+        let field = match self.multipart.next_field().await {
             Ok(Some(field)) => field,
             Ok(None) => return Ok(None),
             // Some clients write a form without parts as nothing at all.
             Err(_) if progress.read_bytes.load(Ordering::Relaxed) == 0 => return Ok(None),
-            Err(error) => return Err(progress.refusal(&error)),
+            Err(error) => return Err(malformed(&error)),
         };
         progress.outside_bytes.store(0, Ordering::Relaxed);
         let name = field.name().unwrap_or_default().to_owned();
@@ -170,8 +108,7 @@ pub(super) struct Part<'a> {
 
 impl Part<'_> {
     async fn chunk(&mut self) -> Result<Option<Bytes>> {
-        let chunk = self.progress.wait(self.field.chunk()).await?;
-        let chunk = chunk.map_err(|error| self.progress.refusal(&error))?;
+        let chunk = self.field.chunk().await.map_err(|error| malformed(&error))?;
         self.progress.deliver(chunk.as_ref().map_or(0, Bytes::len));
         Ok(chunk)
     }
@@ -226,36 +163,6 @@ impl Part<'_> {
         Error::invalid(message)
             .with_code("unknown_field")
             .with_field(name)
-    }
-}
-
-/// A stream that gives one item for each time that its reader is woken. The reader of forms takes all that it can get
-/// before it looks at any of it, which a fast client could make the whole body.
-struct Paced<S> {
-    inner: S,
-    has_given: bool,
-}
-
-impl<S> Paced<S> {
-    const fn new(inner: S) -> Self {
-        Self {
-            inner,
-            has_given: false,
-        }
-    }
-}
-
-impl<S: Stream + Unpin> Stream for Paced<S> {
-    type Item = S::Item;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<S::Item>> {
-        if std::mem::take(&mut self.has_given) {
-            context.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        let polled = Pin::new(&mut self.inner).poll_next(context);
-        self.has_given = matches!(polled, Poll::Ready(Some(_)));
-        polled
     }
 }
 

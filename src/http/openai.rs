@@ -8,11 +8,11 @@ use lucida_core::{Deadline, Embedding, Error};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::docs::Refusals;
 use super::embed::{check_count, check_text};
 use super::json::{JsonBody, or_default};
 use super::problem::Answer;
 use super::query::{Query, invalid};
+use super::refusals::Refusals;
 use super::state::HttpState;
 
 /// How many bytes of text a token stands for in `usage`, which is an estimate: a server of its own bills nobody.

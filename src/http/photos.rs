@@ -9,12 +9,12 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::cursor;
-use super::docs::Refusals;
 use super::dto::{PhotoBody, PhotoChanges};
 use super::filter_time::TakenRange;
 use super::json::JsonBody;
 use super::problem::{Answer, Problem};
 use super::query::{Query, invalid};
+use super::refusals::Refusals;
 use super::state::HttpState;
 
 /// How many photos a page has when the caller doesn't say.

@@ -7,11 +7,11 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, to_bytes};
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use lucida_core::{Error, ErrorKind, PhotoError, PhotoId};
+use lucida_core::{Error, ErrorKind, Failure, PhotoError, PhotoId};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use tracing::{debug, error, warn};
@@ -22,6 +22,9 @@ use super::request_id::RequestId;
 
 /// The media type of every failure.
 pub(super) const CONTENT_TYPE_PROBLEM: &str = "application/problem+json";
+
+/// How much of a foreign failure's text becomes the detail of a problem, in bytes.
+const MAX_FOREIGN_TEXT_BYTES: usize = 4096;
 
 /// What a handler returns.
 pub(super) type Answer<T> = Result<T, Problem>;
@@ -117,25 +120,83 @@ impl Problem {
         }
     }
 
-    /// Makes a problem of an answer that is only a status and, at most, a line of text: what the router and the
-    /// extractors of plugins give.
-    pub(super) fn of_status(status: StatusCode, path: &str, text: &str) -> Self {
+    /// Finds the problem of an answer: ours, an [`Error`] that a plugin put into the extensions, or a failure that is
+    /// only a status and, at most, a line of text, as the router and extractors give.
+    pub(super) async fn found_in(response: Response) -> (Option<Self>, Response) {
+        if let Some(problem) = response.extensions().get::<Self>().cloned() {
+            return (Some(problem), response);
+        }
+        if let Some(error) = response.extensions().get::<Arc<Error>>() {
+            let problem = Self::from(&**error);
+            let response = problem.clone().into_response();
+            return (Some(problem), response);
+        }
+        if !is_bare_failure(&response) {
+            return (None, response);
+        }
+        let (head, body) = response.into_parts();
+        let text = to_bytes(body, MAX_FOREIGN_TEXT_BYTES).await.unwrap_or_default();
+        let problem = Self::of_status(head.status, &String::from_utf8_lossy(&text));
+        (Some(problem), Response::from_parts(head, Body::empty()))
+    }
+
+    /// Attaches the problem to the answer that it was found in.
+    pub(super) fn attached_to(self, mut response: Response) -> Response {
+        response.extensions_mut().insert(self);
+        response
+    }
+
+    /// Names the path in a failure of the router's, which knew none.
+    pub(super) fn at(self, path: &str) -> Self {
+        let detail = match (&*self.inner.code, self.inner.detail.is_empty()) {
+            ("not_found", true) => format!("nothing found at `{path}`: /docs lists every call"),
+            ("method_not_allowed", true) => {
+                format!("`{path}` doesn't allow this method: the header `allow` lists those that it does")
+            }
+            _ => return self,
+        };
+        let mut inner = (*self.inner).clone();
+        inner.detail = detail;
+        Self {
+            inner: Arc::new(inner),
+        }
+    }
+
+    pub(super) fn status(&self) -> StatusCode {
+        self.inner.status
+    }
+
+    /// Returns the problem in the form that plugins write their clients' failures from.
+    pub(super) fn failure(&self) -> Failure {
+        let Inner {
+            status,
+            code,
+            detail,
+            field,
+            retry_after,
+            ..
+        } = &*self.inner;
+        Failure {
+            status: *status,
+            code: code.to_string(),
+            message: detail.clone(),
+            field: field.clone(),
+            retry_after: *retry_after,
+        }
+    }
+
+    fn of_status(status: StatusCode, text: &str) -> Self {
         let (code, detail) = match status {
-            StatusCode::NOT_FOUND => (
-                "not_found",
-                format!("there is nothing at `{path}`: /docs lists every call"),
-            ),
-            StatusCode::METHOD_NOT_ALLOWED => (
-                "method_not_allowed",
-                format!("`{path}` doesn't take this method: the header `allow` lists those"),
-            ),
+            StatusCode::NOT_FOUND => ("not_found", String::new()),
+            StatusCode::METHOD_NOT_ALLOWED => ("method_not_allowed", String::new()),
             StatusCode::UNSUPPORTED_MEDIA_TYPE => ("unsupported_media_type", text.to_owned()),
             StatusCode::PAYLOAD_TOO_LARGE => ("payload_too_large", "the body is too large".to_owned()),
             status if status.is_server_error() => ("internal", String::new()),
             _ => ("invalid_input", text.to_owned()),
         };
         let mut inner = Inner::new(status, code, detail);
-        if inner.detail.is_empty() {
+        let is_routers = matches!(status, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED);
+        if inner.detail.is_empty() && !is_routers {
             inner.detail = if status.is_server_error() {
                 INTERNAL_DETAIL
             } else {
@@ -224,6 +285,16 @@ impl Problem {
         head.headers.remove(axum::http::header::CONTENT_LENGTH);
         Response::from_parts(head, Body::from(bytes))
     }
+}
+
+/// Reports whether an answer is a failure that has nothing but a status and perhaps a text.
+fn is_bare_failure(response: &Response) -> bool {
+    let status = response.status();
+    if !status.is_client_error() && !status.is_server_error() {
+        return false;
+    }
+    let kind = response.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    kind.is_none_or(|kind| kind.starts_with(b"text/plain"))
 }
 
 const INTERNAL_DETAIL: &str =

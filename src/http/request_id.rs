@@ -1,4 +1,6 @@
 //! The id that a request, its log lines and its problem share.
+//!
+//! Not tower-http's `request-id` (0.7.1): it takes over whatever the caller sends, which would go into the log unchecked.
 
 use std::fmt;
 

@@ -7,13 +7,14 @@ use lucida_library::SearchResult;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::docs::Refusals;
+use super::body::is_form;
 use super::dto::{PhotoBody, SearchFilter};
 use super::embed::check_text;
 use super::json::{self, JsonBody, Object};
-use super::multipart::{Form, duplicate, is_form, missing_file};
+use super::multipart::{Form, duplicate, missing_file};
 use super::problem::Answer;
 use super::query::{Query, check_bounds, invalid};
+use super::refusals::Refusals;
 use super::state::HttpState;
 
 /// A search by words or by a photo of the library: exactly one of `text` and `photo_id`.
@@ -156,7 +157,7 @@ async fn read_form(
     state: &HttpState,
     deadline: &Deadline,
 ) -> Result<(SearchInput, Option<usize>, Option<SearchFilter>)> {
-    let mut form = Form::open(request, state).await?;
+    let mut form = Form::open(request).await?;
     let (mut picture, mut limit, mut filter) = (None, None, None);
     while let Some(part) = form.next().await? {
         match part.name.as_str() {

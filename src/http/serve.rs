@@ -21,10 +21,11 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Serves until the state's shutdown token is cancelled, then finishes what was begun, as long as the options allow.
 ///
 /// # Errors
-/// None at present; accepting goes on after failures.
+/// Those of [`super::router`]; accepting goes on after failures.
 pub async fn serve(listener: TcpListener, state: HttpState) -> Result<()> {
     let stop = state.shutdown().clone();
-    answer(listener, super::router(state.clone()), &state, &stop).await;
+    let router = super::router(state.clone())?;
+    answer(listener, router, &state, &stop).await;
     Ok(())
 }
 

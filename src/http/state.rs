@@ -11,8 +11,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
-use super::auth::{ApiKey, Keys};
 use super::options::HttpOptions;
+use crate::keys::{ApiKey, Keys};
 
 /// What the HTTP surface is made of.
 pub struct HttpParts {

@@ -8,12 +8,12 @@ use lucida_core::{Caller, Deadline, Photo, PhotoState, Result, clean_tags};
 use lucida_library::{SpoolWriter, UploadDetails, Uploaded};
 use utoipa::ToSchema;
 
-use super::docs::Refusals;
 use super::dto::{PhotoBody, UploadMetadata};
 use super::json;
 use super::multipart::{Form, duplicate, missing_file};
 use super::problem::{Answer, Problem};
 use super::query::Query;
+use super::refusals::Refusals;
 use super::state::HttpState;
 
 /// The form of an upload.
@@ -56,7 +56,7 @@ pub(super) async fn upload(
 ) -> Answer<Response> {
     let wait = query.flag("wait")?;
     query.finish("`wait`")?;
-    let mut form = Form::open(request, &state).await?;
+    let mut form = Form::open(request).await?;
     let (spool, details) = read_form(&mut form, &state).await?;
     let photos = state.photos().clone();
     let keep = state.to_the_end(async move { photos.upload(&caller.user_id, spool, details).await });

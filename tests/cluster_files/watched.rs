@@ -100,11 +100,19 @@ fn values(metric: &Metric, label: &str) -> Option<BTreeSet<String>> {
             return Some(quoted.map(str::to_owned).collect());
         }
         (_, "route") => {
-            let router = text("src/http/mod.rs");
-            let quoted = router
-                .split('"')
-                .filter(|word| word.starts_with('/') && !word.contains(char::is_whitespace));
-            return Some(quoted.map(str::to_owned).collect());
+            // The attributes above the handlers, which the table of routes takes its paths from.
+            let handlers = [
+                "content", "embed", "health", "info", "openai", "photos", "search", "upload",
+            ];
+            let paths = handlers.map(|file| {
+                let file = text(&format!("src/http/{file}.rs"));
+                let paths = file
+                    .lines()
+                    .filter_map(|line| line.trim().strip_prefix("path = \""));
+                let paths = paths.map(|rest| rest.split('"').next().unwrap_or_default().to_owned());
+                paths.collect::<Vec<_>>()
+            });
+            return Some(paths.into_iter().flatten().collect());
         }
         (_, "job") => {
             let config = yaml("prometheus.yml");

@@ -1,6 +1,6 @@
 //! Keys: who may call what, and what a stranger learns.
 
-use lucida::http::Scope;
+use lucida_core::Scope;
 use lucida_testkit::jpeg;
 use reqwest::Method;
 use serde_json::json;

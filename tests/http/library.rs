@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use lucida::http::Scope;
+use lucida_core::Scope;
 use lucida_testkit::jpeg;
 use serde_json::{Value, json};
 

@@ -11,6 +11,7 @@ mod content;
 mod dates;
 mod deadline;
 mod embed;
+mod endpoints;
 mod library;
 mod limits;
 mod operate;

@@ -1,6 +1,6 @@
 //! Somebody looks after the server: health, metrics, ids of requests, the docs and the gallery.
 
-use lucida_core::metrics;
+use lucida_core::{Scope, metrics};
 use lucida_testkit::{eventually, jpeg};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -58,6 +58,26 @@ async fn a_part_that_is_not_well_is_named_until_it_recovers() {
     );
     server.disk.set_full(false);
     assert_eq!(send(server.get("/readyz")).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn absolute_paths_are_shown_to_callers_with_a_key_only() {
+    let server = Setup::new()
+        .key("some-key", "alice", &[Scope::Embed])
+        .start()
+        .await;
+    server.disk.set_full(true);
+    let storage = async |request: reqwest::RequestBuilder| {
+        let problem = send(request).await.problem(503, "not_ready");
+        problem["parts"][0]["error"].as_str().unwrap().to_owned()
+    };
+    let stranger = storage(server.get("/readyz")).await;
+    assert!(stranger.contains("the disk is full: …/lucida"), "{stranger}");
+    assert!(!stranger.contains("/srv"), "{stranger}");
+    let wrong = storage(server.get("/readyz").header("x-api-key", "wrong")).await;
+    assert_eq!(wrong, stranger);
+    let known = storage(server.get("/readyz").header("x-api-key", "some-key")).await;
+    assert!(known.contains("/srv/my photos/lucida"), "{known}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,7 +6,7 @@ use axum::extract::Extension;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use lucida::http::Scope;
+use lucida_core::Scope;
 use lucida_core::{Caller, Error, Hook, Plugin, PluginHost, Result, Upload};
 use lucida_testkit::jpeg;
 

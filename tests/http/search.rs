@@ -1,6 +1,6 @@
 //! Somebody finds photos again.
 
-use lucida::http::Scope;
+use lucida_core::Scope;
 use lucida_testkit::jpeg;
 use reqwest::multipart::Part;
 use serde_json::{Value, json};

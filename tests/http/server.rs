@@ -8,8 +8,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
-use lucida::http::{ApiKey, HttpOptions, HttpParts, HttpState, Scope, serve};
-use lucida_core::{Backoff, Blob, BlobKey, BlobStat, ByteStream, Error, Plugin, Result, Storage, UserId};
+use lucida::http::{HttpOptions, HttpParts, HttpState, serve};
+use lucida::keys::ApiKey;
+use lucida_core::{
+    Backoff, Blob, BlobKey, BlobStat, ByteStream, Error, Plugin, Result, Scope, Storage, UserId,
+};
 use lucida_library::{IngestOptions, Parts, Photos, Workers};
 use lucida_memory::{MemoryIndex, MemoryMetadata, MemoryQueue, MemoryStorage};
 use lucida_testkit::{Controls, HashModel};
@@ -48,7 +51,9 @@ impl Disk {
 
     fn check(&self) -> Result<()> {
         if self.full.load(Ordering::SeqCst) {
-            return Err(Error::unavailable("the disk is full").with_code("storage_full"));
+            return Err(
+                Error::unavailable("the disk is full: /srv/my photos/lucida").with_code("storage_full")
+            );
         }
         Ok(())
     }

@@ -14,9 +14,9 @@ use crate::embed::EmbedRequest;
 use crate::models::{ModelSource, ViewCache};
 use crate::{ingest, reconcile};
 use lucida_core::{
-    Backoff, Blob, CollectionName, Deadline, DerivedBlob, Embedder, Error, ErrorKind, JobQueue, Lane,
-    MetadataStore, Photo, PhotoId, PhotoQuery, PhotoState, Plugin, QueueCounts, Result, StateCounts, Storage,
-    UserId, VectorIndex, metrics,
+    Backoff, Blob, CollectionName, Deadline, DerivedBlob, Embedder, Embeddings, Error, ErrorKind, JobQueue,
+    Lane, MetadataStore, Photo, PhotoId, PhotoQuery, PhotoState, Plugin, QueueCounts, Result, StateCounts,
+    Storage, UserId, VectorIndex, metrics,
     picture::{self, DecodeOptions, Picture},
 };
 
@@ -167,6 +167,12 @@ impl Photos {
     #[must_use]
     pub fn collection(&self) -> &CollectionName {
         &self.inner.collection
+    }
+
+    /// Returns the models by name, for plugins.
+    #[must_use]
+    pub fn embeddings(&self) -> Arc<dyn Embeddings> {
+        Arc::new(self.clone())
     }
 
     /// Begins a request for embeddings of the configured model.

@@ -3,12 +3,11 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use lucida_core::{Error, ErrorKind};
+use lucida_core::{Error, ErrorKind, Scope};
 
 use super::ImportArgs;
 use super::server::Server;
 use crate::config::Config;
-use crate::http::Scope;
 
 /// How long a server may take to say that it is there.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);

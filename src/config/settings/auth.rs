@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
-use lucida_core::{Error, ErrorKind, Result, Secret, Settings, UserId};
+use lucida_core::{Error, ErrorKind, Result, Scope, Secret, Settings, UserId};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::http::{ApiKey, Scope};
+use crate::keys::ApiKey;
 
 /// Who may call the API.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]

@@ -1,0 +1,31 @@
+//! Failures of a plugin's calls in the shape that its clients know.
+
+use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::response::Response;
+use lucida_core::Plugin;
+
+use super::problem::Problem;
+
+/// Marks an answer whose body is the plugin's own, whatever it looks like.
+#[derive(Clone)]
+pub(super) struct Shaped;
+
+/// Writes the body of a failure as a plugin's clients expect it; status and headers stay.
+pub(super) async fn shaped(plugin: &dyn Plugin, response: Response) -> Response {
+    let (problem, response) = Problem::found_in(response).await;
+    let Some(problem) = problem else {
+        return response;
+    };
+    let Some(mut shaped) = plugin.failure_body(&problem.failure()) else {
+        return problem.attached_to(response);
+    };
+    problem.log();
+    *shaped.status_mut() = problem.status();
+    for name in [RETRY_AFTER, WWW_AUTHENTICATE] {
+        if let Some(value) = response.headers().get(&name) {
+            shaped.headers_mut().insert(name, value.clone());
+        }
+    }
+    shaped.extensions_mut().insert(Shaped);
+    shaped
+}
