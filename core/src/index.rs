@@ -266,4 +266,9 @@ pub trait VectorIndex: Send + Sync {
     /// # Errors
     /// `Unavailable` or `PermissionDenied`, naming the index.
     async fn ping(&self) -> Result<()>;
+
+    /// Returns what an operator should know although the index works, such as that it has become too large for its type.
+    fn note(&self) -> Option<String> {
+        None
+    }
 }

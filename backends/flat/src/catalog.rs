@@ -18,6 +18,7 @@ use crate::error::{Step, opening};
 use crate::load::{Loaded, load};
 use crate::lock::{FolderLock, lock};
 use crate::migrate::OldIndex;
+use crate::pace::Pace;
 use crate::readers::Readers;
 use crate::threads::Threads;
 use crate::writer::{Space, Writer};
@@ -26,6 +27,7 @@ use crate::writer::{Space, Writer};
 pub(crate) struct Catalog {
     config: FlatConfig,
     pub(crate) threads: Threads,
+    pub(crate) pace: Pace,
     // In this order: the writer is the last to close the file, which cleans up, and the lock goes after that.
     pub(crate) readers: Readers,
     pub(crate) writer: Writer,
@@ -67,6 +69,7 @@ impl Catalog {
         };
         let catalog = Self {
             threads: Threads::new(threads(&config) - 1),
+            pace: Pace::default(),
             readers: Readers::new(config.path.clone()),
             writer: Writer::start(connection)?,
             _lock: folder_lock,

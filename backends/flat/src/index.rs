@@ -1,6 +1,7 @@
 //! The [`VectorIndex`] on top of the catalog: each call runs on a thread that may block.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use async_trait::async_trait;
 use lucida_core::{
@@ -118,7 +119,9 @@ impl VectorIndex for FlatIndex {
                 filter: &filter,
                 limit,
             };
+            let started = Instant::now();
             let hits = search.run();
+            catalog.pace.record(started.elapsed(), collection.count());
             drop(permit);
             hits
         })
@@ -191,5 +194,9 @@ impl VectorIndex for FlatIndex {
 
     async fn ping(&self) -> Result<()> {
         self.on_catalog(Catalog::ping).await
+    }
+
+    fn note(&self) -> Option<String> {
+        self.catalog.pace.note()
     }
 }

@@ -19,6 +19,7 @@ mod kernel;
 mod load;
 mod lock;
 mod migrate;
+mod pace;
 mod readers;
 #[cfg(test)]
 mod recall;

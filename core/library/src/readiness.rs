@@ -45,7 +45,7 @@ impl Photos {
             parts.index.ping().await?;
             self.prepare().await
         };
-        let (mut storage, metadata, index, queue, embedder) = tokio::join!(
+        let (mut storage, metadata, mut index, queue, embedder) = tokio::join!(
             health("storage", parts.storage.ping()),
             health("metadata", parts.metadata.ping()),
             health("index", index),
@@ -56,6 +56,7 @@ impl Photos {
             let report = tokio::time::timeout(PART_TIMEOUT, self.storage_report()).await;
             storage.note = report.ok().and_then(Result::ok).and_then(|report| report.note());
         }
+        index.note = parts.index.note();
         Readiness {
             parts: vec![storage, metadata, index, queue, embedder],
         }

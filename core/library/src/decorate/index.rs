@@ -91,4 +91,8 @@ impl VectorIndex for Guarded<dyn VectorIndex> {
     async fn ping(&self) -> Result<()> {
         self.guard.ping(self.inner.ping()).await
     }
+
+    fn note(&self) -> Option<String> {
+        self.inner.note()
+    }
 }

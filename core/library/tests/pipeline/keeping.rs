@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use lucida_core::{
-    BlobKey, Error, ErrorKind, IndexFilter, Job, JobQueue, Photo, PhotoError, PhotoId, PhotoState,
+    Backoff, BlobKey, Error, ErrorKind, IndexFilter, Job, JobQueue, Photo, PhotoError, PhotoId, PhotoState,
     SearchInput, SearchQuery, Storage, TowerKind, UserId, stream_of,
 };
+use lucida_library::decorate::{BreakerOptions, GuardOptions, guard_index};
 use lucida_library::{
     CheckNews, CheckOptions, Damage, FindingKind, Manifest, Parts, PhotoEdit, Photos, RebuildNews,
     RebuildOptions, RebuildReport, TagEdit, TakenAtEdit, UploadDetails, Uploaded, Verify,
@@ -556,6 +557,38 @@ async fn an_earlier_versions_wrong_verdict_is_taken_back() {
         .await;
         workers.stop(running).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readiness_lists_what_an_index_that_works_notes() {
+    let library = Library::new().with_failing_upserts(|| Error::internal("the index can't write"));
+    let timeout = Duration::from_secs(60);
+    let options = GuardOptions {
+        timeout,
+        put_timeout: timeout,
+        tries: 1,
+        backoff: Backoff {
+            min: timeout,
+            max: timeout,
+        },
+        breaker: BreakerOptions {
+            failures: 1,
+            open: timeout,
+        },
+    };
+    // Behind its guard, as in a server.
+    let parts = library.photos.parts().clone();
+    let index = guard_index(Arc::clone(&parts.index), "test", options);
+    let parts = Parts { index, ..parts };
+    let photos = Photos::new(parts, library.photos.options().clone()).unwrap();
+    let readiness = photos.readiness().await;
+    assert!(readiness.is_ready(), "{readiness:?}");
+    let notes = readiness
+        .parts
+        .iter()
+        .map(|part| (part.part, part.note.as_deref()));
+    let notes: Vec<_> = notes.filter(|(_, note)| note.is_some()).collect();
+    assert_eq!(notes, [("index", Some("every write fails"))]);
 }
 
 /// Whatever a store, the queue or the index answers, and however often: the photo waits and is ready in the end.

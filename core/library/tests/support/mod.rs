@@ -140,7 +140,7 @@ impl JobQueue for Switchable<MemoryQueue> {
     }
 }
 
-/// An index that answers every write with an error.
+/// An index that answers every write with an error, and notes it.
 struct FailingUpserts {
     inner: Arc<dyn VectorIndex>,
     error: Box<dyn Fn() -> Error + Send + Sync>,
@@ -197,6 +197,9 @@ impl VectorIndex for FailingUpserts {
     }
     async fn ping(&self) -> Result<()> {
         self.inner.ping().await
+    }
+    fn note(&self) -> Option<String> {
+        Some("every write fails".to_owned())
     }
 }
 
