@@ -43,6 +43,7 @@ macro_rules! index_contract {
                 a_search_by_tags_needs_all_of_them
                 tags_are_taken_literally
                 excluded_photos_make_room_for_others
+                filters_that_leave_about_as_many_as_asked_for_find_each_of_them
                 conditions_hold_together
             }
         }

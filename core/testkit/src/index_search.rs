@@ -306,6 +306,61 @@ pub async fn excluded_photos_make_room_for_others(fixture: Fixture<dyn VectorInd
     assert_eq!(ids, expected);
 }
 
+/// A filter that leaves fewer points than the limit, as many, or one more: all that fit come back, and no others.
+pub async fn filters_that_leave_about_as_many_as_asked_for_find_each_of_them(
+    fixture: Fixture<dyn VectorIndex>,
+) {
+    const LIMIT: usize = 10;
+    let index = &*fixture.part;
+    let name = new_collection(index).await;
+    let query = unit_vector(DIMENSIONS, 9);
+    let second = |number: usize| Timestamp::from_second(1_720_000_000 + number as i64).unwrap();
+    let counts = [0, 1, LIMIT - 1, LIMIT, LIMIT + 1];
+    // Nearer than all that the filters leave.
+    let mut stored: Vec<_> = (0..300)
+        .map(|seed| point(PhotoId::generate(), &user("many"), near(&query, seed, 0.2)))
+        .collect();
+    for count in counts {
+        let label = format!("few-{count}");
+        for (number, mut point) in points(&label, count, 10 + count as u64).into_iter().enumerate() {
+            point.tags.insert(label.clone());
+            point.taken_at = Some(second(100 * count + number));
+            stored.push(point);
+        }
+    }
+    index.upsert(&name, &stored).await.unwrap();
+    for count in counts {
+        let label = format!("few-{count}");
+        let of_user = IndexFilter {
+            user_id: Some(user(&label)),
+            ..IndexFilter::default()
+        };
+        let tagged = IndexFilter {
+            tags: vec![label],
+            ..IndexFilter::default()
+        };
+        let taken = IndexFilter {
+            taken_from: Some(second(100 * count)),
+            taken_to: Some(second(100 * count + 100)),
+            ..IndexFilter::default()
+        };
+        let not_excluded = IndexFilter {
+            exclude: ids_of(&stored[count..]),
+            ..IndexFilter::default()
+        };
+        for filter in [of_user, tagged, taken, not_excluded] {
+            let mut expected: Vec<_> = stored.iter().filter(|point| filter.matches(point)).collect();
+            assert_eq!(expected.len(), count, "{filter:?}");
+            expected.sort_by(|left, right| dot(&right.vector, &query).total_cmp(&dot(&left.vector, &query)));
+            expected.truncate(LIMIT);
+            let hits = index.search(&name, &query, &filter, LIMIT).await.unwrap();
+            let ids: Vec<_> = hits.iter().map(|hit| hit.photo_id).collect();
+            let expected: Vec<_> = expected.iter().map(|point| point.photo_id).collect();
+            assert_eq!(ids, expected, "{count} match {filter:?}");
+        }
+    }
+}
+
 /// All conditions that are set hold at once: the answer is that of [`IndexFilter::matches`].
 pub async fn conditions_hold_together(fixture: Fixture<dyn VectorIndex>) {
     let index = &*fixture.part;
