@@ -102,9 +102,21 @@ pub trait Settings: DeserializeOwned + JsonSchema + Send + Sync + 'static {
 pub struct BuildContext {
     /// The per-user cache folder, where `lucida setup` puts models and libraries.
     pub cache_dir: PathBuf,
+    /// The name of an entry of `[[models]]`, which its embedder takes as its own in messages and metrics; such a model need
+    /// not take pictures. `None` for every other part.
+    pub served_as: Option<String>,
 }
 
 impl BuildContext {
+    /// Returns the context of an entry of `[[models]]`.
+    #[must_use]
+    pub fn serving_as(&self, name: &str) -> Self {
+        Self {
+            served_as: Some(name.to_owned()),
+            ..self.clone()
+        }
+    }
+
     /// Finds the per-user cache: `$LUCIDA_CACHE_DIR`, else `$XDG_CACHE_HOME/lucida`, else `~/.cache/lucida`, else
     /// `data/cache`.
     #[must_use]
@@ -118,7 +130,10 @@ impl BuildContext {
             .or_else(|| set("XDG_CACHE_HOME").map(|dir| dir.join("lucida")))
             .or_else(|| set("HOME").map(|dir| dir.join(".cache/lucida")))
             .unwrap_or_else(|| Path::new("data").join("cache"));
-        Self { cache_dir }
+        Self {
+            cache_dir,
+            served_as: None,
+        }
     }
 }
 

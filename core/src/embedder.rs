@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::id::Fingerprint;
 use crate::picture::Picture;
 
@@ -79,14 +79,47 @@ pub struct EmbedderInfo {
     pub decode_short_side_pixels: Option<u32>,
 }
 
+/// A piece of a text as a model sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Token {
+    /// Its number in the model's vocabulary.
+    pub id: u32,
+    /// Its spelling in the vocabulary.
+    pub text: String,
+    /// Whether the model adds it to every text, such as `[CLS]`.
+    pub special: bool,
+}
+
 /// Turns pictures and texts into unit vectors of one space.
 ///
 /// The same input gives the same vector, bit for bit, whatever else is in the call or the batch. A call with
 /// nothing in it returns nothing. Implementations must not retry or time: the decorators do.
 #[async_trait]
 pub trait Embedder: Send + Sync {
-    /// Tells what the embedder is; cheap, needs no loaded weights.
+    /// Returns what the embedder is; cheap, needs no loaded weights.
     fn describe(&self) -> &EmbedderInfo;
+
+    /// Returns the size of its weights in bytes, as their files have them: about what it takes in memory. `None` where it is
+    /// unknown.
+    fn weight_bytes(&self) -> Option<u64> {
+        None
+    }
+
+    /// Reports whether any of its weights are in memory.
+    fn is_loaded(&self) -> bool {
+        true
+    }
+
+    /// Splits texts into the tokens that the model sees of them, special tokens included, cut at its limit, without padding:
+    /// one result for each text, in order. Needs no loaded weights.
+    ///
+    /// # Errors
+    /// Per item: `InvalidInput` as for `embed_texts`; `Unsupported` where the model has no tokenizer that can be asked.
+    async fn tokenize(&self, texts: Vec<String>) -> Vec<Result<Vec<Token>>> {
+        let model = &self.describe().model;
+        let unsupported = |_| Err(no_tokenizer(model));
+        texts.into_iter().map(unsupported).collect()
+    }
 
     /// Embeds pictures: one result for each, in order.
     ///
@@ -109,6 +142,13 @@ pub trait Embedder: Send + Sync {
     async fn ping(&self) -> Result<()>;
 }
 
+/// Returns the error of a model whose tokens can't be shown.
+#[must_use]
+pub fn no_tokenizer(model: &str) -> Error {
+    let message = format!("the tokens of model `{model}` can't be shown");
+    Error::new(ErrorKind::Unsupported, message)
+}
+
 /// Embeds one picture.
 ///
 /// # Errors
@@ -129,7 +169,7 @@ fn only(results: Vec<Result<Embedding>>) -> Result<Embedding> {
     let count = results.len();
     match results.into_iter().next() {
         Some(result) if count == 1 => result,
-        Some(_) | None => Err(crate::Error::internal(format!(
+        Some(_) | None => Err(Error::internal(format!(
             "the embedder gave {count} results for one input"
         ))),
     }

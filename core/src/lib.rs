@@ -32,7 +32,10 @@ mod taken;
 pub use backoff::Backoff;
 pub use config::{BuildContext, Factory, Secret, Settings};
 pub use deadline::Deadline;
-pub use embedder::{Embedder, EmbedderInfo, Embedding, Lane, Modalities, TowerKind, embed_image, embed_text};
+pub use embedder::{
+    Embedder, EmbedderInfo, Embedding, Lane, Modalities, Token, TowerKind, embed_image, embed_text,
+    no_tokenizer,
+};
 pub use embeddings::{EmbeddedPicture, Embeddings};
 #[cfg(feature = "http")]
 pub use endpoint::{Access, BodyKind, Endpoint, Failure, KeyPlace, Refusal};

@@ -139,18 +139,24 @@ metrics_table! {
         ["backend", "operation", "outcome"], "Time that one call of the job queue took, retries apart.");
     BREAKER_OPEN = Gauge("lucida_breaker_open", ["part"],
         "1 while a part is not asked because it did not answer, else 0.");
-    EMBEDDER_BATCH_ITEMS = Histogram("lucida_embedder_batch_items", ["tower"],
+    EMBEDDER_BATCH_ITEMS = Histogram("lucida_embedder_batch_items", ["model", "tower"],
         "Inputs per computed batch.");
-    EMBEDDER_QUEUE_DEPTH = Gauge("lucida_embedder_queue_depth", ["tower", "lane"],
+    EMBEDDER_QUEUE_DEPTH = Gauge("lucida_embedder_queue_depth", ["model", "tower", "lane"],
         "Inputs waiting for a tower.");
-    EMBEDDER_INFERENCE_DURATION = Histogram("lucida_embedder_inference_duration_seconds", ["tower"],
+    EMBEDDER_INFERENCE_DURATION = Histogram("lucida_embedder_inference_duration_seconds", ["model", "tower"],
         "Time that computing one batch took.");
-    EMBEDDER_PREPROCESS_DURATION = Histogram("lucida_embedder_preprocess_duration_seconds", ["tower"],
+    EMBEDDER_PREPROCESS_DURATION = Histogram("lucida_embedder_preprocess_duration_seconds", ["model", "tower"],
         "Time that preparing one input took.");
-    EMBEDDER_OVERLOADED = Counter("lucida_embedder_overloaded_total", [],
+    EMBEDDER_OVERLOADED = Counter("lucida_embedder_overloaded_total", ["model"],
         "Inputs refused because a lane was full.");
-    EMBEDDER_LOADED = Gauge("lucida_embedder_loaded", ["tower"],
+    EMBEDDER_LOADED = Gauge("lucida_embedder_loaded", ["model", "tower"],
         "1 while a tower is in memory, else 0.");
+    MODEL_OPENED = Counter("lucida_model_opened_total", ["model"],
+        "How often a model of [[models]] was opened for requests.");
+    MODEL_CLOSED = Counter("lucida_model_closed_total", ["model", "reason"],
+        "How often a model of [[models]] was closed, because it was idle or to make room in memory.");
+    MODEL_RESERVED_BYTES = Gauge("lucida_model_reserved_bytes", ["model"],
+        "Bytes of weights that are counted for a model of [[models]] while it is open, else 0.");
     INGEST_PHOTOS = Counter("lucida_ingest_photos_total", ["outcome"],
         "Tries to bring a photo to ready, by how they ended: ready, added to another model, retried, failed, dropped.");
     INGEST_DURATION = Histogram("lucida_ingest_duration_seconds", [],
@@ -169,6 +175,8 @@ metrics_table! {
         "Photos of the change of the model that this process carries on: done, total; 0 of 0 without one.");
     PHOTOS = Gauge("lucida_photos", ["state"], "Photos in the metadata store.");
     QUEUE_JOBS = Gauge("lucida_queue_jobs", ["state"], "Jobs in the queue: ready, delayed, in_flight, dead.");
+    API_INPUTS_REFUSED = Counter("lucida_api_inputs_refused_total", ["plugin"],
+        "Inputs that a plugin's API refused because of the input itself, such as pictures that can't be decoded.");
     PLUGIN_DURATION = Histogram("lucida_plugin_duration_seconds", ["plugin", "hook", "outcome"],
         "Time that one call of a plugin's hook took.");
     BUILD_INFO = Gauge("lucida_build_info", ["version", "model"],

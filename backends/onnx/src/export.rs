@@ -18,7 +18,9 @@ mod wire;
 
 use std::path::PathBuf;
 
-use lucida_core::{EmbedderInfo, Error, ErrorKind, Fingerprint, Modalities, Picture, Result, TowerKind};
+use lucida_core::{
+    EmbedderInfo, Error, ErrorKind, Fingerprint, Modalities, Picture, Result, Token, TowerKind,
+};
 use lucida_models::Model;
 use lucida_models::checkpoint::{ImageRecipe, ModelFolder, Pixels, TextTokenizer, Tokens};
 
@@ -175,6 +177,19 @@ impl Model for Export {
 
     fn describe(&self) -> EmbedderInfo {
         self.info.clone()
+    }
+
+    fn weight_bytes(&self) -> Option<u64> {
+        let of_image = self.image.as_ref().map(|image| &image.file);
+        let of_text = self.text.as_ref().map(|text| &text.file);
+        // Of a graph of both towers each is loaded with its own part of the weights.
+        let of_text = of_text.filter(|file| Some(file) != of_image.as_ref());
+        let files = of_image.into_iter().chain(of_text);
+        files.map(|file| GraphFile::read(file).ok()?.size_bytes()).sum()
+    }
+
+    fn tokenize(&self, text: &str) -> Result<Vec<Token>> {
+        self.text()?.tokenizer.show(text)
     }
 
     fn prepare_image(&self, picture: &Picture) -> Result<Pixels> {

@@ -36,7 +36,12 @@ fn open(
     let runtime = Runtime::load(config.device, config.library.as_deref(), context)?;
     if model.folder.join(MANIFEST_FILE).is_file() {
         check_starter(config)?;
-        let model = Starter::open(&model.folder, runtime, config.compute())?;
+        let model = Starter::open(
+            &model.folder,
+            context.served_as.as_deref(),
+            runtime,
+            config.compute(),
+        )?;
         return Ok(Arc::new(Batched::start(model, &config.batch_options())?));
     }
     published::open(config, model, texts, runtime, context)

@@ -1,6 +1,6 @@
 //! Two models as one: pictures by the first, texts by the second, which is in the same space.
 
-use lucida_core::{EmbedderInfo, Modalities, Picture, Result};
+use lucida_core::{EmbedderInfo, Modalities, Picture, Result, Token};
 use lucida_models::{Model, Tower};
 
 /// A model with the image tower of one and the text tower of another.
@@ -24,6 +24,14 @@ impl<V: Model, T: Model> Model for Pair<V, T> {
             max_text_bytes: textual.max_text_bytes,
             ..visual
         }
+    }
+
+    fn weight_bytes(&self) -> Option<u64> {
+        Some(self.visual.weight_bytes()? + self.textual.weight_bytes()?)
+    }
+
+    fn tokenize(&self, text: &str) -> Result<Vec<Token>> {
+        self.textual.tokenize(text)
     }
 
     fn prepare_image(&self, picture: &Picture) -> Result<<Self::Visual as Tower>::Input> {

@@ -258,6 +258,7 @@ mod tests {
                 None,
                 &BuildContext {
                     cache_dir: folder.path().to_path_buf(),
+                    served_as: None,
                 },
             )
         };
@@ -275,6 +276,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let context = BuildContext {
             cache_dir: folder.path().to_path_buf(),
+            served_as: None,
         };
         let (plain, openvino) = ("onnxruntime/1.31.1", "onnxruntime-openvino/1.24.1");
         for version in [plain, openvino] {

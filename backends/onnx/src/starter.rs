@@ -11,7 +11,7 @@ mod text_tower;
 
 use std::path::Path;
 
-use lucida_core::{EmbedderInfo, Fingerprint, Modalities, Picture, Result};
+use lucida_core::{EmbedderInfo, Fingerprint, Modalities, Picture, Result, Token};
 use lucida_models::{Model, Tower};
 
 use crate::config::Precision;
@@ -33,6 +33,7 @@ const MAX_TEXT_BYTES: usize = 16 * 1024;
 
 /// The starter model: a folder that was read, and a runtime to run it.
 pub(crate) struct Starter {
+    name: String,
     manifest: Manifest,
     runtime: Runtime,
     words: Words,
@@ -40,14 +41,20 @@ pub(crate) struct Starter {
 }
 
 impl Starter {
-    /// Reads the manifest and the tokenizer; the towers read their graphs when they are loaded.
+    /// Reads the manifest and the tokenizer, and calls the model `name`, else what the manifest does. The towers read their graphs when they are loaded.
     ///
     /// # Errors
     /// `Unavailable` or `Internal`, naming the file that is missing or not what the manifest says.
-    pub(crate) fn open(folder: &Path, runtime: Runtime, compute: Compute) -> Result<Self> {
+    pub(crate) fn open(
+        folder: &Path,
+        name: Option<&str>,
+        runtime: Runtime,
+        compute: Compute,
+    ) -> Result<Self> {
         let manifest = Manifest::read(folder)?;
         let words = Words::read(&manifest)?;
         Ok(Self {
+            name: name.unwrap_or(manifest.model()).to_owned(),
             manifest,
             runtime,
             words,
@@ -69,7 +76,7 @@ impl Model for Starter {
             }
         };
         EmbedderInfo {
-            model: manifest.model().to_owned(),
+            model: self.name.clone(),
             fingerprint: Fingerprint::derive(manifest.model(), &manifest.weights_id(), &preprocessing),
             dimensions: manifest.dimensions(),
             modalities: Modalities {
@@ -80,6 +87,16 @@ impl Model for Starter {
             // Twice what the crop needs leaves the filter enough to average.
             decode_short_side_pixels: Some(manifest.image().short_side_pixels() * 2),
         }
+    }
+
+    fn weight_bytes(&self) -> Option<u64> {
+        let files = [image_tower::GRAPH_FILE, text_tower::GRAPH_FILE];
+        let sizes = files.map(|file| self.manifest.path(file).metadata().ok());
+        sizes.into_iter().map(|file| Some(file?.len())).sum()
+    }
+
+    fn tokenize(&self, text: &str) -> Result<Vec<Token>> {
+        self.words.show(text)
     }
 
     fn prepare_image(&self, picture: &Picture) -> Result<Views> {

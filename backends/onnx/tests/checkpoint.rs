@@ -32,6 +32,7 @@ async fn open(settings: &Value, cache: &Path) -> Result<Arc<dyn Embedder>> {
     Runtime::load(Device::Cpu, None, &BuildContext::from_env())?;
     let context = BuildContext {
         cache_dir: cache.to_path_buf(),
+        served_as: None,
     };
     lucida_onnx::factory().build(settings, &context).await
 }

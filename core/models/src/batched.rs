@@ -14,11 +14,11 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use lucida_core::{
-    Embedder, EmbedderInfo, Embedding, Error, ErrorKind, Lane, LaneSemaphore, Picture, Result, TowerKind,
-    metrics,
+    Embedder, EmbedderInfo, Embedding, Error, ErrorKind, Lane, LaneSemaphore, Picture, Result, Token,
+    TowerKind, metrics,
 };
 pub use settings::BatchSettings;
-use worker::Worker;
+use worker::{Labels, Worker};
 
 use crate::model::Model;
 
@@ -62,26 +62,18 @@ impl<M: Model> Batched<M> {
         let images = if info.modalities.image {
             let model = Arc::clone(&model);
             let load = move || model.load_visual();
-            Some(Worker::start(
-                TowerKind::Image,
-                options.image_batch_cost,
-                options,
-                info.dimensions,
-                load,
-            )?)
+            let labels = Labels::new(&info.model, TowerKind::Image);
+            let budget = options.image_batch_cost;
+            Some(Worker::start(labels, budget, options, info.dimensions, load)?)
         } else {
             None
         };
         let texts = if info.modalities.text {
             let model = Arc::clone(&model);
             let load = move || model.load_textual();
-            Some(Worker::start(
-                TowerKind::Text,
-                options.text_batch_cost,
-                options,
-                info.dimensions,
-                load,
-            )?)
+            let labels = Labels::new(&info.model, TowerKind::Text);
+            let budget = options.text_batch_cost;
+            Some(Worker::start(labels, budget, options, info.dimensions, load)?)
         } else {
             None
         };
@@ -95,7 +87,7 @@ impl<M: Model> Batched<M> {
         })
     }
 
-    /// Tells how many inputs wait in a lane of a tower, without those being computed.
+    /// Returns how many inputs wait in a lane of a tower, without those being computed.
     #[must_use]
     pub fn waiting(&self, tower: TowerKind, lane: Lane) -> usize {
         match tower {
@@ -117,10 +109,11 @@ impl<M: Model> Batched<M> {
     {
         let permit = self.preparation.acquire(lane).await?;
         let model = Arc::clone(&self.model);
+        let name = self.info.model.clone();
         let work = move || {
             let started = Instant::now();
             let prepared = prepare(&model, &input);
-            metrics::EMBEDDER_PREPROCESS_DURATION.record(started.elapsed(), &[tower.as_str()]);
+            metrics::EMBEDDER_PREPROCESS_DURATION.record(started.elapsed(), &[&name, tower.as_str()]);
             drop(permit);
             prepared
         };
@@ -134,6 +127,35 @@ impl<M: Model> Batched<M> {
 impl<M: Model> Embedder for Batched<M> {
     fn describe(&self) -> &EmbedderInfo {
         &self.info
+    }
+
+    fn weight_bytes(&self) -> Option<u64> {
+        self.model.weight_bytes()
+    }
+
+    fn is_loaded(&self) -> bool {
+        let of_images = self.images.as_ref().is_some_and(Worker::is_loaded);
+        of_images || self.texts.as_ref().is_some_and(Worker::is_loaded)
+    }
+
+    async fn tokenize(&self, texts: Vec<String>) -> Vec<Result<Vec<Token>>> {
+        let one = |text: String| async move {
+            if self.texts.is_none() {
+                return Err(no_tower(&self.info.model, TowerKind::Text));
+            }
+            check_text(&text, self.info.max_text_bytes)?;
+            let permit = self.preparation.acquire(Lane::Interactive).await?;
+            let model = Arc::clone(&self.model);
+            let work = move || {
+                let tokens = model.tokenize(&text);
+                drop(permit);
+                tokens
+            };
+            tokio::task::spawn_blocking(work)
+                .await
+                .map_err(|error| Error::internal("splitting a text into tokens failed").with_source(error))?
+        };
+        futures::future::join_all(texts.into_iter().map(one)).await
     }
 
     async fn embed_images(&self, pictures: Vec<Arc<Picture>>, lane: Lane) -> Vec<Result<Embedding>> {
@@ -172,8 +194,8 @@ impl<M: Model> Embedder for Batched<M> {
     }
 
     async fn ping(&self) -> Result<()> {
-        // A tower that was never needed, or was unloaded, is not loaded for the sake of a question, but the last
-        // failure to load it is told.
+        // A tower that was never needed, or was unloaded, is not loaded for the sake of a ping, but the last failure to
+        // load it is reported.
         if let Some(worker) = &self.images
             && worker.check_ping()?
         {

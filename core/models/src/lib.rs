@@ -2,7 +2,7 @@
 //! hub that they are fetched from.
 //!
 //! With the feature `checkpoint` the crate reads folders ([`checkpoint`]) and downloads them ([`hub`]). Without it there
-//! is only what a model of any kind needs: [`Model`], [`Tower`] and [`Batched`].
+//! is only what models of any kind need: [`Model`], [`Tower`], [`Batched`], and [`ModelPool`] for several of them.
 
 mod batched;
 #[cfg(feature = "checkpoint")]
@@ -10,6 +10,8 @@ pub mod checkpoint;
 #[cfg(feature = "checkpoint")]
 pub mod hub;
 mod model;
+mod pool;
 
 pub use batched::{BatchOptions, BatchSettings, Batched};
 pub use model::{Model, Tower};
+pub use pool::{ModelPool, ModelSpec, OpenEmbedder, PooledModel};

@@ -1,6 +1,6 @@
 //! What a model must bring: synchronous towers that compute one batch, and the preparation of their inputs.
 
-use lucida_core::{EmbedderInfo, Picture, Result};
+use lucida_core::{EmbedderInfo, Picture, Result, Token, no_tokenizer};
 
 /// A model of an image and a text tower in one space.
 ///
@@ -12,8 +12,21 @@ pub trait Model: Send + Sync + 'static {
     /// The half that takes texts.
     type Textual: Tower;
 
-    /// Tells what the model is; cheap, needs no loaded weights.
+    /// Returns what the model is; cheap, needs no loaded weights.
     fn describe(&self) -> EmbedderInfo;
+
+    /// Returns the size of its weights in bytes, as [`lucida_core::Embedder::weight_bytes`] does.
+    fn weight_bytes(&self) -> Option<u64> {
+        None
+    }
+
+    /// Splits a text into tokens, as [`lucida_core::Embedder::tokenize`] does; the text is neither empty nor too long.
+    ///
+    /// # Errors
+    /// `InvalidInput` for a text that the model can't take; `Unsupported` where it has no tokenizer that can be asked.
+    fn tokenize(&self, _text: &str) -> Result<Vec<Token>> {
+        Err(no_tokenizer(&self.describe().model))
+    }
 
     /// Turns a picture into the image tower's input.
     ///

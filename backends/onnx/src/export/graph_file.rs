@@ -97,22 +97,31 @@ impl GraphFile {
     /// # Errors
     /// `Unavailable`, naming the file that can't be read.
     pub(super) fn hash(&self) -> Result<blake3::Hash> {
-        let itself = self
-            .path
-            .canonicalize()
-            .map_err(|error| unreadable(&self.path, error))?;
-        let weights = self
-            .weights
-            .places
-            .values()
-            .map(|place| self.weights.folder.join(place));
-        let others = weights.filter(|path| *path != itself);
         let mut hasher = blake3::Hasher::new();
-        for path in std::iter::once(itself.clone()).chain(others) {
+        for path in self.files()? {
             let hashed = File::open(&path).and_then(|file| hasher.update_reader(file).map(drop));
             hashed.map_err(|error| unreadable(&path, error))?;
         }
         Ok(hasher.finalize())
+    }
+
+    /// Returns the size of the file and of the files of weights that it names; `None` where one can't be read.
+    pub(super) fn size_bytes(&self) -> Option<u64> {
+        let files = self.files().ok()?;
+        files.iter().map(|path| Some(path.metadata().ok()?.len())).sum()
+    }
+
+    /// Returns the file, and then the files of weights that it names.
+    fn files(&self) -> Result<Vec<PathBuf>> {
+        let itself = self
+            .path
+            .canonicalize()
+            .map_err(|error| unreadable(&self.path, error))?;
+        let places = self.weights.places.values();
+        let others = places
+            .map(|place| self.weights.folder.join(place))
+            .filter(|path| *path != itself);
+        Ok(std::iter::once(itself.clone()).chain(others).collect())
     }
 
     /// Opens what gives one of the outputs, and nothing else of it.

@@ -13,7 +13,7 @@ use crate::error::internal;
 use crate::runtime::Runtime;
 use crate::session;
 
-const GRAPH_FILE: &str = "image.onnx";
+pub(super) const GRAPH_FILE: &str = "image.onnx";
 const INPUT: &str = "pixels";
 const OUTPUT: &str = "logits";
 

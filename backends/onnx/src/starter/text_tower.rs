@@ -1,10 +1,10 @@
 //! The text half: MiniLM on the tokens of one text, averaged inside the graph.
 
-use lucida_core::{Error, Result};
+use lucida_core::{Error, Result, Token};
 use lucida_models::Tower;
 use ort::session::Session;
 use ort::value::TensorRef;
-use tokenizers::{Tokenizer, TruncationParams};
+use tokenizers::{Encoding, Tokenizer, TruncationParams};
 
 use super::manifest::{Manifest, broken};
 use crate::device::Compute;
@@ -12,7 +12,7 @@ use crate::error::internal;
 use crate::runtime::Runtime;
 use crate::session;
 
-const GRAPH_FILE: &str = "text.onnx";
+pub(super) const GRAPH_FILE: &str = "text.onnx";
 const TOKENIZER_FILE: &str = "tokenizer.json";
 const INPUTS: [&str; 3] = ["input_ids", "attention_mask", "token_type_ids"];
 const OUTPUT: &str = "sentence_embedding";
@@ -46,13 +46,29 @@ impl Words {
 
     /// Tokenizes a text, with its special tokens, cut at the recipe's length.
     pub(super) fn tokenize(&self, text: &str) -> Result<Tokens> {
-        let encoding = self
-            .tokenizer
-            .encode_fast(text, true)
-            .map_err(|error| Error::invalid("the text can't be split into tokens").with_source(error))?;
+        let encoding = self.encode(text)?;
         Ok(Tokens(
             encoding.get_ids().iter().map(|&id| i64::from(id)).collect(),
         ))
+    }
+
+    /// Tokenizes a text and shows the spelling of its tokens.
+    pub(super) fn show(&self, text: &str) -> Result<Vec<Token>> {
+        let encoding = self.encode(text)?;
+        let tokens = encoding.get_ids().iter().zip(encoding.get_special_tokens_mask());
+        Ok(tokens
+            .map(|(&id, &special)| Token {
+                id,
+                text: self.tokenizer.id_to_token(id).unwrap_or_default(),
+                special: special != 0,
+            })
+            .collect())
+    }
+
+    fn encode(&self, text: &str) -> Result<Encoding> {
+        self.tokenizer
+            .encode_fast(text, true)
+            .map_err(|error| Error::invalid("the text can't be split into tokens").with_source(error))
     }
 }
 

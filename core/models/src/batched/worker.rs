@@ -31,8 +31,32 @@ struct Queues<I> {
     seconds_per_item: f64,
 }
 
-struct Shared<I> {
+/// What metrics call a tower.
+#[derive(Clone)]
+pub(super) struct Labels {
+    model: Arc<str>,
     tower: TowerKind,
+}
+
+impl Labels {
+    pub(super) fn new(model: &str, tower: TowerKind) -> Self {
+        Self {
+            model: model.into(),
+            tower,
+        }
+    }
+
+    fn values(&self) -> [&str; 2] {
+        [&self.model, self.tower.as_str()]
+    }
+
+    fn set_loaded(&self, loaded: bool) {
+        metrics::EMBEDDER_LOADED.set(if loaded { 1.0 } else { 0.0 }, &self.values());
+    }
+}
+
+struct Shared<I> {
+    labels: Labels,
     capacity: usize,
     queues: Mutex<Queues<I>>,
     wake: Condvar,
@@ -44,10 +68,10 @@ impl<I> Shared<I> {
     }
 
     fn report_depth(&self, queues: &Queues<I>) {
-        let tower = self.tower.as_str();
+        let [model, tower] = self.labels.values();
         for lane in [Lane::Interactive, Lane::Background] {
             let depth = queues.lanes.len(lane);
-            metrics::EMBEDDER_QUEUE_DEPTH.set(count(depth), &[tower, lane.as_str()]);
+            metrics::EMBEDDER_QUEUE_DEPTH.set(count(depth), &[model, tower, lane.as_str()]);
         }
     }
 }
@@ -65,7 +89,7 @@ pub(super) struct Worker<T: Tower> {
 
 impl<T: Tower> Worker<T> {
     pub(super) fn start(
-        tower: TowerKind,
+        labels: Labels,
         budget: usize,
         options: &BatchOptions,
         dimensions: usize,
@@ -79,18 +103,18 @@ impl<T: Tower> Worker<T> {
             seconds_per_item: 0.02,
         };
         let shared = Arc::new(Shared {
-            tower,
+            labels: labels.clone(),
             capacity: options.queue_items.max(1),
             queues: Mutex::new(queues),
             wake: Condvar::new(),
         });
-        metrics::EMBEDDER_LOADED.set(0.0, &[tower.as_str()]);
-        metrics::EMBEDDER_OVERLOADED.add(0, &[]);
+        labels.set_loaded(false);
+        metrics::EMBEDDER_OVERLOADED.add(0, &[&labels.model]);
         shared.report_depth(&shared.lock());
         let (preload, idle_unload) = (options.preload, options.idle_unload);
         let theirs = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
-            .name(format!("embed-{}", tower.as_str()))
+            .name(format!("embed-{}", labels.tower.as_str()))
             // The tower itself is made on its thread and never leaves it.
             .spawn(move || {
                 let budget = budget.max(1);
@@ -126,11 +150,11 @@ impl<T: Tower> Worker<T> {
         if waiting < self.shared.capacity {
             return Ok(());
         }
-        metrics::EMBEDDER_OVERLOADED.increment(&[]);
+        metrics::EMBEDDER_OVERLOADED.increment(&[&self.shared.labels.model]);
         let seconds = (count(ahead) * queues.seconds_per_item).clamp(1.0, 60.0).ceil();
         let message = format!(
             "{waiting} inputs are waiting for the {} tower (the embedder's queue_items): try again later",
-            self.shared.tower.as_str()
+            self.shared.labels.tower.as_str()
         );
         Err(Error::overloaded(message, Duration::from_secs_f64(seconds)))
     }
@@ -151,7 +175,12 @@ impl<T: Tower> Worker<T> {
         self.shared.lock().lanes.len(lane)
     }
 
-    /// Tells whether the tower is in memory and can be asked.
+    /// Reports whether the tower is in memory.
+    pub(super) fn is_loaded(&self) -> bool {
+        self.shared.lock().loaded
+    }
+
+    /// Reports whether the tower is in memory and can be asked.
     pub(super) fn check_ping(&self) -> Result<bool> {
         let queues = self.shared.lock();
         match &queues.load_error {
@@ -198,6 +227,9 @@ impl<T: Tower, L: Fn() -> Result<T>> Compute<T, L> {
         while let Some(batch) = self.next_batch() {
             self.compute(batch);
         }
+        if self.state.is_some() {
+            self.unload("closed");
+        }
     }
 
     /// Waits for work; `None` when the worker is closed.
@@ -224,7 +256,7 @@ impl<T: Tower, L: Fn() -> Result<T>> Compute<T, L> {
                     drop(guard);
                     match chore {
                         Chore::ReleaseMemory => self.release_memory(),
-                        Chore::Unload => self.unload(),
+                        Chore::Unload => self.unload("idle"),
                     }
                     shared.lock()
                 } else {
@@ -253,12 +285,13 @@ impl<T: Tower, L: Fn() -> Result<T>> Compute<T, L> {
         self.left_memory_behind = false;
     }
 
-    fn unload(&mut self) {
+    fn unload(&mut self, reason: &str) {
         self.state = None;
         self.shared.lock().loaded = false;
-        metrics::EMBEDDER_LOADED.set(0.0, &[self.shared.tower.as_str()]);
+        self.shared.labels.set_loaded(false);
         self.release_memory();
-        info!(tower = self.shared.tower.as_str(), "unloaded idle tower");
+        let [model, tower] = self.shared.labels.values();
+        info!(model, tower, reason, "unloaded tower");
     }
 
     /// Loads the tower unless it is in memory; a failure is remembered for a moment, so that a crowd of callers
@@ -272,7 +305,7 @@ impl<T: Tower, L: Fn() -> Result<T>> Compute<T, L> {
         {
             return Some((*kind, message.clone()));
         }
-        let tower = self.shared.tower.as_str();
+        let [model, tower] = self.shared.labels.values();
         let started = Instant::now();
         self.left_memory_behind = true;
         let loaded = catch_unwind(AssertUnwindSafe(&self.load))
@@ -283,8 +316,9 @@ impl<T: Tower, L: Fn() -> Result<T>> Compute<T, L> {
                 self.state = Some(state);
                 queues.loaded = true;
                 queues.load_error = None;
-                metrics::EMBEDDER_LOADED.set(1.0, &[tower]);
+                self.shared.labels.set_loaded(true);
                 info!(
+                    model,
                     tower,
                     elapsed_secs = started.elapsed().as_secs_f64(),
                     "loaded tower"
@@ -292,7 +326,7 @@ impl<T: Tower, L: Fn() -> Result<T>> Compute<T, L> {
                 None
             }
             Err(failure) => {
-                error!(tower, error = %failure, "loading the tower failed");
+                error!(model, tower, error = %failure, "loading the tower failed");
                 let message = format!("the {tower} tower can't be loaded: {failure}");
                 // To a caller a model that does not load is a part that is away, whatever the reason.
                 queues.load_error = Some((Instant::now(), ErrorKind::Unavailable, message.clone()));
@@ -309,7 +343,8 @@ impl<T: Tower, L: Fn() -> Result<T>> Compute<T, L> {
             }
             return;
         }
-        let tower = self.shared.tower.as_str();
+        let labels = self.shared.labels.clone();
+        let [model, tower] = labels.values();
         let (inputs, answers): (Vec<_>, Vec<_>) =
             batch.into_iter().map(|entry| (entry.input, entry.answer)).unzip();
         let size = inputs.len();
@@ -318,8 +353,8 @@ impl<T: Tower, L: Fn() -> Result<T>> Compute<T, L> {
         let state = self.state.as_mut();
         let outcome = catch_unwind(AssertUnwindSafe(|| state.map(|state| state.embed(&inputs))));
         let elapsed = started.elapsed();
-        metrics::EMBEDDER_BATCH_ITEMS.record(count(size), &[tower]);
-        metrics::EMBEDDER_INFERENCE_DURATION.record(elapsed, &[tower]);
+        metrics::EMBEDDER_BATCH_ITEMS.record(count(size), &[model, tower]);
+        metrics::EMBEDDER_INFERENCE_DURATION.record(elapsed, &[model, tower]);
         {
             let mut queues = self.shared.lock();
             let each = elapsed.as_secs_f64() / count(size);
@@ -332,11 +367,12 @@ impl<T: Tower, L: Fn() -> Result<T>> Compute<T, L> {
                 // What a panic leaves behind can't be trusted: the next batch loads afresh.
                 self.state = None;
                 self.shared.lock().loaded = false;
-                metrics::EMBEDDER_LOADED.set(0.0, &[tower]);
+                labels.set_loaded(false);
                 failures(size, "the model panicked")
             }
         };
         debug!(
+            model,
             tower,
             items = size,
             elapsed_secs = elapsed.as_secs_f64(),

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use lucida_core::{EmbedderInfo, Error, ErrorKind, Fingerprint, Modalities, Picture, Result, TowerKind};
+use lucida_core::{
+    EmbedderInfo, Error, ErrorKind, Fingerprint, Modalities, Picture, Result, Token, TowerKind,
+};
 
 use super::folder::ModelFolder;
 use super::identity::WeightsId;
@@ -48,6 +50,7 @@ pub struct Checkpoint {
     text: Option<(TextTower, TextTokenizer)>,
     dimensions: usize,
     weights: WeightsId,
+    weight_bytes: u64,
 }
 
 impl Checkpoint {
@@ -84,12 +87,17 @@ impl Checkpoint {
             (None, None) => Vec::new(),
         };
         let weights = WeightsId::of(&tensors)?;
+        let of_texts = text.as_ref().map(|(tower, _)| tower.tensors());
+        let of_images = image.as_ref().map(|(tower, _)| tower.tensors());
+        let all = of_images.iter().chain(&of_texts).flatten();
+        let weight_bytes = all.map(|tensor| tensor.size_bytes() as u64).sum();
         Ok(Self {
             name: name.to_owned(),
             image,
             text,
             dimensions,
             weights,
+            weight_bytes,
         })
     }
 
@@ -178,6 +186,14 @@ impl<E: Engine> Model for CheckpointModel<E> {
 
     fn describe(&self) -> EmbedderInfo {
         self.checkpoint.describe(self.engine.numbers())
+    }
+
+    fn weight_bytes(&self) -> Option<u64> {
+        Some(self.checkpoint.weight_bytes)
+    }
+
+    fn tokenize(&self, text: &str) -> Result<Vec<Token>> {
+        self.checkpoint.text()?.1.show(text)
     }
 
     fn prepare_image(&self, picture: &Picture) -> Result<Pixels> {

@@ -34,7 +34,10 @@ impl ModelPlace {
         hub: &HubConfig,
         context: &BuildContext,
     ) -> Result<(Self, Option<Self>)> {
-        let found = Self::find("model", model, hub, context).await?;
+        let mut found = Self::find("model", model, hub, context).await?;
+        if let Some(name) = &context.served_as {
+            found.name.clone_from(name);
+        }
         let texts = match text_model {
             Some(texts) => Some(Self::find("text_model", texts, hub, context).await?),
             None => None,
@@ -85,14 +88,20 @@ fn local_folder(key: &str, model: &str, context: &BuildContext) -> Result<Option
     folder.map(Some).map_err(|error| error.with_field(key))
 }
 
-/// Checks the models of a library that settings name, as far as they are on this machine: that their folders exist, and that
-/// one in a published layout takes pictures. Reads configuration files, no weights.
+/// Checks the models that settings name, as far as they are on this machine: that their folders exist, that one in a published
+/// layout is readable, and that a library's takes pictures. Reads configuration files, no weights.
 ///
 /// Returns every problem; the field is the key, `model` or `text_model`.
 #[must_use]
 pub fn check_local_pair(model: &str, text_model: Option<&str>, context: &BuildContext) -> Vec<Error> {
     let pictures = local_folder("model", model, context).and_then(|folder| match folder {
-        Some(folder) if ModelFolder::is_one(&folder) => takes_pictures(model, &folder),
+        Some(folder) if ModelFolder::is_one(&folder) => {
+            let opened = ModelFolder::open(&folder).map_err(|error| error.with_field("model"))?;
+            if context.served_as.is_some() {
+                return Ok(());
+            }
+            takes_pictures(model, &opened)
+        }
         Some(_) | None => Ok(()),
     });
     let texts = text_model.map(|model| local_folder("text_model", model, context).map(drop));
@@ -100,8 +109,7 @@ pub fn check_local_pair(model: &str, text_model: Option<&str>, context: &BuildCo
     results.into_iter().flatten().filter_map(Result::err).collect()
 }
 
-fn takes_pictures(model: &str, folder: &Path) -> Result<()> {
-    let folder = ModelFolder::open(folder).map_err(|error| error.with_field("model"))?;
+fn takes_pictures(model: &str, folder: &ModelFolder) -> Result<()> {
     if folder.takes_images() {
         return Ok(());
     }
@@ -191,6 +199,7 @@ mod tests {
     async fn find(model: &str, cache: &Path) -> Result<ModelPlace> {
         let context = BuildContext {
             cache_dir: cache.to_path_buf(),
+            served_as: None,
         };
         ModelPlace::find("model", model, &hub(cache), &context).await
     }

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::path::Path;
 
-use lucida_core::{Error, Result};
+use lucida_core::{Error, Result, Token};
 use serde::Deserialize;
 use serde_json::Value;
 use tokenizers::models::bpe::BPE;
@@ -20,8 +20,8 @@ use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
 use tokenizers::processors::bert::BertProcessing;
 use tokenizers::processors::roberta::RobertaProcessing;
 use tokenizers::{
-    AddedToken, PaddingDirection, PaddingParams, PaddingStrategy, SplitDelimiterBehavior, Tokenizer,
-    TruncationParams,
+    AddedToken, Encoding, PaddingDirection, PaddingParams, PaddingStrategy, SplitDelimiterBehavior,
+    Tokenizer, TruncationParams,
 };
 
 use super::{broken, missing, read_json};
@@ -186,11 +186,26 @@ impl TextTokenizer {
         self.max_tokens
     }
 
-    /// Splits a text into tokens.
+    /// Splits a text into tokens and shows their spelling, without padding.
     ///
     /// # Errors
-    /// `InvalidInput` for a text that the tokenizer can't take, or of which it leaves nothing.
-    pub fn tokenize(&self, text: &str) -> Result<Tokens> {
+    /// Those of [`TextTokenizer::tokenize`].
+    pub fn show(&self, text: &str) -> Result<Vec<Token>> {
+        let encoding = self.encode(text)?;
+        let marks = encoding.get_attention_mask().iter();
+        let marks = marks.zip(encoding.get_special_tokens_mask());
+        let tokens = encoding.get_ids().iter().zip(marks);
+        Ok(tokens
+            .filter(|(_, (is_text, _))| **is_text != 0)
+            .map(|(&id, (_, &special))| Token {
+                id,
+                text: self.tokenizer.id_to_token(id).unwrap_or_default(),
+                special: special != 0,
+            })
+            .collect())
+    }
+
+    fn encode(&self, text: &str) -> Result<Encoding> {
         let text = self.cleaning.apply(text, &self.specials);
         let encoding = self
             .tokenizer
@@ -201,6 +216,15 @@ impl TextTokenizer {
                 Error::invalid("the text has nothing that the model has a token for").with_code("empty_text"),
             );
         }
+        Ok(encoding)
+    }
+
+    /// Splits a text into tokens.
+    ///
+    /// # Errors
+    /// `InvalidInput` for a text that the tokenizer can't take, or of which it leaves nothing.
+    pub fn tokenize(&self, text: &str) -> Result<Tokens> {
+        let encoding = self.encode(text)?;
         let is_text = |&&mask: &&u32| mask != 0;
         Ok(Tokens {
             ids: encoding.get_ids().to_vec(),
