@@ -1,4 +1,4 @@
-//! The ledger: one record per photo, which is the truth about its state, and small named records.
+//! The metadata store: one record per photo, which is the truth about its state, and small named records.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -32,7 +32,7 @@ pub struct PhotoFilter {
 }
 
 impl PhotoFilter {
-    /// Tells whether a photo meets every condition, for stores that filter in process.
+    /// Returns whether a photo meets every condition, for stores that filter in process.
     #[must_use]
     pub fn matches(&self, photo: &Photo) -> bool {
         self.user_id.as_ref().is_none_or(|user| *user == photo.user_id)
@@ -54,7 +54,7 @@ impl PhotoFilter {
     }
 }
 
-/// In which order a list comes.
+/// The order of a list.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Order {
@@ -65,29 +65,29 @@ pub enum Order {
     OldestFirst,
 }
 
-/// One page of a list to be read.
+/// A query for one page of a list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PhotoQuery {
     /// Which photos.
     pub filter: PhotoFilter,
-    /// In which order, by id, which is the order of upload.
+    /// The order, by id, which is that of upload.
     pub order: Order,
-    /// Where to go on: after this photo, which need not exist any more.
+    /// Where the page begins: after this photo, which need not exist any more.
     pub after: Option<PhotoId>,
-    /// How many at most; at least 1.
+    /// How many photos at most; at least 1.
     pub limit: usize,
 }
 
-/// What became of an insert.
+/// The outcome of an insert.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Inserted {
     /// The record is new.
     New(Photo),
-    /// The same user has the same content already: this is its record, and nothing was written.
+    /// The same user has the same content already: this is its record; nothing was written.
     Existing(Photo),
 }
 
-/// A small named document of the server's own: leases, migrations, provenance.
+/// A small named document that the server itself needs: a lease, a migration, provenance.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Record {
     /// The content.
@@ -96,7 +96,7 @@ pub struct Record {
     pub version: u64,
 }
 
-/// Keeps the ledger.
+/// Stores the records.
 ///
 /// Every call is atomic and durable when it returns, and sees what every earlier call wrote, from whichever
 /// process. Implementations must not retry, time or log: the decorators do.
@@ -111,7 +111,7 @@ pub trait MetadataStore: Send + Sync {
     /// `AlreadyExists` when the id itself is taken by another content.
     async fn insert(&self, photo: &Photo) -> Result<Inserted>;
 
-    /// Returns a record, `None` where there is none.
+    /// Returns a record; `None` if it does not exist.
     ///
     /// # Errors
     /// `Unavailable` by the store.
@@ -134,12 +134,12 @@ pub trait MetadataStore: Send + Sync {
     /// `id`, `user_id`, `hash` and `created_at` never change. `updated_at` is what the caller set.
     ///
     /// # Errors
-    /// `Conflict` when the version is another by now; `NotFound` when the record is gone.
+    /// `Conflict` when the version has changed; `NotFound` when the record no longer exists.
     async fn update(&self, photo: &Photo) -> Result<Photo>;
 
     /// Lists records in the order of their ids.
     ///
-    /// Stable: photos that come or go between two pages neither repeat nor hide another one.
+    /// Stable: photos that are added or deleted between two pages neither repeat nor hide another one.
     ///
     /// # Errors
     /// `InvalidInput` for a limit of 0.
@@ -157,17 +157,17 @@ pub trait MetadataStore: Send + Sync {
     /// `Unavailable` by the store.
     async fn count_by_state(&self, user: Option<&UserId>) -> Result<StateCounts>;
 
-    /// Returns a named record, `None` where there is none.
+    /// Returns a named record; `None` if it does not exist.
     ///
     /// # Errors
     /// `Unavailable` by the store.
     async fn record(&self, name: &str) -> Result<Option<Record>>;
 
-    /// Writes a named record if its version still is `expected` (`None`: if there is none), and returns the new
+    /// Writes a named record if its version still is `expected` (`None`: if it does not exist), and returns the new
     /// version.
     ///
     /// # Errors
-    /// `Conflict` when it is another by now.
+    /// `Conflict` when the version has changed.
     async fn put_record(&self, name: &str, value: &Value, expected: Option<u64>) -> Result<u64>;
 
     /// Deletes a named record; an absent one is fine.

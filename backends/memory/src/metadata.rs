@@ -1,4 +1,4 @@
-//! The ledger in memory.
+//! The metadata store in memory.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
@@ -14,27 +14,27 @@ use lucida_core::{
 };
 
 #[derive(Debug, Default)]
-struct Ledger {
+struct Records {
     photos: BTreeMap<PhotoId, Photo>,
     by_content: HashMap<(UserId, ContentHash), PhotoId>,
-    records: BTreeMap<String, Record>,
+    named: BTreeMap<String, Record>,
 }
 
 /// A [`MetadataStore`] that forgets when the process ends.
 #[derive(Debug, Default)]
 pub struct MemoryMetadata {
-    ledger: Mutex<Ledger>,
+    records: Mutex<Records>,
 }
 
 impl MemoryMetadata {
-    /// Makes an empty ledger.
+    /// Returns an empty metadata store.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Ledger> {
-        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Records> {
+        self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -52,23 +52,19 @@ fn kept(mut photo: Photo) -> Photo {
 #[async_trait]
 impl MetadataStore for MemoryMetadata {
     async fn insert(&self, photo: &Photo) -> Result<Inserted> {
-        let mut ledger = self.lock();
+        let mut store = self.lock();
         let content = (photo.user_id.clone(), photo.hash);
-        if let Some(there) = ledger
-            .by_content
-            .get(&content)
-            .and_then(|id| ledger.photos.get(id))
-        {
+        if let Some(there) = store.by_content.get(&content).and_then(|id| store.photos.get(id)) {
             return Ok(Inserted::Existing(there.clone()));
         }
-        if ledger.photos.contains_key(&photo.id) {
-            let message = format!("photo {} is there already, with another content", photo.id);
+        if store.photos.contains_key(&photo.id) {
+            let message = format!("photo {} exists already, with another content", photo.id);
             return Err(Error::new(ErrorKind::AlreadyExists, message));
         }
         let mut new = kept(photo.clone());
         new.version = 1;
-        ledger.by_content.insert(content, new.id);
-        ledger.photos.insert(new.id, new.clone());
+        store.by_content.insert(content, new.id);
+        store.photos.insert(new.id, new.clone());
         Ok(Inserted::New(new))
     }
 
@@ -77,22 +73,22 @@ impl MetadataStore for MemoryMetadata {
     }
 
     async fn get_many(&self, ids: &[PhotoId]) -> Result<Vec<Photo>> {
-        let ledger = self.lock();
+        let store = self.lock();
         Ok(ids
             .iter()
-            .filter_map(|id| ledger.photos.get(id).cloned())
+            .filter_map(|id| store.photos.get(id).cloned())
             .collect())
     }
 
     async fn find_by_hash(&self, user: &UserId, hash: &ContentHash) -> Result<Option<Photo>> {
-        let ledger = self.lock();
-        let id = ledger.by_content.get(&(user.clone(), *hash));
-        Ok(id.and_then(|id| ledger.photos.get(id)).cloned())
+        let store = self.lock();
+        let id = store.by_content.get(&(user.clone(), *hash));
+        Ok(id.and_then(|id| store.photos.get(id)).cloned())
     }
 
     async fn update(&self, photo: &Photo) -> Result<Photo> {
-        let mut ledger = self.lock();
-        let Some(there) = ledger.photos.get_mut(&photo.id) else {
+        let mut store = self.lock();
+        let Some(there) = store.photos.get_mut(&photo.id) else {
             return Err(Error::not_found(format!("photo {} not found", photo.id)));
         };
         if there.version != photo.version {
@@ -114,17 +110,17 @@ impl MetadataStore for MemoryMetadata {
         if query.limit == 0 {
             return Err(Error::invalid("the limit is 0: ask for at least 1 photo").with_field("limit"));
         }
-        let ledger = self.lock();
+        let store = self.lock();
         let after = query.after.map_or(Bound::Unbounded, Bound::Excluded);
         let matching = |photo: &&Photo| query.filter.matches(photo);
         Ok(match query.order {
             Order::OldestFirst => {
-                let rest = ledger.photos.range((after, Bound::Unbounded));
+                let rest = store.photos.range((after, Bound::Unbounded));
                 let rest = rest.map(|(_, photo)| photo).filter(matching);
                 rest.take(query.limit).cloned().collect()
             }
             Order::NewestFirst => {
-                let rest = ledger.photos.range((Bound::Unbounded, after)).rev();
+                let rest = store.photos.range((Bound::Unbounded, after)).rev();
                 let rest = rest.map(|(_, photo)| photo).filter(matching);
                 rest.take(query.limit).cloned().collect()
             }
@@ -132,9 +128,9 @@ impl MetadataStore for MemoryMetadata {
     }
 
     async fn delete(&self, id: &PhotoId) -> Result<()> {
-        let mut ledger = self.lock();
-        if let Some(gone) = ledger.photos.remove(id) {
-            ledger.by_content.remove(&(gone.user_id, gone.hash));
+        let mut store = self.lock();
+        if let Some(gone) = store.photos.remove(id) {
+            store.by_content.remove(&(gone.user_id, gone.hash));
         }
         Ok(())
     }
@@ -150,12 +146,12 @@ impl MetadataStore for MemoryMetadata {
     }
 
     async fn record(&self, name: &str) -> Result<Option<Record>> {
-        Ok(self.lock().records.get(name).cloned())
+        Ok(self.lock().named.get(name).cloned())
     }
 
     async fn put_record(&self, name: &str, value: &Value, expected: Option<u64>) -> Result<u64> {
-        let mut ledger = self.lock();
-        let there = ledger.records.get(name).map(|record| record.version);
+        let mut store = self.lock();
+        let there = store.named.get(name).map(|record| record.version);
         if there != expected {
             return Err(Error::conflict(format!(
                 "record `{name}` was changed in between: it has version {}, not {}",
@@ -168,12 +164,12 @@ impl MetadataStore for MemoryMetadata {
             value: value.clone(),
             version,
         };
-        ledger.records.insert(name.to_owned(), record);
+        store.named.insert(name.to_owned(), record);
         Ok(version)
     }
 
     async fn delete_record(&self, name: &str) -> Result<()> {
-        self.lock().records.remove(name);
+        self.lock().named.remove(name);
         Ok(())
     }
 

@@ -1,4 +1,4 @@
-//! How the metadata store lies in its database: the collections, their indexes, and a document that says which layout it is.
+//! The layout of the metadata store in its database: the collections, their indexes, and a document that names the layout.
 
 use std::time::Duration;
 
@@ -62,7 +62,8 @@ impl Layout {
         }
     }
 
-    /// Makes the collections with their indexes where they are missing; several processes may do so at once.
+    /// Creates missing collections and indexes, and upgrades what an earlier version wrote; several processes may do so at
+    /// once.
     ///
     /// # Errors
     /// `Unsupported` for a layout of another version; `ConfigInvalid` for collections of another program; `Unavailable`
@@ -84,7 +85,7 @@ impl Layout {
             );
             return Err(Error::new(ErrorKind::Unsupported, message).with_field("database"));
         }
-        // One by one: FerretDB 1.24 fails on several that are there already.
+        // One by one: FerretDB 1.24 fails on several that exist already.
         for index in indexes() {
             self.photos
                 .create_index(index)
@@ -118,7 +119,7 @@ impl Layout {
             .map_err(|error| failed("reading the layout of the metadata store", &error))
     }
 
-    /// Makes an empty database the metadata store's, and returns the layout that it has then.
+    /// Claims an empty database for the metadata store, and returns its layout.
     async fn claim(&self) -> Result<StoredLayout> {
         let photos = self.photos.clone_with_type::<Document>();
         let foreign = photos
