@@ -13,9 +13,9 @@ use crate::json;
 
 /// A photo's document.
 ///
-/// Every field is always there, `null` where there is nothing; only `taken_at_local` may be missing. Times are microseconds since 1970 as 64-bit integers,
-/// since BSON's own dates have only milliseconds. A field that is not here, written by a later version, is ignored by
-/// reads and kept by updates.
+/// Every field is always stored, `null` if unset; only `taken_at_local` may be missing. Times are microseconds since 1970
+/// as 64-bit integers, since BSON's own dates have only milliseconds. A field that is not here, written by a later version,
+/// is ignored by reads and kept by updates.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct StoredPhoto {
     #[serde(rename = "_id")]

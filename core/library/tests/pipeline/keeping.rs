@@ -141,7 +141,7 @@ async fn unknown_originals_are_deleted_only_by_their_exact_number() {
 async fn a_lost_metadata_store_is_made_again_from_the_originals() {
     let library = Library::new();
     let workers = library.start();
-    let trip = details("Größe.jpg", tags(["trip"]), Some("2020-02-02T20:20:20Z"));
+    let trip = details("Größe.jpg", tags(["trip"]), Some("2020-02-02T21:20:20+01:00"));
     let red = library
         .upload_with(&library.alice, &jpeg(50, 50, RED), trip)
         .await
@@ -149,6 +149,7 @@ async fn a_lost_metadata_store_is_made_again_from_the_originals() {
         .photo()
         .id;
     let red = library.settled(&red).await;
+    assert_eq!(red.taken_at_local, Some("2020-02-02T21:20:20".parse().unwrap()));
     let blue = library.settle(&library.bob, &jpeg(60, 60, BLUE)).await;
     let gone = library.settle(&library.bob, &jpeg(70, 70, BLUE)).await;
     library.photos.delete(&library.bob, &gone.id).await.unwrap();
@@ -675,7 +676,7 @@ async fn the_same_file_again_merges_its_tags_and_sets_an_unknown_time() {
         .photo()
         .id;
     library.settled(&id).await;
-    let second = details("b.jpg", tags(["sun"]), Some("2020-02-02T20:20:20Z"));
+    let second = details("b.jpg", tags(["sun"]), Some("2020-02-02T21:20:20+01:00"));
     let third = details("c.jpg", tags(["sea"]), Some("2021-01-01T00:00:00Z"));
     for details in [second, third] {
         let again = library
@@ -688,6 +689,7 @@ async fn the_same_file_again_merges_its_tags_and_sets_an_unknown_time() {
         assert_eq!(photo.id, id);
         assert_eq!(photo.tags, tags(["sea", "sun"]));
         assert_eq!(photo.taken_at.unwrap().to_string(), "2020-02-02T20:20:20Z");
+        assert_eq!(photo.taken_at_local, Some("2020-02-02T21:20:20".parse().unwrap()));
         assert_eq!(photo.filename.as_deref(), Some("a.jpg"));
     }
     let written = stored(&library, &BlobKey::manifest(&id)).await.unwrap();
