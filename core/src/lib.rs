@@ -55,7 +55,7 @@ pub use plugin::{
 pub use queue::{DeadLetter, Delivery, Job, JobQueue, QueueCounts};
 pub use scope::Scope;
 pub use storage::{Blob, BlobKey, BlobStat, ByteStream, Storage, stream_of};
-pub use tags::{MAX_TAG_BYTES, MAX_TAGS, clean_tag, clean_tags};
+pub use tags::{MAX_TAG_BYTES, MAX_TAGS, clean_tag, clean_tags, tag_from_name};
 pub use taken::{
     TakenAt, cut_local, first_local_microsecond_from, local_from_microsecond, local_microsecond,
 };

@@ -39,6 +39,19 @@ pub fn clean_tag(tag: &str) -> Result<String> {
     Ok(tag)
 }
 
+/// Turns a name, such as that of a folder, into a tag that [`clean_tag`] accepts: without hidden characters, and cut to
+/// [`MAX_TAG_BYTES`]. Returns `None` when nothing is left.
+#[must_use]
+pub fn tag_from_name(name: &str) -> Option<String> {
+    let visible: String = name
+        .chars()
+        .filter(|&character| !is_hidden(character))
+        .nfc()
+        .collect();
+    let visible = visible.trim();
+    clean_tag(&visible[..visible.floor_char_boundary(MAX_TAG_BYTES)]).ok()
+}
+
 /// Brings a set of tags into its stored form; a tag that is given twice counts once.
 ///
 /// # Errors
@@ -117,6 +130,23 @@ mod tests {
                 (error.code(), error.field()),
                 ("invalid_field", Some("filter.tags"))
             );
+        }
+    }
+
+    #[test]
+    fn any_name_with_something_to_see_becomes_a_clean_tag() {
+        let long = "ü".repeat(150);
+        for (name, tag) in [
+            (" Summer\n2024 ", "Summer2024"),
+            ("\u{202E}gpj\u{202C}.\u{200F}a\u{FEFF}", "gpj.a"),
+            ("Cafe\u{301}", "Café"),
+            (long.as_str(), &long[..MAX_TAG_BYTES]),
+        ] {
+            assert_eq!(tag_from_name(name).as_deref(), Some(tag), "{name:?}");
+            assert_eq!(clean_tag(tag).unwrap(), tag);
+        }
+        for nothing in ["", "\t", " \u{2066}\u{2069} "] {
+            assert_eq!(tag_from_name(nothing), None, "{nothing:?}");
         }
     }
 

@@ -67,7 +67,8 @@ async fn a_folder_is_imported_into_a_running_server_with_its_folders_as_tags() {
     let elsewhere = tempfile::tempdir().unwrap();
     let photos = elsewhere.path().join("photos");
     photo(&photos.join("a.jpg"), 10);
-    photo(&photos.join("2024/Sommer am Meer/Käse \"€\" %41.jpg"), 20);
+    // A mark of direction in a name must not get into a tag: the server refuses it there.
+    photo(&photos.join("2024/Sommer\u{200F} am Meer/Käse \"€\" %41.jpg"), 20);
     fs::write(photos.join("broken.jpg"), "").unwrap();
     fs::copy(dir.path().join("key"), elsewhere.path().join("key")).unwrap();
 

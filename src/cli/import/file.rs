@@ -49,6 +49,11 @@ impl Refusal {
         }
     }
 
+    /// The refusal of a photo that failed, by the error of its record.
+    pub(super) fn of_failed_photo(error: Option<Self>) -> Self {
+        error.unwrap_or_else(|| Self::new("internal", "no reason was recorded"))
+    }
+
     fn unreadable(error: &io::Error) -> Self {
         let reason = if error.kind() == io::ErrorKind::NotFound {
             "the file is no longer there".to_owned()

@@ -70,9 +70,9 @@ fn standing(photo: &Photo) -> Standing {
         PhotoState::Ready => Standing::Ready,
         PhotoState::Deleting => Standing::Gone,
         PhotoState::Pending => Standing::Waiting(error.map(|error| error.message.clone())),
-        PhotoState::Failed => Standing::Failed(match error {
-            Some(error) => Refusal::new(error.code.clone(), error.message.clone()),
-            None => Refusal::new("internal", "no reason was recorded"),
-        }),
+        PhotoState::Failed => {
+            let error = error.map(|error| Refusal::new(error.code.clone(), error.message.clone()));
+            Standing::Failed(Refusal::of_failed_photo(error))
+        }
     }
 }

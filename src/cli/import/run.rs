@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
-use lucida_core::{PhotoId, Result};
+use lucida_core::{MAX_TAGS, PhotoId, Result, tag_from_name};
 use tokio::sync::mpsc::{self, UnboundedSender};
 use tokio_util::sync::CancellationToken;
 
@@ -28,10 +28,6 @@ const CHANGING_PAUSE: Duration = Duration::from_secs(1);
 /// How long a target that is busy or doesn't answer is waited for.
 pub(super) const BUSY_PATIENCE: Duration = Duration::from_secs(120);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-
-/// How long a tag is at most, and how many a photo has, as the API has it.
-const MAX_TAG_BYTES: usize = 200;
-const MAX_TAGS: usize = 64;
 
 /// How files are imported.
 pub(super) struct Run {
@@ -185,7 +181,7 @@ impl Run {
         let filename = name.and_then(|name| clean_filename(&name)).unwrap_or_default();
         let mut tags = self.tags.clone();
         if self.folder_tags {
-            let folders = file.folders().filter_map(|folder| as_tag(&folder));
+            let folders = file.folders().filter_map(|folder| tag_from_name(&folder));
             tags.extend(folders.take(MAX_TAGS.saturating_sub(self.tags.len())));
         }
         Details { filename, tags }
@@ -211,29 +207,5 @@ pub(super) fn fate(id: PhotoId, standing: Standing, was_to_be_embedded: bool) ->
         Standing::Failed(refusal) => Some(Fate::Failed(id, refusal)),
         Standing::Gone => Some(Fate::Gone(id)),
         Standing::Waiting(_) => None,
-    }
-}
-
-/// Makes a tag of a folder's name; `None` where nothing is left of it.
-fn as_tag(folder: &str) -> Option<String> {
-    let clean: String = folder
-        .chars()
-        .filter(|character| !character.is_control())
-        .collect();
-    let clean = clean.trim();
-    let tag = clean[..clean.floor_char_boundary(MAX_TAG_BYTES)].trim_end();
-    (!tag.is_empty()).then(|| tag.to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_folders_name_becomes_a_tag_that_the_api_takes() {
-        assert_eq!(as_tag(" Summer\n2024 ").as_deref(), Some("Summer2024"));
-        assert_eq!(as_tag("\t"), None);
-        let long = as_tag(&"ü".repeat(150)).unwrap();
-        assert_eq!(long.len(), MAX_TAG_BYTES);
     }
 }

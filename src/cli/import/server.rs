@@ -223,10 +223,10 @@ async fn photo_of(answer: Response) -> Result<(PhotoId, Standing), Error> {
         .map_err(|error: Error| wrong(error.to_string()))?;
     let standing = match photo.state.as_str() {
         "ready" => Standing::Ready,
-        "failed" => Standing::Failed(match photo.error {
-            Some(error) => Refusal::new(error.code, error.message),
-            None => Refusal::new("internal", "no reason was recorded"),
-        }),
+        "failed" => {
+            let error = photo.error.map(|error| Refusal::new(error.code, error.message));
+            Standing::Failed(Refusal::of_failed_photo(error))
+        }
         _ => Standing::Waiting(photo.error.map(|error| error.message)),
     };
     Ok((id, standing))
