@@ -228,34 +228,20 @@ impl Checker<'_> {
     }
 
     fn table(&mut self, mut values: Dict, fields: &[Field], path: &str, written: Written) -> Value {
-        let mut checked = Dict::new();
-        for field in fields {
-            let Some(value) = values.remove(&field.name) else {
-                continue;
-            };
-            if let Some(value) = self.check(value, &field.kind, &join(path, &field.name), written) {
-                checked.insert(field.name.clone(), value);
-            }
-        }
+        let known = fields.iter().map(|field| (field.name.as_str(), &field.kind));
+        let checked = self.known_keys(&mut values, known, path, written);
         let names: Vec<&str> = fields.iter().map(|field| field.name.as_str()).collect();
         self.unknown_keys(values, path, &names, written);
         Value::from(checked)
     }
 
     fn part(&mut self, mut values: Dict, types: &Types, path: &str, written: Written) -> Value {
-        let mut checked = Dict::new();
         let text = ValueKind::Text { secret: false };
         let tables = types.built.iter().map(|built| (built.name, &built.kind));
         // A file may serve several builds, so the table of a type that this one lacks is left as it is.
         let left_out = types.left_out.iter().map(|(name, _)| (*name, &ValueKind::Any));
-        for (name, kind) in std::iter::once(("type", &text)).chain(tables).chain(left_out) {
-            let Some(value) = values.remove(name) else {
-                continue;
-            };
-            if let Some(value) = self.check(value, kind, &join(path, name), written) {
-                checked.insert(name.to_owned(), value);
-            }
-        }
+        let known = std::iter::once(("type", &text)).chain(tables).chain(left_out);
+        let checked = self.known_keys(&mut values, known, path, written);
         let names: Vec<&str> = std::iter::once("type").chain(types.names()).collect();
         self.unknown_keys(values, path, &names, written);
         Value::from(checked)
@@ -283,19 +269,36 @@ impl Checker<'_> {
             self.find(&path_of_type, written, message);
             return refused;
         };
-        let mut checked = Dict::from([("type".to_owned(), Value::from(name))]);
-        for field in built.kind.fields() {
-            let Some(value) = values.remove(&field.name) else {
-                continue;
-            };
-            if let Some(value) = self.check(value, &field.kind, &join(path, &field.name), written) {
-                checked.insert(field.name.clone(), value);
-            }
-        }
+        let known = built
+            .kind
+            .fields()
+            .map(|field| (field.name.as_str(), &field.kind));
+        let mut checked = self.known_keys(&mut values, known, path, written);
+        checked.insert("type".to_owned(), Value::from(name));
         let fields = built.kind.fields().map(|field| field.name.as_str());
         let names: Vec<&str> = std::iter::once("type").chain(fields).collect();
         self.unknown_keys(values, path, &names, written);
         Value::from(checked)
+    }
+
+    /// Checks the values of known keys and returns the accepted ones; what is left in `values` has an unknown key.
+    fn known_keys<'k>(
+        &mut self,
+        values: &mut Dict,
+        known: impl Iterator<Item = (&'k str, &'k ValueKind)>,
+        path: &str,
+        written: Written,
+    ) -> Dict {
+        let mut checked = Dict::new();
+        for (name, kind) in known {
+            let Some(value) = values.remove(name) else {
+                continue;
+            };
+            if let Some(value) = self.check(value, kind, &join(path, name), written) {
+                checked.insert(name.to_owned(), value);
+            }
+        }
+        checked
     }
 
     /// Keeps a value as it is, with the places of all values in it.
