@@ -1,20 +1,24 @@
-//! Takes over the vectors that another service made, where they are those that the configured model makes.
+//! Adopts the vectors of another service, where the configured model computes the same ones.
 //!
-//! The other collection is only read. Its vectors are copied into the model's own, and the originals that are named come in
-//! as uploads, whose ingestion finds the vector there already.
+//! The other collection is only read. Its vectors are copied into the model's own, and the given originals are uploaded;
+//! their ingestion finds the vector in the collection already.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rand::seq::SliceRandom;
 use tracing::{Instrument, debug, info_span};
 
-use super::ingest::Fault;
-use super::models::ModelBook;
-use super::{Photos, UploadDetails};
+use crate::blobs::Blobs;
+use crate::fault::Fault;
+use crate::models::Models;
+use crate::search::Search;
+use crate::spool::Spool;
+use crate::upload::{Intake, UploadDetails};
 use lucida_core::{
-    Embedding, Error, ErrorKind, ForeignCollection, ForeignPoint, Lane, Photo, PhotoId, PhotoState, Point,
-    Result, UserId, embed_image,
+    Embedding, Error, ErrorKind, ForeignCollection, ForeignPoint, Lane, MetadataStore, Photo, PhotoId,
+    PhotoState, Point, Result, UserId, VectorIndex, embed_image,
 };
 
 /// How many points are read at once.
@@ -29,7 +33,7 @@ const SAME: f32 = 0.995;
 /// How many of a sample, of ten, must be the same: some services turn photos another way, or store another size.
 const OF_TEN: usize = 9;
 
-/// Where the originals of a foreign collection lie: files by their names without ending.
+/// The files of a foreign collection's originals, by their names without extension.
 pub type Originals = HashMap<String, PathBuf>;
 
 /// What became of the points of a foreign collection.
@@ -39,11 +43,11 @@ pub struct AdoptReport {
     pub total: u64,
     /// The points that were read.
     pub points: u64,
-    /// Vectors that were taken over, for photos that were in the ledger or came in.
+    /// Vectors that were taken over, for photos that have a record or were uploaded.
     pub adopted: u64,
     /// Photos that came in as uploads.
     pub uploaded: u64,
-    /// Points whose photo is neither in the ledger nor among the originals.
+    /// Points whose photo has neither a record nor an original.
     pub unknown: u64,
     /// Points that can't be taken over: no vector, no photo, another user's photo, an original that is none.
     pub refused: u64,
@@ -53,16 +57,19 @@ pub struct AdoptReport {
     pub least_cosine: f32,
 }
 
-/// What an adoption tells as it goes.
+/// What an adoption reports as it goes.
 #[derive(Debug)]
 pub enum AdoptNews<'a> {
     /// The vectors are the model's own.
     Verified(&'a AdoptReport),
     /// A point can't be taken over.
     Refused(&'a str, &'a Error),
-    /// So much is done.
+    /// The progress.
     Progress(&'a AdoptReport),
 }
+
+/// Takes the news of an adoption.
+pub(crate) type OnNews<'a> = dyn FnMut(AdoptNews<'_>) + Send + 'a;
 
 /// A photo of a sample, with the vector that the other service made of it.
 struct Sampled {
@@ -73,11 +80,23 @@ struct Sampled {
 
 /// Where an original is.
 enum Source {
-    Ledger(Box<Photo>),
+    Record(Box<Photo>),
     File(PathBuf),
 }
 
-impl Photos {
+/// Adopts the vectors of another service.
+#[derive(Clone)]
+pub(crate) struct Adoption {
+    pub(crate) metadata: Arc<dyn MetadataStore>,
+    pub(crate) index: Arc<dyn VectorIndex>,
+    pub(crate) models: Models,
+    pub(crate) blobs: Blobs,
+    pub(crate) spool: Spool,
+    pub(crate) search: Search,
+    pub(crate) intake: Intake,
+}
+
+impl Adoption {
     /// Compares a sample of a foreign collection with the configured model and, unless it is only to be looked at, takes
     /// the vectors over.
     ///
@@ -86,28 +105,28 @@ impl Photos {
     /// # Errors
     /// `Unsupported` by an index that reads no foreign collections; `NotFound` for an absent one; `Conflict`
     /// (`other_vectors`) where the vectors are another model's, with nothing written; those of the stores.
-    pub async fn adopt(
+    pub(crate) async fn run(
         &self,
         collection: &str,
         originals: &Originals,
         only_look: bool,
-        tell: &mut (dyn FnMut(AdoptNews<'_>) + Send),
+        on_news: &mut OnNews<'_>,
     ) -> Result<AdoptReport> {
         let span = info_span!("photos.adopt", collection);
         async {
-            let foreign = self.parts().index.foreign(collection).await?;
-            self.prepare().await?;
+            let foreign = self.index.foreign(collection).await?;
+            self.models.prepare().await?;
             let mut report = AdoptReport {
                 total: foreign.count().await?,
                 ..AdoptReport::default()
             };
             self.compare(collection, &*foreign, originals, &mut report)
                 .await?;
-            tell(AdoptNews::Verified(&report));
+            on_news(AdoptNews::Verified(&report));
             if only_look {
                 return Ok(report);
             }
-            self.record_provenance(collection).await?;
+            self.models.record_adoption(collection).await?;
             let mut from = None;
             loop {
                 let page = foreign.read(from.as_deref(), PAGE).await?;
@@ -119,10 +138,10 @@ impl Photos {
                             return Err(error);
                         }
                         report.refused += 1;
-                        tell(AdoptNews::Refused(&name, &error));
+                        on_news(AdoptNews::Refused(&name, &error));
                     }
                 }
-                tell(AdoptNews::Progress(&report));
+                on_news(AdoptNews::Progress(&report));
                 from = page.next;
                 if from.is_none() {
                     return Ok(report);
@@ -141,7 +160,7 @@ impl Photos {
         originals: &Originals,
         report: &mut AdoptReport,
     ) -> Result<()> {
-        let info = self.parts().embedder.describe();
+        let info = self.models.configured().describe();
         let others = |what: String| {
             Error::conflict(format!(
                 "collection `{collection}` isn't the model `{}`'s: {what}",
@@ -160,7 +179,7 @@ impl Photos {
         for sampled in self.sample_of(foreign, originals).await? {
             let own = match self.embed_original(&sampled.source).await {
                 Ok(own) => own,
-                // An original that is none is told when its turn comes.
+                // A file that is not a photo is reported when its point is adopted.
                 Err(error) if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => {
                     continue;
                 }
@@ -175,8 +194,8 @@ impl Photos {
         report.compared = compared;
         if compared == 0 {
             return Err(Error::conflict(format!(
-                "none of the photos of collection `{collection}` is here to compare a vector with: pass --originals \
-                 with the folder where they lie, as files named by their photo_id"
+                "none of the photos of collection `{collection}` has an original to compare a vector with: pass \
+                 --originals with their folder, as files named by their photo_id"
             ))
             .with_code("nothing_to_compare"));
         }
@@ -228,22 +247,26 @@ impl Photos {
 
     async fn source(&self, photo_id: &str, originals: &Originals) -> Result<Option<Source>> {
         if let Ok(id) = photo_id.parse::<PhotoId>()
-            && let Some(photo) = self.parts().metadata.get(&id).await?
+            && let Some(photo) = self.metadata.get(&id).await?
         {
-            return Ok(Some(Source::Ledger(Box::new(photo))));
+            return Ok(Some(Source::Record(Box::new(photo))));
         }
         Ok(originals.get(photo_id).cloned().map(Source::File))
     }
 
     async fn embed_original(&self, source: &Source) -> Result<Embedding> {
         let picture = match source {
-            Source::Ledger(photo) => {
-                let short_side = self.parts().embedder.describe().decode_short_side_pixels;
-                self.open(photo, short_side).await.map_err(Fault::into_error)?.0
+            Source::Record(photo) => {
+                let short_side = self.models.configured().describe().decode_short_side_pixels;
+                self.blobs
+                    .open(photo, short_side)
+                    .await
+                    .map_err(Fault::into_error)?
+                    .0
             }
-            Source::File(path) => self.decode_upload(self.spool_file(path).await?).await?,
+            Source::File(path) => self.search.decode_upload(self.spool.file(path).await?).await?,
         };
-        embed_image(&*self.parts().embedder, picture, Lane::Background).await
+        embed_image(&**self.models.configured(), picture, Lane::Background).await
     }
 
     async fn take_over(
@@ -261,7 +284,7 @@ impl Photos {
                 report.unknown += 1;
                 return Ok(());
             }
-            Some(Source::Ledger(photo)) => *photo,
+            Some(Source::Record(photo)) => *photo,
             Some(Source::File(path)) => {
                 let uploaded = self.take_original(&user, &photo_id, &path).await?;
                 report.uploaded += 1;
@@ -274,8 +297,8 @@ impl Photos {
         if photo.state == PhotoState::Deleting {
             return Err(Error::invalid("the photo is being deleted"));
         }
-        let index = &self.parts().index;
-        let collection = self.collection();
+        let index = &self.index;
+        let collection = self.models.collection();
         if index.vector(collection, &photo.id).await?.is_none() {
             let point = Point::of_photo(&photo, vector);
             index.upsert(collection, &[point]).await?;
@@ -286,26 +309,14 @@ impl Photos {
 
     /// Takes an original in under the id that it had, where that is a UUID, else under a new one.
     async fn take_original(&self, user: &UserId, photo_id: &str, path: &Path) -> Result<Photo> {
-        let spool = self.spool_file(path).await?;
+        let spool = self.spool.file(path).await?;
         let details = UploadDetails {
             filename: path.file_name().map(|name| name.to_string_lossy().into_owned()),
             ..UploadDetails::default()
         };
         let id = photo_id.parse().unwrap_or_else(|_| PhotoId::generate());
-        let uploaded = self.upload_as(id, user, spool, details).await?;
+        let uploaded = self.intake.upload_as(id, user, spool, details).await?;
         Ok(uploaded.photo().clone())
-    }
-
-    async fn record_provenance(&self, collection: &str) -> Result<()> {
-        let own = &self.parts().embedder.describe().fingerprint;
-        ModelBook::change(&*self.parts().metadata, |book| {
-            if let Some(known) = book.models.get_mut(own) {
-                known.adopted_from = Some(collection.to_owned());
-            }
-            Ok(())
-        })
-        .await?;
-        Ok(())
     }
 }
 

@@ -1,12 +1,17 @@
 //! What a user changes on a photo after its upload: tags, and when it was taken.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tracing::warn;
 
-use super::Photos;
-use lucida_core::{Error, Job, Photo, PhotoId, PhotoState, Point, Result, TakenAt, UserId};
+use crate::manifests::Manifests;
+use crate::points::Points;
+use crate::records::{Records, not_found};
+use lucida_core::{
+    Error, Job, JobQueue, MetadataStore, Photo, PhotoId, PhotoState, Point, Result, TakenAt, UserId,
+};
 
 /// How long after an edit its job looks whether manifest and index have it. Usually the edit itself has seen to both.
 const LOOK_AFTER: Duration = Duration::from_secs(10);
@@ -82,7 +87,17 @@ impl PhotoEdit {
     }
 }
 
-impl Photos {
+/// Edits photos.
+#[derive(Clone)]
+pub(crate) struct Editing {
+    pub(crate) metadata: Arc<dyn MetadataStore>,
+    pub(crate) queue: Arc<dyn JobQueue>,
+    pub(crate) records: Records,
+    pub(crate) manifests: Manifests,
+    pub(crate) points: Points,
+}
+
+impl Editing {
     /// Changes a user's photo; searches go by the change once this returns, or soon after where the index is unavailable.
     ///
     /// A job goes into the queue first. Whatever ends this half way, that job brings manifest and index in line with the
@@ -91,14 +106,14 @@ impl Photos {
     /// # Errors
     /// `NotFound` when the user has no such photo; `InvalidInput` for more tags than a photo may have; those of the
     /// metadata store and the queue, with nothing changed.
-    pub async fn edit(&self, user: &UserId, id: &PhotoId, edit: &PhotoEdit) -> Result<Photo> {
-        let photo = self.photo(user, id).await?;
-        let edited = self.edit_photo(photo, edit).await?;
-        edited.ok_or_else(|| Error::not_found(format!("photo `{id}` not found")).with_code("photo_not_found"))
+    pub(crate) async fn edit(&self, user: &UserId, id: &PhotoId, edit: &PhotoEdit) -> Result<Photo> {
+        let photo = self.records.of_user(user, id).await?;
+        let edited = self.apply(photo, edit).await?;
+        edited.ok_or_else(|| not_found(id))
     }
 
     /// Changes a photo; `None` when it is gone or being deleted.
-    pub(super) async fn edit_photo(&self, photo: Photo, edit: &PhotoEdit) -> Result<Option<Photo>> {
+    pub(crate) async fn apply(&self, photo: Photo, edit: &PhotoEdit) -> Result<Option<Photo>> {
         let mut wanted = photo.clone();
         edit.apply(&mut wanted);
         if wanted == photo {
@@ -113,8 +128,8 @@ impl Photos {
             .with_field("tags"));
         }
         let job = Job { photo_id: photo.id };
-        self.parts().queue.publish(&job, LOOK_AFTER).await?;
-        let Some(edited) = self.change(photo, |photo| edit.apply(photo)).await? else {
+        self.queue.publish(&job, LOOK_AFTER).await?;
+        let Some(edited) = self.records.change(photo, |photo| edit.apply(photo)).await? else {
             return Ok(None);
         };
         if let Err(error) = self.refresh(&edited).await {
@@ -124,31 +139,18 @@ impl Photos {
     }
 
     /// Brings the manifest and the index's payload in line with the record, as it is when this ends.
-    pub(super) async fn refresh(&self, photo: &Photo) -> Result<()> {
-        self.refresh_manifest(photo).await?;
+    pub(crate) async fn refresh(&self, photo: &Photo) -> Result<()> {
+        self.manifests.refresh(photo).await?;
         let mut current = photo.clone();
         for _ in 0..MAX_CHANGES {
-            self.refresh_points(&current).await?;
+            self.points.refresh(&current).await?;
             // Of two writers the one with the older record may be the later one: it sees that here.
-            match self.parts().metadata.get(&photo.id).await? {
+            match self.metadata.get(&photo.id).await? {
                 Some(now) if now.state == PhotoState::Deleting => return Ok(()),
                 Some(now) if same_payload(&now, &current) => return Ok(()),
                 Some(now) => current = now,
-                None => return self.remove_points(&[photo.id]).await,
+                None => return self.points.remove(&[photo.id]).await,
             }
-        }
-        Ok(())
-    }
-
-    /// Writes a photo's payload in every collection that has its vector, that of an earlier model included.
-    async fn refresh_points(&self, photo: &Photo) -> Result<()> {
-        let index = &self.parts().index;
-        for collection in index.collections().await? {
-            let Some(vector) = index.vector(&collection, &photo.id).await? else {
-                continue;
-            };
-            let point = Point::of_photo(photo, vector);
-            index.upsert(&collection, &[point]).await?;
         }
         Ok(())
     }

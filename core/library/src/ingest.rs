@@ -1,29 +1,32 @@
-//! Ingestion: from a pending photo to one that searches find, or to a failure that says why.
-//!
-//! Only what the photo itself causes fails it. Whatever a store, the queue, the model or the configuration does is a
-//! [`Fault::Component`], which is what every error becomes that isn't classified on purpose.
+//! Ingestion: from a pending photo to one that searches find, or to a recorded failure.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use tracing::{Instrument, debug, info, info_span, warn};
 
-use super::damage::Damage;
-use super::models::{Live, View};
-use super::{Photos, larger_short_side};
+use crate::blobs::Blobs;
+use crate::decoder::larger_short_side;
+use crate::delete::Deletion;
+use crate::edit::Editing;
+use crate::fault::Fault;
+use crate::models::{Live, Models, View};
+use crate::plugins::Plugins;
+use crate::points::Points;
+use crate::records::Records;
+use crate::settled::Settled;
 use lucida_core::{
-    ContentHash, Delivery, Embedder, Embedding, EnrichInput, Error, ErrorKind, Event, Hook, Job, Lane, Photo,
-    PhotoError, PhotoState, Point, Result, embed_image, metrics,
+    Backoff, Delivery, Embedder, Embedding, EnrichInput, Error, ErrorKind, Event, Hook, Job, JobQueue, Lane,
+    MetadataStore, Photo, PhotoError, PhotoState, Point, Result, Storage, VectorIndex, embed_image, metrics,
     picture::{ImageFormat, Picture},
 };
 
 /// A job that comes back this often without a failure being recorded takes the process down with it each time.
 const MAX_CRASHES: u32 = 30;
 
-/// Makes the counters appear before anything happened, so that their rates are known from the start.
-pub(super) fn show_counters() {
+/// Creates the counters with 0, so that their rates are known from the start.
+pub(crate) fn show_counters() {
     for outcome in ["ready", "added", "retried", "failed", "dropped"] {
         metrics::INGEST_PHOTOS.add(0, &[outcome]);
     }
@@ -32,13 +35,13 @@ pub(super) fn show_counters() {
     }
 }
 
-/// What working on a job says about the next one.
+/// What the work on a job says about the next one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Worked {
+pub(crate) enum Worked {
     /// Nothing.
     Settled,
     /// A store or the model was unavailable: the next one would fail the same way.
-    PartAway,
+    ComponentUnavailable,
 }
 
 /// How a try ended, unless it failed.
@@ -51,97 +54,30 @@ enum Outcome {
     Nothing,
 }
 
-/// Why a try failed, and so whether it counts against the photo.
-pub(super) enum Fault {
-    /// The photo's own: no later try can succeed.
-    Photo(Error),
-    /// Perhaps the photo's own: after some such tries it is given up.
-    Perhaps(Error),
-    /// A component's: the photo waits, however long that takes.
-    Component(Error),
+/// Works on photos.
+#[derive(Clone)]
+pub(crate) struct Ingest {
+    pub(crate) storage: Arc<dyn Storage>,
+    pub(crate) metadata: Arc<dyn MetadataStore>,
+    pub(crate) index: Arc<dyn VectorIndex>,
+    pub(crate) queue: Arc<dyn JobQueue>,
+    pub(crate) models: Models,
+    pub(crate) records: Records,
+    pub(crate) blobs: Blobs,
+    pub(crate) points: Points,
+    pub(crate) plugins: Plugins,
+    pub(crate) editing: Editing,
+    pub(crate) deletion: Deletion,
+    pub(crate) settled: Settled,
+    /// The wait before the second try, and the longest one.
+    pub(crate) backoff: Backoff,
+    /// After how many failed tries that may be the photo's own fault it is given up.
+    pub(crate) max_attempts: u32,
 }
 
-impl From<Error> for Fault {
-    fn from(error: Error) -> Self {
-        Self::Component(error)
-    }
-}
-
-impl Fault {
-    /// Classifies what a decoder says about the bytes that were uploaded.
-    fn of_decoding(error: Error) -> Self {
-        match error.kind() {
-            // The photo was within the bound when it was uploaded: the setting is lower now.
-            _ if error.code() == "too_many_pixels" => Self::Component(error),
-            ErrorKind::InvalidInput | ErrorKind::Unsupported => Self::Photo(error),
-            ErrorKind::Internal if error.code() == ErrorKind::Internal.as_str() => Self::Perhaps(error),
-            ErrorKind::NotFound
-            | ErrorKind::AlreadyExists
-            | ErrorKind::ConfigInvalid
-            | ErrorKind::PermissionDenied
-            | ErrorKind::Conflict
-            | ErrorKind::Overloaded
-            | ErrorKind::Timeout
-            | ErrorKind::Unavailable
-            | ErrorKind::Internal => Self::Component(error),
-        }
-    }
-
-    /// Classifies what a model says about a picture. A model without an image tower is a fault of the configuration.
-    fn of_embedding(error: Error) -> Self {
-        match error.kind() {
-            ErrorKind::InvalidInput => Self::Photo(error),
-            ErrorKind::Internal => Self::Perhaps(error),
-            ErrorKind::Unsupported
-            | ErrorKind::NotFound
-            | ErrorKind::AlreadyExists
-            | ErrorKind::ConfigInvalid
-            | ErrorKind::PermissionDenied
-            | ErrorKind::Conflict
-            | ErrorKind::Overloaded
-            | ErrorKind::Timeout
-            | ErrorKind::Unavailable => Self::Component(error),
-        }
-    }
-
-    /// Classifies the failure of a plugin that asked for the photo to fail with it.
-    pub(super) fn of_plugin(error: Error) -> Self {
-        match error.kind() {
-            ErrorKind::InvalidInput | ErrorKind::Unsupported => Self::Photo(error),
-            ErrorKind::NotFound | ErrorKind::AlreadyExists | ErrorKind::Internal => Self::Perhaps(error),
-            ErrorKind::ConfigInvalid
-            | ErrorKind::PermissionDenied
-            | ErrorKind::Conflict
-            | ErrorKind::Overloaded
-            | ErrorKind::Timeout
-            | ErrorKind::Unavailable => Self::Component(error),
-        }
-    }
-
-    pub(super) fn into_error(self) -> Error {
-        match self {
-            Self::Photo(error) | Self::Perhaps(error) | Self::Component(error) => error,
-        }
-    }
-}
-
-/// The codes of failures that never are the photo's own. A photo that an earlier version gave up for one is tried again.
-pub(super) const CODES_OF_COMPONENTS: [&str; 10] = [
-    "unsupported",
-    "no_tower",
-    "config_invalid",
-    "permission_denied",
-    "conflict",
-    "overloaded",
-    "timeout",
-    "unavailable",
-    "blob_missing",
-    "blob_damaged",
-];
-
-impl Photos {
+impl Ingest {
     /// Works on one delivery until it is settled.
-    pub(super) async fn work_on(&self, delivery: Delivery) -> Worked {
+    pub(crate) async fn work_on(&self, delivery: Delivery) -> Worked {
         let photo_id = delivery.job.photo_id;
         let span = info_span!("photo.ingest", %photo_id, redeliveries = delivery.redeliveries);
         async {
@@ -152,32 +88,32 @@ impl Photos {
                     let took = Timestamp::now().duration_since(photo.created_at);
                     metrics::INGEST_DURATION.record(Duration::try_from(took).unwrap_or_default(), &[]);
                     info!(elapsed_secs = took.as_secs_f64(), "photo is ready");
-                    self.notify_settled(&photo_id);
-                    self.tell_plugins(Event::Ready(*photo));
-                    self.parts().queue.ack(&delivery).await
+                    self.settled.notify(&photo_id);
+                    self.plugins.send(Event::Ready(*photo));
+                    self.queue.ack(&delivery).await
                 }
                 Ok(Outcome::Added) => {
                     metrics::INGEST_PHOTOS.increment(&["added"]);
                     debug!("another model has embedded the photo too");
-                    self.parts().queue.ack(&delivery).await
+                    self.queue.ack(&delivery).await
                 }
                 Ok(Outcome::Nothing) => {
                     metrics::INGEST_PHOTOS.increment(&["dropped"]);
-                    self.parts().queue.ack(&delivery).await
+                    self.queue.ack(&delivery).await
                 }
                 Err(fault) => {
                     if let Fault::Component(error) = &fault
                         && matches!(error.kind(), ErrorKind::Timeout | ErrorKind::Unavailable)
                     {
-                        worked = Worked::PartAway;
+                        worked = Worked::ComponentUnavailable;
                     }
                     self.fail(&delivery, fault).await
                 }
             };
             if let Err(error) = settled {
-                // The queue hands it out again; doing it twice does no harm.
+                // The queue delivers it again; doing it twice does no harm.
                 warn!(%error, "settling a job failed");
-                worked = Worked::PartAway;
+                worked = Worked::ComponentUnavailable;
             }
             worked
         }
@@ -186,26 +122,26 @@ impl Photos {
     }
 
     async fn ingest(&self, delivery: &Delivery) -> Result<Outcome, Fault> {
-        let Some(photo) = self.parts().metadata.get(&delivery.job.photo_id).await? else {
-            debug!("photo of the job is gone");
+        let Some(photo) = self.metadata.get(&delivery.job.photo_id).await? else {
+            debug!("the photo of the job is gone");
             return Ok(Outcome::Nothing);
         };
-        let view = self.view().await?;
+        let view = self.models.view().await?;
         let mut missing: Vec<&Live> = Vec::new();
         match photo.state {
             PhotoState::Deleting => {
-                self.finish_deletion(&photo).await?;
+                self.deletion.finish(&photo).await?;
                 return Ok(Outcome::Nothing);
             }
             PhotoState::Failed => return Ok(Outcome::Nothing),
             PhotoState::Ready => {
                 for live in view.live() {
-                    let vector = self.parts().index.vector(&live.collection, &photo.id).await?;
+                    let vector = self.index.vector(&live.collection, &photo.id).await?;
                     missing.extend(vector.is_none().then_some(&**live));
                 }
                 if missing.is_empty() {
                     // The job may be that of an edit.
-                    self.refresh(&photo).await?;
+                    self.editing.refresh(&photo).await?;
                     return Ok(Outcome::Nothing);
                 }
             }
@@ -228,6 +164,7 @@ impl Photos {
             .iter()
             .map(|live| live.embedder.describe().decode_short_side_pixels);
         let (picture, _) = self
+            .blobs
             .open(&photo, sides.reduce(larger_short_side).flatten())
             .await?;
         for live in models {
@@ -240,44 +177,16 @@ impl Photos {
         }
     }
 
-    /// Reads a photo's original, compares it with its hash, and decodes it.
-    pub(super) async fn open(
-        &self,
-        photo: &Photo,
-        short_side_pixels: Option<u32>,
-    ) -> Result<(Arc<Picture>, Bytes), Fault> {
-        let blob = self.content(photo, None).await?;
-        let original = blob.bytes().await?;
-        let (hash, damaged) = (photo.hash, Damage::WrongBytes.error(photo));
-        let decoded = self
-            .decode(Lane::Background, short_side_pixels, move || {
-                // What is embedded here stays in the index: it must be what was uploaded.
-                if ContentHash::of(&original) == hash {
-                    Ok(original)
-                } else {
-                    Err(damaged)
-                }
-            })
-            .await;
-        if decoded
-            .as_ref()
-            .is_err_and(|error| error.code() == "blob_damaged")
-        {
-            self.note_damage(&photo.id, Some(Damage::WrongBytes)).await;
-        }
-        decoded.map_err(Fault::of_decoding)
-    }
-
     /// Decodes, enriches and embeds a photo, and puts its vectors into the index.
     async fn enrich(&self, photo: Photo, view: &View) -> Result<Photo, Fault> {
         let short_side_pixels = self.ingest_short_side_pixels(view);
-        let (picture, original) = self.open(&photo, short_side_pixels).await?;
+        let (picture, original) = self.blobs.open(&photo, short_side_pixels).await?;
         let mut input = EnrichInput {
             photo,
             picture,
             original,
         };
-        self.enrich_by_plugins(&mut input).await?;
+        self.plugins.enrich(&mut input).await?;
         let EnrichInput {
             mut photo, picture, ..
         } = input;
@@ -295,7 +204,7 @@ impl Photos {
     /// Puts a photo's vector into the collection of a model, which embeds the photo unless it is there already.
     async fn embed(&self, photo: &mut Photo, picture: &Arc<Picture>, live: &Live) -> Result<(), Fault> {
         // A photo's bytes never change, so a vector that an earlier try or an adoption has left is right.
-        let vector = match self.parts().index.vector(&live.collection, &photo.id).await? {
+        let vector = match self.index.vector(&live.collection, &photo.id).await? {
             Some(vector) => vector,
             None => vector_of(&*live.embedder, picture).await?,
         };
@@ -305,18 +214,19 @@ impl Photos {
     /// Puts a photo's vector into the collection of its model.
     async fn index_vector(&self, photo: &mut Photo, vector: Embedding, live: &Live) -> Result<()> {
         let point = Point::of_photo(photo, vector);
-        self.parts().index.upsert(&live.collection, &[point]).await?;
+        self.index.upsert(&live.collection, &[point]).await?;
         photo.fingerprint = Some(live.fingerprint().clone());
         Ok(())
     }
 
-    /// Returns the short side that is enough for everything that looks at a photo's picture; `None` for full size.
+    /// Returns the short side that is enough for all models and plugins; `None` for full size.
     fn ingest_short_side_pixels(&self, view: &View) -> Option<u32> {
         let models = view
             .live()
             .map(|live| live.embedder.describe().decode_short_side_pixels);
         let plugins = self
-            .plugins_for(Hook::Enrich)
+            .plugins
+            .with_hook(Hook::Enrich)
             .map(|plugin| plugin.decode_short_side_pixels());
         models.chain(plugins).reduce(larger_short_side).flatten()
     }
@@ -326,31 +236,31 @@ impl Photos {
         photo.error = None;
         photo.next_attempt_at = None;
         photo.updated_at = Timestamp::now();
-        match self.parts().metadata.update(&photo).await {
+        match self.metadata.update(&photo).await {
             Ok(updated) => Ok(Outcome::Ready(Box::new(updated))),
             Err(error) if matches!(error.kind(), ErrorKind::Conflict | ErrorKind::NotFound) => {
-                self.lose_the_race(&photo, error).await
+                self.resolve_conflict(&photo, error).await
             }
             Err(error) => Err(error),
         }
     }
 
-    /// Somebody changed the record meanwhile: another worker finished it, or it was deleted.
-    async fn lose_the_race(&self, photo: &Photo, error: Error) -> Result<Outcome> {
-        match self.parts().metadata.get(&photo.id).await? {
+    /// Decides what to do when the record changed meanwhile: another worker finished the photo, or it was deleted.
+    async fn resolve_conflict(&self, photo: &Photo, error: Error) -> Result<Outcome> {
+        match self.metadata.get(&photo.id).await? {
             Some(newer) if newer.state == PhotoState::Ready && newer.fingerprint == photo.fingerprint => {
                 Ok(Outcome::Nothing)
             }
             Some(newer) if newer.state == PhotoState::Deleting => {
-                self.finish_deletion(&newer).await?;
+                self.deletion.finish(&newer).await?;
                 Ok(Outcome::Nothing)
             }
             Some(_) => Err(error),
             None => {
                 // Deleted while it was worked on: nothing of this try may stay.
-                self.remove_points(std::slice::from_ref(&photo.id)).await?;
+                self.points.remove(std::slice::from_ref(&photo.id)).await?;
                 for derived in photo.derived.values() {
-                    self.parts().storage.delete(&derived.key).await?;
+                    self.storage.delete(&derived.key).await?;
                 }
                 Ok(Outcome::Nothing)
             }
@@ -360,14 +270,14 @@ impl Photos {
     /// Records a failed try on the photo and decides what becomes of its job.
     async fn fail(&self, delivery: &Delivery, fault: Fault) -> Result<()> {
         let photo_id = &delivery.job.photo_id;
-        let photo = match self.parts().metadata.get(photo_id).await {
+        let photo = match self.metadata.get(photo_id).await {
             Ok(Some(photo)) => photo,
-            Ok(None) => return self.parts().queue.ack(delivery).await,
+            Ok(None) => return self.queue.ack(delivery).await,
             Err(unrecorded) => {
                 let error = fault.into_error();
                 warn!(%error, %unrecorded, "trying a photo again later; the failed try is not recorded");
                 metrics::INGEST_PHOTOS.increment(&["retried"]);
-                return self.start_over(delivery, self.options().backoff.max).await;
+                return self.start_over(delivery, self.backoff.max).await;
             }
         };
         let attempts = photo.attempts.saturating_add(1);
@@ -377,13 +287,13 @@ impl Photos {
             Fault::Perhaps(error) => {
                 let own_faults = earlier.saturating_add(1);
                 // While the model can't embed anything else either, it is not this photo.
-                let enough = own_faults >= self.options().max_attempts;
-                let give_up = enough && self.parts().embedder.ping().await.is_ok();
+                let enough = own_faults >= self.max_attempts;
+                let give_up = enough && self.models.configured().ping().await.is_ok();
                 (give_up, own_faults, error)
             }
             Fault::Component(error) => (false, earlier, error),
         };
-        let delay = self.options().backoff.delay(attempts);
+        let delay = self.backoff.delay(attempts);
         let failure = PhotoError {
             own_faults,
             ..PhotoError::from(&error)
@@ -402,21 +312,21 @@ impl Photos {
             photo.error = Some(failure.clone());
             photo.next_attempt_at = next.filter(|_| !give_up);
         };
-        let recorded = self.change(photo, record).await;
+        let recorded = self.records.change(photo, record).await;
         if give_up {
             warn!(%error, attempts, "photo failed");
             metrics::INGEST_PHOTOS.increment(&["failed"]);
             let Some(photo) = recorded? else {
-                return self.parts().queue.ack(delivery).await;
+                return self.queue.ack(delivery).await;
             };
-            self.notify_settled(photo_id);
-            self.tell_plugins(Event::Failed(photo));
-            return self.parts().queue.dead_letter(delivery, &error.to_string()).await;
+            self.settled.notify(photo_id);
+            self.plugins.send(Event::Failed(photo));
+            return self.queue.dead_letter(delivery, &error.to_string()).await;
         }
         warn!(%error, attempts, delay_secs = delay.as_secs_f64(), "trying a photo again later");
         metrics::INGEST_PHOTOS.increment(&["retried"]);
         match recorded {
-            Ok(_) => self.parts().queue.retry(delivery, delay).await,
+            Ok(_) => self.queue.retry(delivery, delay).await,
             Err(error) => {
                 warn!(%error, "recording a failed try failed");
                 self.start_over(delivery, delay).await
@@ -424,14 +334,14 @@ impl Photos {
         }
     }
 
-    /// Puts a new job in place of a delivery whose failure could not be recorded: redeliveries without a record are taken for
-    /// crashes that the photo causes.
+    /// Replaces a delivery whose failure could not be recorded by a new job: redeliveries without a record count as crashes
+    /// that the photo causes.
     async fn start_over(&self, delivery: &Delivery, delay: Duration) -> Result<()> {
         let job = Job {
             photo_id: delivery.job.photo_id,
         };
-        self.parts().queue.publish(&job, delay).await?;
-        self.parts().queue.ack(delivery).await
+        self.queue.publish(&job, delay).await?;
+        self.queue.ack(delivery).await
     }
 }
 

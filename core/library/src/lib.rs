@@ -1,18 +1,21 @@
 //! The photo library of Lucida over the contracts of `lucida-core`: upload, ingestion, search, deletion, and the repair of
-//! what was left half done.
+//! what was interrupted.
 //!
-//! [`Photos`] is the one service that HTTP handlers, workers and the command line use. The metadata store is the truth:
+//! [`Photos`] is what HTTP handlers, workers and the command line use; behind it each task is a service that holds only what
+//! it uses. The metadata store is the truth:
 //! every step may run twice, and any step may be the last before a crash. The decorators in [`decorate`] put timeouts,
 //! retries, breakers, spans and metrics around any backend.
 
 mod adopt;
+mod blobs;
 mod damage;
 mod decode_budget;
+mod decoder;
 pub mod decorate;
 mod delete;
 mod edit;
 mod embed;
-mod hooks;
+mod fault;
 mod ingest;
 mod lease;
 mod manifest;
@@ -21,13 +24,17 @@ mod models;
 mod names;
 mod outage;
 mod photos;
-mod point_ids;
+mod plugins;
+mod points;
 mod readiness;
 mod rebuild;
 mod reconcile;
+mod records;
 mod scrub;
 mod search;
+mod settled;
 mod spool;
+mod state_record;
 mod upload;
 mod workers;
 
@@ -40,13 +47,17 @@ pub use models::{
     KnownModel, ModelChange, ModelCommand, ModelControl, ModelRecipe, ModelRole, ModelSource, ModelStatus,
     OpenModel, request_of_models,
 };
-pub use photos::{IngestOptions, Parts, PhotoPage, Photos, Stats};
+pub use photos::{IngestOptions, Parts, Photos, Stats};
 pub use readiness::{PartHealth, Readiness};
 pub use rebuild::{RebuildNews, RebuildOptions, RebuildReport};
 pub use reconcile::{CheckNews, CheckOptions, CheckReport, Finding, FindingKind, Verify};
+pub use records::PhotoPage;
 pub use search::SearchResult;
 pub use spool::SpoolWriter;
 pub use upload::{UploadDetails, Uploaded};
 pub use workers::Workers;
 
-pub(crate) use photos::larger_short_side;
+#[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
+pub(crate) const fn gauge(count: u64) -> f64 {
+    count as f64
+}

@@ -1,12 +1,15 @@
 //! Manifests and tombstones in the blob store: what makes a photo's record again, and what records its deletion.
 
+use std::sync::Arc;
+
 use futures::{StreamExt, TryStreamExt};
 use jiff::Timestamp;
 use tracing::warn;
 
-use super::Photos;
 use crate::manifest::Manifest;
-use lucida_core::{BlobKey, ErrorKind, Photo, PhotoId, PhotoState, Result, stream_of};
+use lucida_core::{
+    BlobKey, ErrorKind, MetadataStore, Photo, PhotoId, PhotoState, Result, Storage, stream_of,
+};
 
 /// The largest manifest that is read, in bytes: a few hundred tags of the longest kind fit.
 const MAX_BYTES: u64 = 1 << 20;
@@ -17,43 +20,50 @@ const CONCURRENCY: usize = 16;
 /// How often a manifest is written again because its record changed meanwhile.
 const MAX_CHANGES: usize = 16;
 
-impl Photos {
+/// Reads and writes manifests and tombstones.
+#[derive(Clone)]
+pub(crate) struct Manifests {
+    pub(crate) storage: Arc<dyn Storage>,
+    pub(crate) metadata: Arc<dyn MetadataStore>,
+}
+
+impl Manifests {
     /// Writes the manifest of a photo that has no record yet, or whose record says what `photo` does.
-    pub(super) async fn write_manifest(&self, photo: &Photo) -> Result<()> {
+    pub(crate) async fn write(&self, photo: &Photo) -> Result<()> {
         let bytes = Manifest::of(photo).write()?;
         let key = BlobKey::manifest(&photo.id);
-        self.parts().storage.put(&key, stream_of(bytes)).await?;
+        self.storage.put(&key, stream_of(bytes)).await?;
         Ok(())
     }
 
     /// Brings the manifest in line with the record, as it is when this ends.
-    pub(super) async fn refresh_manifest(&self, photo: &Photo) -> Result<()> {
+    pub(crate) async fn refresh(&self, photo: &Photo) -> Result<()> {
         let mut current = photo.clone();
-        let mut stored = self.read_manifest(&photo.id).await?;
+        let mut stored = self.read(&photo.id).await?;
         for _ in 0..MAX_CHANGES {
             let right = Manifest::of(&current);
             if stored.as_ref() != Some(&right) {
-                self.write_manifest(&current).await?;
+                self.write(&current).await?;
                 stored = Some(right);
             }
             // Of two writers the one with the older record may be the later one: it sees that here.
-            match self.parts().metadata.get(&photo.id).await? {
+            match self.metadata.get(&photo.id).await? {
                 Some(now) if now.state == PhotoState::Deleting => return Ok(()),
                 Some(now) if Manifest::of(&now) == Manifest::of(&current) => return Ok(()),
                 Some(now) => current = now,
-                None => return self.parts().storage.delete(&BlobKey::manifest(&photo.id)).await,
+                None => return self.storage.delete(&BlobKey::manifest(&photo.id)).await,
             }
         }
         Ok(())
     }
 
     /// Reads the manifest of a photo; one that can't be read counts as missing.
-    pub(super) async fn read_manifest(&self, id: &PhotoId) -> Result<Option<Manifest>> {
-        self.read_as_manifest(&BlobKey::manifest(id)).await
+    pub(crate) async fn read(&self, id: &PhotoId) -> Result<Option<Manifest>> {
+        self.read_key(&BlobKey::manifest(id)).await
     }
 
-    async fn read_as_manifest(&self, key: &BlobKey) -> Result<Option<Manifest>> {
-        let blob = match self.parts().storage.get(key, None).await {
+    async fn read_key(&self, key: &BlobKey) -> Result<Option<Manifest>> {
+        let blob = match self.storage.get(key, None).await {
             Ok(blob) => blob,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
@@ -76,32 +86,28 @@ impl Photos {
     }
 
     /// Records the deletion of a photo that is marked as deleting in the blob store, so that it outlives the metadata store.
-    pub(super) async fn write_tombstone(&self, photo: &Photo) -> Result<()> {
+    pub(crate) async fn write_tombstone(&self, photo: &Photo) -> Result<()> {
         let tombstone = Manifest {
             // When it was marked: another process may finish the deletion after the same bytes were uploaded again.
             deleted_at: Some(photo.updated_at),
             ..Manifest::of(photo)
         };
         let key = BlobKey::tombstone(&photo.id);
-        self.parts()
-            .storage
-            .put(&key, stream_of(tombstone.write()?))
-            .await?;
+        self.storage.put(&key, stream_of(tombstone.write()?)).await?;
         Ok(())
     }
 
     /// Reads every tombstone.
-    pub(super) async fn tombstones(&self) -> Result<Tombstones> {
+    pub(crate) async fn tombstones(&self) -> Result<Tombstones> {
         let keys: Vec<_> = self
-            .parts()
             .storage
             .list(BlobKey::TOMBSTONES)
             .map_ok(|stat| stat.key)
             .try_collect()
             .await?;
         let reads = keys.into_iter().map(|key| {
-            let photos = self.clone();
-            async move { photos.read_as_manifest(&key).await }
+            let manifests = self.clone();
+            async move { manifests.read_key(&key).await }
         });
         let read: Vec<_> = futures::stream::iter(reads)
             .buffer_unordered(CONCURRENCY)
@@ -113,20 +119,20 @@ impl Photos {
 
 /// The deletions that are recorded in the blob store.
 #[derive(Debug, Default)]
-pub(super) struct Tombstones(Vec<Manifest>);
+pub(crate) struct Tombstones(Vec<Manifest>);
 
 impl Tombstones {
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Manifest> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Manifest> {
         self.0.iter()
     }
 
     /// Returns whether the deletion of exactly this photo is recorded.
-    pub(super) fn has(&self, id: &PhotoId) -> bool {
+    pub(crate) fn has(&self, id: &PhotoId) -> bool {
         self.0.iter().any(|tombstone| tombstone.id == *id)
     }
 
     /// Returns when the same owner last deleted the same bytes.
-    pub(super) fn deleted_at(&self, manifest: &Manifest) -> Option<Timestamp> {
+    pub(crate) fn deleted_at(&self, manifest: &Manifest) -> Option<Timestamp> {
         let same =
             |tombstone: &&Manifest| tombstone.user_id == manifest.user_id && tombstone.hash == manifest.hash;
         self.0

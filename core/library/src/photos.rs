@@ -1,37 +1,57 @@
-//! [`Photos`], the service that HTTP handlers, workers and the command line use, and what it is made of.
+//! [`Photos`], the library as HTTP handlers, workers and the command line see it: it builds the services, and exposes what
+//! each of them offers.
 
-use std::collections::HashMap;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::sync::{Notify, OnceCell};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::{Instrument, info_span};
 
-use crate::damage::Damage;
-use crate::decode_budget::DecodeBudget;
+use crate::adopt::{AdoptReport, Adoption, OnNews as OnAdoptNews, Originals};
+use crate::blobs::Blobs;
+use crate::damage::{DamageLog, StorageReport};
+use crate::decoder::Decoder;
+use crate::delete::Deletion;
+use crate::edit::{Editing, PhotoEdit};
 use crate::embed::EmbedRequest;
-use crate::models::{ModelSource, ViewCache};
-use crate::{ingest, reconcile};
+use crate::gauge;
+use crate::ingest::{self, Ingest};
+use crate::lease::Leases;
+use crate::manifests::Manifests;
+use crate::models::{ModelControl, ModelSource, ModelStatus, ModelSwitch, Models};
+use crate::plugins::Plugins;
+use crate::points::Points;
+use crate::readiness::{Health, Readiness};
+use crate::rebuild::{OnNews as OnRebuildNews, Rebuild, RebuildOptions, RebuildReport};
+use crate::reconcile::{self, CheckOptions, CheckReport, OnNews as OnCheckNews, Reconciler};
+use crate::records::{PhotoPage, Records};
+use crate::scrub::Scrub;
+use crate::search::{Search, SearchResult};
+use crate::settled::Settled;
+use crate::spool::{Spool, SpoolWriter};
+use crate::upload::{Intake, UploadDetails, Uploaded};
+use crate::workers::{Worker, Workers};
 use lucida_core::{
-    Backoff, Blob, CollectionName, Deadline, DerivedBlob, Embedder, Embeddings, Error, ErrorKind, JobQueue,
-    Lane, MetadataStore, Photo, PhotoId, PhotoQuery, PhotoState, Plugin, QueueCounts, Result, StateCounts,
-    Storage, UserId, VectorIndex, metrics,
-    picture::{self, DecodeOptions, Picture},
+    Backoff, Blob, CollectionName, Deadline, DerivedBlob, Embedder, Embeddings, Error, JobQueue, Lane,
+    MetadataStore, Photo, PhotoId, PhotoQuery, PhotoState, Plugin, QueueCounts, Result, SearchQuery,
+    StateCounts, Storage, UserId, VectorIndex, metrics, picture::Picture,
 };
 
-/// What a server is made of.
+/// The components that a library is built from.
 #[derive(Clone)]
 pub struct Parts {
-    /// Where the bytes of photos are stored.
+    /// The store of originals and what plugins made of them.
     pub storage: Arc<dyn Storage>,
     /// The metadata store.
     pub metadata: Arc<dyn MetadataStore>,
-    /// The vectors.
+    /// The vector index.
     pub index: Arc<dyn VectorIndex>,
-    /// What is to be done.
+    /// The queue of jobs.
     pub queue: Arc<dyn JobQueue>,
-    /// The model.
+    /// The configured model.
     pub embedder: Arc<dyn Embedder>,
     /// How the model can be opened again, and what opens the library's other ones; without it those stay closed.
     pub model_source: Option<ModelSource>,
@@ -39,12 +59,12 @@ pub struct Parts {
     pub plugins: Vec<Arc<dyn Plugin>>,
 }
 
-/// How photos are taken in.
+/// The options of the services.
 #[derive(Debug, Clone)]
 pub struct IngestOptions {
     /// The most pixels a picture may have.
     pub max_pixels: u64,
-    /// Whether a truncated picture is taken as far as it goes.
+    /// Whether a truncated picture is accepted.
     pub accept_truncated: bool,
     /// Whether a file is refused whose name promises another format than its bytes hold.
     pub strict_names: bool,
@@ -53,11 +73,11 @@ pub struct IngestOptions {
     pub decode_memory_bytes: u64,
     /// Where uploads are written until they are known to be photos.
     pub spool_dir: PathBuf,
-    /// How many photos are worked on at once in this process; 0 leaves the work to others.
+    /// How many photos are worked on at once in this process; 0 leaves the work to other processes.
     pub workers: usize,
     /// The wait before the second try, and the longest one.
     pub backoff: Backoff,
-    /// After how many failed tries that are not a store's fault a photo is given up.
+    /// After how many failed tries that may be its own fault a photo is given up.
     pub max_attempts: u32,
     /// How often the reconciler looks for pending photos without a job and unfinished deletions.
     pub reconcile_interval: Duration,
@@ -65,40 +85,41 @@ pub struct IngestOptions {
     pub deep_reconcile_interval: Duration,
     /// How old an unknown blob or spool file must be before it is removed.
     pub orphan_grace: Duration,
-    /// How many photos a second are given to the workers while a change of the model goes on; 0 is as many as they take.
+    /// How many photos a second are given to the workers during a change of the model; 0 is as many as they take.
     pub model_change_photos_per_sec: u32,
     /// How many bytes of originals a second are read again in the background and compared with their hashes; 0 is none.
     pub scrub_bytes_per_sec: u64,
 }
 
-/// The service: everything that can be done with photos.
+/// The library: every request about photos goes through one of its services.
 #[derive(Clone)]
 pub struct Photos {
-    pub(crate) inner: Arc<Inner>,
+    inner: Arc<Services>,
 }
 
-pub(crate) struct Inner {
-    pub(crate) parts: Parts,
-    pub(crate) options: IngestOptions,
-    pub(crate) collection: CollectionName,
-    pub(crate) registered: OnceCell<()>,
-    pub(crate) view: ViewCache,
-    pub(crate) decoding: DecodeBudget,
-    pub(crate) settled: Mutex<HashMap<PhotoId, Arc<Notify>>>,
-    pub(crate) model_health: tokio::sync::Mutex<Option<(Instant, Option<String>)>>,
-    /// Plugins that are being told of something.
-    pub(crate) events: TaskTracker,
-    /// This process, for leases.
-    pub(crate) holder: String,
-}
-
-/// A page of a list of photos.
-#[derive(Debug, Clone, PartialEq)]
-pub struct PhotoPage {
-    /// The photos.
-    pub photos: Vec<Photo>,
-    /// Where the next page goes on, `None` after the last.
-    pub next: Option<PhotoId>,
+/// The services, each of which holds only what it uses.
+struct Services {
+    parts: Parts,
+    options: IngestOptions,
+    spool: Spool,
+    decoder: Decoder,
+    records: Records,
+    settled: Settled,
+    blobs: Blobs,
+    damage: DamageLog,
+    plugins: Plugins,
+    models: Models,
+    model_switch: ModelSwitch,
+    search: Search,
+    intake: Intake,
+    editing: Editing,
+    deletion: Deletion,
+    worker: Worker,
+    reconciler: Reconciler,
+    scrub: Scrub,
+    rebuild: Rebuild,
+    adoption: Adoption,
+    health: Health,
 }
 
 /// What a user has, and what serves it.
@@ -113,7 +134,7 @@ pub struct Stats {
 }
 
 impl Photos {
-    /// Puts a service together; opens and starts nothing.
+    /// Builds the services; opens and starts nothing.
     ///
     /// # Errors
     /// `ConfigInvalid` for a model that takes no pictures; `InvalidInput` when the index's alias can't name a collection.
@@ -129,44 +150,30 @@ impl Photos {
                 ),
             ));
         }
-        let fingerprint = &parts.embedder.describe().fingerprint;
-        let collection = CollectionName::for_fingerprint(parts.index.alias_name(), fingerprint)?;
+        let services = Services::new(parts, options)?;
         ingest::show_counters();
         reconcile::show_counters();
-        let memory_bytes = options.decode_memory_bytes;
-        let cores = std::thread::available_parallelism().map_or(2, usize::from);
         Ok(Self {
-            inner: Arc::new(Inner {
-                parts,
-                options,
-                collection,
-                registered: OnceCell::new(),
-                view: ViewCache::default(),
-                decoding: DecodeBudget::new(cores, memory_bytes),
-                settled: Mutex::new(HashMap::new()),
-                model_health: tokio::sync::Mutex::new(None),
-                events: TaskTracker::new(),
-                holder: uuid::Uuid::now_v7().to_string(),
-            }),
+            inner: Arc::new(services),
         })
     }
 
-    /// Returns what the service is made of.
+    /// Returns the components.
     #[must_use]
     pub fn parts(&self) -> &Parts {
         &self.inner.parts
     }
 
-    /// Returns how photos are taken in.
+    /// Returns the options.
     #[must_use]
     pub fn options(&self) -> &IngestOptions {
         &self.inner.options
     }
 
-    /// Returns the collection that belongs to the configured model; searches may use another one.
+    /// Returns the collection of the configured model; searches may use another one.
     #[must_use]
     pub fn collection(&self) -> &CollectionName {
-        &self.inner.collection
+        self.inner.models.collection()
     }
 
     /// Returns the models by name, for plugins.
@@ -175,22 +182,31 @@ impl Photos {
         Arc::new(self.clone())
     }
 
-    /// Begins a request for embeddings of the configured model.
+    /// Creates a request for embeddings of the configured model.
     #[must_use]
     pub fn embed_request(&self, deadline: Deadline) -> EmbedRequest {
-        EmbedRequest::new(Arc::clone(&self.parts().embedder), deadline)
+        EmbedRequest::new(Arc::clone(self.inner.models.configured()), deadline)
     }
 
-    /// Makes sure that the library knows the configured model, once; a failure is tried again at the next call.
+    /// Decodes on a blocking thread once a permit is free; `None` for the short side asks for full size.
+    pub(crate) async fn decode<B>(
+        &self,
+        lane: Lane,
+        short_side_pixels: Option<u32>,
+        read: impl FnOnce() -> Result<B> + Send + 'static,
+    ) -> Result<(Arc<Picture>, B)>
+    where
+        B: AsRef<[u8]> + Send + 'static,
+    {
+        self.inner.decoder.decode(lane, short_side_pixels, read).await
+    }
+
+    /// Makes sure that the library knows the configured model, once; the next call retries after a failure.
     ///
     /// # Errors
-    /// Those of the index and the ledger; `Conflict` when the model's collection has other dimensions.
+    /// Those of the index and the metadata store; `Conflict` when the model's collection has other dimensions.
     pub async fn prepare(&self) -> Result<()> {
-        self.inner
-            .registered
-            .get_or_try_init(|| self.register_model())
-            .await?;
-        Ok(())
+        self.inner.models.prepare().await
     }
 
     /// Returns a user's photo.
@@ -198,58 +214,23 @@ impl Photos {
     /// # Errors
     /// `NotFound` when there is none of that id, it is another user's, or it is being deleted.
     pub async fn photo(&self, user: &UserId, id: &PhotoId) -> Result<Photo> {
-        let found = self.parts().metadata.get(id).await?;
-        found
-            .filter(|photo| photo.user_id == *user && photo.state != PhotoState::Deleting)
-            .ok_or_else(|| Error::not_found(format!("photo `{id}` not found")).with_code("photo_not_found"))
+        self.inner.records.of_user(user, id).await
     }
 
-    /// Lists a user's photos; those being deleted are never shown.
+    /// Lists a user's photos, except for those being deleted.
     ///
     /// # Errors
     /// `InvalidInput` for a limit of 0 or a filter without a user.
     pub async fn list(&self, query: &PhotoQuery) -> Result<PhotoPage> {
-        if query.filter.user_id.is_none() {
-            return Err(Error::invalid("a list of photos is always one user's"));
-        }
-        let mut query = query.clone();
-        if query.filter.states.is_empty() {
-            query.filter.states = vec![PhotoState::Pending, PhotoState::Ready, PhotoState::Failed];
-        }
-        query.filter.states.retain(|state| *state != PhotoState::Deleting);
-        if query.filter.states.is_empty() {
-            return Ok(PhotoPage {
-                photos: Vec::new(),
-                next: None,
-            });
-        }
-        let limit = query.limit;
-        query.limit = limit.saturating_add(usize::from(limit > 0));
-        let mut photos = self.parts().metadata.list(&query).await?;
-        let more = photos.len() > limit;
-        photos.truncate(limit);
-        let next = photos.last().filter(|_| more).map(|photo| photo.id);
-        Ok(PhotoPage { photos, next })
+        self.inner.records.list(query).await
     }
 
     /// Opens a photo's original, or a range of its bytes.
     ///
     /// # Errors
-    /// `Internal` when the store has lost it (`blob_missing`) or has it in another size (`blob_damaged`); those of the
-    /// store.
-    pub async fn content(&self, photo: &Photo, range: Option<std::ops::Range<u64>>) -> Result<Blob> {
-        let damage = match self.parts().storage.get(&photo.blob, range).await {
-            Ok(blob) if blob.size_bytes == photo.size_bytes => return Ok(blob),
-            Ok(_) => Damage::WrongSize,
-            Err(error) if error.kind() == ErrorKind::NotFound => Damage::Missing,
-            // The range may begin after the end of what is left of it.
-            Err(error) if error.kind() == ErrorKind::InvalidInput => {
-                self.stat_original(photo).await?.ok_or(error)?
-            }
-            Err(error) => return Err(error),
-        };
-        self.note_damage(&photo.id, Some(damage)).await;
-        Err(damage.error(photo))
+    /// `Internal` when it is missing (`blob_missing`) or has another size (`blob_damaged`); those of the store.
+    pub async fn content(&self, photo: &Photo, range: Option<Range<u64>>) -> Result<Blob> {
+        self.inner.blobs.content(photo, range).await
     }
 
     /// Checks that a photo's original exists in its right size, without reading it.
@@ -257,70 +238,205 @@ impl Photos {
     /// # Errors
     /// Those of [`Photos::content`].
     pub async fn check_content(&self, photo: &Photo) -> Result<()> {
-        let Some(damage) = self.stat_original(photo).await? else {
-            return Ok(());
-        };
-        self.note_damage(&photo.id, Some(damage)).await;
-        Err(damage.error(photo))
+        self.inner.blobs.check_content(photo).await
     }
 
     /// Opens a blob that a plugin made from a photo, by `plugin/name`.
     ///
     /// # Errors
-    /// `NotFound` when the photo has none of that name; `Internal` when the store has lost it (`blob_missing`) or has it in
-    /// another size (`blob_damaged`); those of the store.
+    /// `NotFound` when the photo has none of that name; `Internal` when it is missing (`blob_missing`) or has another size
+    /// (`blob_damaged`); those of the store.
     pub async fn derived(&self, photo: &Photo, name: &str) -> Result<(DerivedBlob, Blob)> {
-        let derived = photo
-            .derived
-            .get(name)
-            .ok_or_else(|| Error::not_found(format!("the photo has no `{name}`")))?;
-        let blob = self
-            .parts()
-            .storage
-            .get(&derived.key, None)
-            .await
-            .map_err(|error| {
-                if error.kind() == ErrorKind::NotFound {
-                    lost_derived(name, "is missing from the store", "blob_missing")
-                } else {
-                    error
-                }
-            })?;
-        if blob.size_bytes != derived.size_bytes {
-            return Err(lost_derived(
-                name,
-                "has another size than it was stored with",
-                "blob_damaged",
-            ));
-        }
-        Ok((derived.clone(), blob))
+        self.inner.blobs.derived(photo, name).await
     }
 
-    /// Counts what a user has.
+    /// Starts an upload.
+    ///
+    /// # Errors
+    /// I/O errors of the spool folder by kind.
+    pub async fn spool(&self) -> Result<SpoolWriter> {
+        self.inner.spool.create().await
+    }
+
+    /// Starts an upload with all of a file.
+    ///
+    /// # Errors
+    /// I/O errors of the file and of the spool folder by kind.
+    pub async fn spool_file(&self, path: &Path) -> Result<SpoolWriter> {
+        self.inner.spool.file(path).await
+    }
+
+    /// Takes a photo in: once this returns, the photo survives anything except for the loss of its store.
+    ///
+    /// # Errors
+    /// `InvalidInput` for what is not a whole picture (`truncated_image`), has too many pixels (`too_many_pixels`), or has the
+    /// name of another format where names are strict (`type_mismatch`); a plugin's refusal; those of the stores. An original
+    /// that is stored by then stays, without a record.
+    pub async fn upload(
+        &self,
+        user: &UserId,
+        spool: SpoolWriter,
+        details: UploadDetails,
+    ) -> Result<Uploaded> {
+        self.inner.intake.upload(user, spool, details).await
+    }
+
+    /// Decodes an upload that is only to be embedded, no larger than the models need it, and removes its file.
+    ///
+    /// # Errors
+    /// Those of [`lucida_core::picture::decode`].
+    pub async fn decode_upload(&self, spool: SpoolWriter) -> Result<Arc<Picture>> {
+        self.inner.search.decode_upload(spool).await
+    }
+
+    /// Changes a user's photo; searches use the change once this returns, or soon after where the index is unavailable.
+    ///
+    /// A job goes into the queue first. If the edit is interrupted, that job brings manifest and index in line with the
+    /// record.
+    ///
+    /// # Errors
+    /// `NotFound` when the user has no such photo; `InvalidInput` for more tags than a photo may have; those of the
+    /// metadata store and the queue, with nothing changed.
+    pub async fn edit(&self, user: &UserId, id: &PhotoId, edit: &PhotoEdit) -> Result<Photo> {
+        self.inner.editing.edit(user, id, edit).await
+    }
+
+    /// Deletes a user's photo. Once this returns no request shows it any more; what is left of it may be removed later.
+    ///
+    /// # Errors
+    /// `NotFound` when the user has no such photo; those of the metadata store.
+    pub async fn delete(&self, user: &UserId, id: &PhotoId) -> Result<()> {
+        self.inner.deletion.delete(user, id).await
+    }
+
+    /// Gives a failed photo new tries.
+    ///
+    /// # Errors
+    /// `NotFound` when the user has no such photo; `Conflict` (`not_failed`) when it has not failed; those of the
+    /// metadata store.
+    pub async fn retry(&self, user: &UserId, id: &PhotoId) -> Result<Photo> {
+        self.inner.records.retry(user, id).await
+    }
+
+    /// Finds a user's photos.
+    ///
+    /// # Errors
+    /// `InvalidInput` for an empty or too long text; `NotFound` for a photo that is not the user's; `Conflict`
+    /// (`not_ready`) for one that is not embedded yet; a plugin's refusal; those of the model and the stores.
+    pub async fn search(&self, query: SearchQuery) -> Result<SearchResult> {
+        self.inner.search.search(query).await
+    }
+
+    /// Waits until a photo is ready, failed or gone, or the time is up; returns its record.
+    ///
+    /// # Errors
+    /// `NotFound` when it is gone; those of the metadata store.
+    pub async fn wait_until_settled(&self, id: &PhotoId, at_most: Duration) -> Result<Photo> {
+        self.inner.settled.wait(id, at_most).await
+    }
+
+    /// Lists the models that the library has vectors of, the serving one first.
+    ///
+    /// # Errors
+    /// Those of the index and the metadata store.
+    pub async fn models(&self) -> Result<Vec<ModelStatus>> {
+        self.inner.models.statuses().await
+    }
+
+    /// Returns the commands of an operator on the library's models.
+    #[must_use]
+    pub fn model_control(&self) -> ModelControl {
+        self.inner.models.control()
+    }
+
+    /// Asks every component for its health, all at once.
+    pub async fn readiness(&self) -> Readiness {
+        self.inner.health.check().await
+    }
+
+    /// Returns what the last comparisons of any process found in the blob store.
+    ///
+    /// # Errors
+    /// Those of the metadata store.
+    pub async fn storage_report(&self) -> Result<StorageReport> {
+        self.inner.damage.report().await
+    }
+
+    /// Compares everything, reports what it finds as it goes, and repairs it if asked to.
+    ///
+    /// No original is deleted unless a deletion or a duplicate is recorded for it, or `forget_unknown` is their number. The
+    /// progress is saved in the metadata store.
+    ///
+    /// # Errors
+    /// `Conflict` when `forget_unknown` is another number than was found, with nothing deleted; those of the stores, at
+    /// the first call that fails.
+    pub async fn check<'a>(
+        &'a self,
+        options: &CheckOptions,
+        on_news: &'a mut OnCheckNews<'a>,
+    ) -> Result<CheckReport> {
+        self.inner.reconciler.check(options, on_news).await
+    }
+
+    /// Creates a record for every original that has none. Existing records stay as they are.
+    ///
+    /// Each record is that of a photo right after its upload: workers bring it to ready again, with the vector that the
+    /// index still has. It may be repeated, and resumes where an earlier run was interrupted.
+    ///
+    /// # Errors
+    /// Those of the stores, at the first call that fails.
+    pub async fn rebuild<'a>(
+        &'a self,
+        options: &'a RebuildOptions,
+        on_news: &'a mut OnRebuildNews<'a>,
+    ) -> Result<RebuildReport> {
+        self.inner.rebuild.run(options, on_news).await
+    }
+
+    /// Compares a sample of a foreign collection with the configured model and, unless `only_look`, adopts its vectors.
+    ///
+    /// It may be repeated: adopted vectors stay as they are.
+    ///
+    /// # Errors
+    /// `Unsupported` by an index that reads no foreign collections; `NotFound` for a missing one; `Conflict`
+    /// (`other_vectors`) where the vectors are another model's, with nothing written; those of the stores.
+    pub async fn adopt(
+        &self,
+        collection: &str,
+        originals: &Originals,
+        only_look: bool,
+        on_news: &mut OnAdoptNews<'_>,
+    ) -> Result<AdoptReport> {
+        self.inner
+            .adoption
+            .run(collection, originals, only_look, on_news)
+            .await
+    }
+
+    /// Counts a user's photos and all jobs.
     ///
     /// # Errors
     /// Those of the metadata store and the queue.
     pub async fn stats(&self, user: &UserId) -> Result<Stats> {
-        let photos = self.parts().metadata.count_by_state(Some(user)).await?;
-        let queue = self.parts().queue.counts().await?;
+        let view = self.inner.models.view().await?;
         Ok(Stats {
-            photos,
-            queue,
-            model: self.view().await?.serving.embedder.describe().model.clone(),
+            photos: self.inner.parts.metadata.count_by_state(Some(user)).await?,
+            queue: self.inner.parts.queue.counts().await?,
+            model: view.serving.embedder.describe().model.clone(),
         })
     }
 
-    /// Sets the gauges that count photos and jobs; a part that can't be asked leaves its gauges as they were.
+    /// Sets the gauges that count photos and jobs; an unavailable component leaves its gauges unchanged.
     pub async fn report_gauges(&self) {
-        if let Ok(counts) = self.parts().metadata.count_by_state(None).await {
+        if let Ok(counts) = self.inner.parts.metadata.count_by_state(None).await {
             for state in PhotoState::ALL {
                 metrics::PHOTOS.set(gauge(counts.get(state)), &[state.as_str()]);
             }
         }
-        if let Ok(report) = self.storage_report().await {
+        if let Ok(report) = self.inner.damage.report().await {
             report.set_gauges();
         }
-        if let Ok(counts) = self.parts().queue.counts().await {
+        if let Ok(counts) = self.inner.parts.queue.counts().await {
             let QueueCounts {
                 ready,
                 delayed,
@@ -338,102 +454,214 @@ impl Photos {
         }
     }
 
-    /// Waits until a photo is ready, failed or gone, or the time is up; returns it as it is then.
-    ///
-    /// # Errors
-    /// `NotFound` when it is gone; those of the metadata store.
-    pub async fn wait_until_settled(&self, id: &PhotoId, at_most: Duration) -> Result<Photo> {
-        // Another process may do the work, so a look now and then is needed besides the notification.
-        const LOOK_EVERY: Duration = Duration::from_millis(500);
-        let deadline = tokio::time::Instant::now() + at_most;
-        loop {
-            let notify = Arc::clone(self.lock_settled().entry(*id).or_default());
-            let notified = notify.notified();
-            tokio::pin!(notified);
-            notified.as_mut().enable();
-            let photo = self.parts().metadata.get(id).await?;
-            let photo = photo.ok_or_else(|| Error::not_found(format!("photo `{id}` not found")))?;
-            let now = tokio::time::Instant::now();
-            if photo.state != PhotoState::Pending || now >= deadline {
-                self.forget_waiter(id, &notify);
-                return Ok(photo);
-            }
-            let wait = LOOK_EVERY.min(deadline - now);
-            // Either way the metadata store is asked again.
-            let _ = tokio::time::timeout(wait, notified).await;
+    /// Starts the workers, the reconciler, the scrub and the model switch; they stop when `shutdown` is cancelled, each
+    /// worker after its photo.
+    pub fn start_workers(&self, shutdown: &CancellationToken) -> Workers {
+        let services = &self.inner;
+        let tasks = TaskTracker::new();
+        for number in 0..services.options.workers {
+            let (worker, stop) = (services.worker.clone(), shutdown.clone());
+            let span = info_span!("worker", number);
+            tasks.spawn(async move { worker.run_until(stop).await }.instrument(span));
         }
-    }
-
-    pub(crate) fn lock_settled(&self) -> std::sync::MutexGuard<'_, HashMap<PhotoId, Arc<Notify>>> {
-        self.inner.settled.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn forget_waiter(&self, id: &PhotoId, notify: &Arc<Notify>) {
-        let mut settled = self.lock_settled();
-        // The map and this waiter hold one each; further ones are other waiters.
-        if Arc::strong_count(notify) <= 2 {
-            settled.remove(id);
+        let (reconciler, stop) = (services.reconciler.clone(), shutdown.clone());
+        tasks.spawn(async move { reconciler.run_until(stop).await });
+        let (scrub, stop) = (services.scrub.clone(), shutdown.clone());
+        tasks.spawn(async move { scrub.run_until(stop).await });
+        let (switch, stop) = (services.model_switch.clone(), shutdown.clone());
+        tasks.spawn(async move { switch.run_until(stop).await });
+        tasks.close();
+        Workers {
+            tasks,
+            plugins: services.plugins.clone(),
         }
-    }
-
-    pub(crate) fn notify_settled(&self, id: &PhotoId) {
-        if let Some(notify) = self.lock_settled().remove(id) {
-            notify.notify_waiters();
-        }
-    }
-
-    /// Decodes on a blocking thread once a permit is free; `None` for the short side asks for full size.
-    pub(crate) async fn decode<B>(
-        &self,
-        lane: Lane,
-        short_side_pixels: Option<u32>,
-        read: impl FnOnce() -> Result<B> + Send + 'static,
-    ) -> Result<(Arc<Picture>, B)>
-    where
-        B: AsRef<[u8]> + Send + 'static,
-    {
-        let options = DecodeOptions {
-            max_pixels: self.options().max_pixels,
-            accept_truncated: self.options().accept_truncated,
-            short_side_pixels,
-        };
-        let failed = |error| Error::internal("decoding a picture failed").with_source(error);
-        let look = move || {
-            let bytes = read()?;
-            let header = picture::ImageHeader::peek(bytes.as_ref())?;
-            Ok::<_, Error>((bytes, picture::memory_bytes(&header, short_side_pixels)))
-        };
-        let (bytes, memory_bytes) = tokio::task::spawn_blocking(look).await.map_err(failed)??;
-        let place = self.inner.decoding.enter(lane, memory_bytes).await?;
-        let work = move || {
-            let picture = picture::decode(bytes.as_ref(), &options)?;
-            let kept = place.shrink_to(picture.pixels().as_raw().len() as u64);
-            // A worker has one picture, and its memory stays taken until that is done with. A call may bring many, which
-            // must not wait for each other.
-            let picture = match lane {
-                Lane::Background => picture.holding(Arc::new(kept)),
-                Lane::Interactive => picture,
-            };
-            Ok((Arc::new(picture), bytes))
-        };
-        tokio::task::spawn_blocking(work).await.map_err(failed)?
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
-pub(crate) const fn gauge(count: u64) -> f64 {
-    count as f64
-}
-
-/// Returns the short side in pixels that is enough for two who look at a picture; `None` is full size.
-pub(crate) fn larger_short_side(one: Option<u32>, other: Option<u32>) -> Option<u32> {
-    Some(one?.max(other?))
-}
-
-/// A derived blob that the store has lost or damaged can be made again from the original.
-fn lost_derived(name: &str, what: &str, code: &'static str) -> Error {
-    Error::internal(format!(
-        "the photo's `{name}` {what}: `lucida check --repair` makes it again"
-    ))
-    .with_code(code)
+impl Services {
+    fn new(parts: Parts, options: IngestOptions) -> Result<Self> {
+        let Parts {
+            storage,
+            metadata,
+            index,
+            queue,
+            embedder,
+            model_source,
+            plugins,
+        } = parts.clone();
+        let models = Models::new(Arc::clone(&metadata), Arc::clone(&index), embedder, model_source)?;
+        let leases = Leases::new(Arc::clone(&metadata));
+        let settled = Settled::new(Arc::clone(&metadata));
+        let damage = DamageLog::new(Arc::clone(&metadata));
+        let plugins = Plugins::new(plugins, Arc::clone(&storage));
+        let points = Points {
+            index: Arc::clone(&index),
+        };
+        let decoder = Decoder::new(
+            options.max_pixels,
+            options.accept_truncated,
+            options.decode_memory_bytes,
+        );
+        let spool = Spool {
+            dir: options.spool_dir.clone(),
+            grace: options.orphan_grace,
+        };
+        let records = Records {
+            metadata: Arc::clone(&metadata),
+            queue: Arc::clone(&queue),
+        };
+        let manifests = Manifests {
+            storage: Arc::clone(&storage),
+            metadata: Arc::clone(&metadata),
+        };
+        let blobs = Blobs {
+            storage: Arc::clone(&storage),
+            metadata: Arc::clone(&metadata),
+            damage: damage.clone(),
+            decoder: decoder.clone(),
+        };
+        let editing = Editing {
+            metadata: Arc::clone(&metadata),
+            queue: Arc::clone(&queue),
+            records: records.clone(),
+            manifests: manifests.clone(),
+            points: points.clone(),
+        };
+        let deletion = Deletion {
+            storage: Arc::clone(&storage),
+            metadata: Arc::clone(&metadata),
+            queue: Arc::clone(&queue),
+            records: records.clone(),
+            manifests: manifests.clone(),
+            points: points.clone(),
+            damage: damage.clone(),
+            plugins: plugins.clone(),
+            settled: settled.clone(),
+        };
+        let intake = Intake {
+            storage: Arc::clone(&storage),
+            metadata: Arc::clone(&metadata),
+            queue: Arc::clone(&queue),
+            decoder: decoder.clone(),
+            records: records.clone(),
+            blobs: blobs.clone(),
+            manifests: manifests.clone(),
+            damage: damage.clone(),
+            deletion: deletion.clone(),
+            editing: editing.clone(),
+            plugins: plugins.clone(),
+            strict_names: options.strict_names,
+        };
+        let search = Search {
+            metadata: Arc::clone(&metadata),
+            index: Arc::clone(&index),
+            records: records.clone(),
+            models: models.clone(),
+            decoder: decoder.clone(),
+            plugins: plugins.clone(),
+        };
+        let health = Health {
+            storage: Arc::clone(&storage),
+            metadata: Arc::clone(&metadata),
+            index: Arc::clone(&index),
+            queue: Arc::clone(&queue),
+            models: models.clone(),
+            damage: damage.clone(),
+            last_of_model: Arc::default(),
+        };
+        let ingest = Ingest {
+            storage: Arc::clone(&storage),
+            metadata: Arc::clone(&metadata),
+            index: Arc::clone(&index),
+            queue: Arc::clone(&queue),
+            models: models.clone(),
+            records: records.clone(),
+            blobs: blobs.clone(),
+            points: points.clone(),
+            plugins: plugins.clone(),
+            editing: editing.clone(),
+            deletion: deletion.clone(),
+            settled: settled.clone(),
+            backoff: options.backoff,
+            max_attempts: options.max_attempts,
+        };
+        let worker = Worker {
+            queue: Arc::clone(&queue),
+            ingest,
+            health: health.clone(),
+        };
+        let model_switch = ModelSwitch {
+            metadata: Arc::clone(&metadata),
+            index: Arc::clone(&index),
+            queue: Arc::clone(&queue),
+            models: models.clone(),
+            leases: leases.clone(),
+            photos_per_sec: options.model_change_photos_per_sec,
+        };
+        let scrub = Scrub {
+            metadata: Arc::clone(&metadata),
+            leases: leases.clone(),
+            blobs: blobs.clone(),
+            damage: damage.clone(),
+            bytes_per_sec: options.scrub_bytes_per_sec,
+            interval: options.reconcile_interval,
+        };
+        let rebuild = Rebuild {
+            storage: Arc::clone(&storage),
+            metadata: Arc::clone(&metadata),
+            manifests: manifests.clone(),
+            spool: spool.clone(),
+            decoder: decoder.clone(),
+        };
+        let adoption = Adoption {
+            metadata: Arc::clone(&metadata),
+            index: Arc::clone(&index),
+            models: models.clone(),
+            blobs: blobs.clone(),
+            spool: spool.clone(),
+            search: search.clone(),
+            intake: intake.clone(),
+        };
+        let reconciler = Reconciler {
+            storage,
+            metadata,
+            index,
+            queue,
+            leases,
+            models: models.clone(),
+            records: records.clone(),
+            blobs: blobs.clone(),
+            manifests,
+            points,
+            damage: damage.clone(),
+            deletion: deletion.clone(),
+            spool: spool.clone(),
+            interval: options.reconcile_interval,
+            deep_interval: options.deep_reconcile_interval,
+            orphan_grace: options.orphan_grace,
+        };
+        Ok(Self {
+            parts,
+            options,
+            spool,
+            decoder,
+            records,
+            settled,
+            blobs,
+            damage,
+            plugins,
+            models,
+            model_switch,
+            search,
+            intake,
+            editing,
+            deletion,
+            worker,
+            reconciler,
+            scrub,
+            rebuild,
+            adoption,
+            health,
+        })
+    }
 }

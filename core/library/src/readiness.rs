@@ -1,69 +1,85 @@
-//! Whether every part can be reached and the model really embeds.
+//! Readiness: every component answers, and the model embeds.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::Photos;
-use lucida_core::Result;
+use tokio::sync::Mutex;
 
-/// How long a part may take to answer.
+use crate::damage::DamageLog;
+use crate::models::Models;
+use lucida_core::{JobQueue, MetadataStore, Result, Storage, VectorIndex};
+
+/// How long a component may take to answer.
 const PART_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// For how long the model's last answer is believed, so that probes cost no inference each.
+/// For how long the model's last answer is used, so that not each probe costs an inference.
 const MODEL_FRESH: Duration = Duration::from_secs(5);
 
-/// How one part is.
+/// The health of one component.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartHealth {
-    /// Which part: `storage`, `metadata`, `index`, `queue` or `embedder`.
+    /// Which component: `storage`, `metadata`, `index`, `queue` or `embedder`.
     pub part: &'static str,
-    /// What is wrong with it.
+    /// Why it can't be used.
     pub error: Option<String>,
-    /// What an operator should know although the part works.
+    /// What an operator should know although the component works.
     pub note: Option<String>,
 }
 
-/// How all parts are.
+/// The health of all components.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Readiness {
-    /// The parts, always all of them.
+    /// The components, always all of them.
     pub parts: Vec<PartHealth>,
 }
 
 impl Readiness {
-    /// Tells whether nothing is wrong.
+    /// Returns whether every component can be used.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.parts.iter().all(|part| part.error.is_none())
     }
 }
 
-impl Photos {
-    /// Asks every part how it is, all at once.
-    pub async fn readiness(&self) -> Readiness {
-        let parts = self.parts();
+/// Checks the health of all components.
+#[derive(Clone)]
+pub(crate) struct Health {
+    pub(crate) storage: Arc<dyn Storage>,
+    pub(crate) metadata: Arc<dyn MetadataStore>,
+    pub(crate) index: Arc<dyn VectorIndex>,
+    pub(crate) queue: Arc<dyn JobQueue>,
+    pub(crate) models: Models,
+    pub(crate) damage: DamageLog,
+    /// When the model was last asked, and its error.
+    pub(crate) last_of_model: Arc<Mutex<Option<(Instant, Option<String>)>>>,
+}
+
+impl Health {
+    /// Asks every component, all at once.
+    pub(crate) async fn check(&self) -> Readiness {
         let index = async {
-            parts.index.ping().await?;
-            self.prepare().await
+            self.index.ping().await?;
+            self.models.prepare().await
         };
         let (mut storage, metadata, mut index, queue, embedder) = tokio::join!(
-            health("storage", parts.storage.ping()),
-            health("metadata", parts.metadata.ping()),
+            health("storage", self.storage.ping()),
+            health("metadata", self.metadata.ping()),
             health("index", index),
-            health("queue", parts.queue.ping()),
+            health("queue", self.queue.ping()),
             self.model_health(),
         );
         if metadata.error.is_none() {
-            let report = tokio::time::timeout(PART_TIMEOUT, self.storage_report()).await;
+            let report = tokio::time::timeout(PART_TIMEOUT, self.damage.report()).await;
             storage.note = report.ok().and_then(Result::ok).and_then(|report| report.note());
         }
-        index.note = parts.index.note();
+        index.note = self.index.note();
         Readiness {
             parts: vec![storage, metadata, index, queue, embedder],
         }
     }
 
     async fn model_health(&self) -> PartHealth {
-        let mut last = self.inner.model_health.lock().await;
+        let mut last = self.last_of_model.lock().await;
         if let Some((at, error)) = &*last
             && at.elapsed() < MODEL_FRESH
             && error.is_none()
@@ -74,7 +90,7 @@ impl Photos {
                 note: None,
             };
         }
-        let health = health("embedder", self.parts().embedder.ping()).await;
+        let health = health("embedder", self.models.configured().ping()).await;
         *last = Some((Instant::now(), health.error.clone()));
         health
     }

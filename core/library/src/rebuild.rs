@@ -1,16 +1,21 @@
-//! Makes the records of a lost metadata store again, from the originals and their manifests.
+//! Restores the records of a lost metadata store from the originals and their manifests.
+
+use std::sync::Arc;
 
 use futures::StreamExt;
 use jiff::Timestamp;
 use tracing::{Instrument, info_span};
 
-use super::manifests::Tombstones;
-use super::reconcile::{PAGE, hex_folders};
-use super::{Photos, SpoolWriter};
+use crate::decoder::Decoder;
 use crate::manifest::Manifest;
-use lucida_core::{BlobKey, BlobStat, Error, ErrorKind, Inserted, Photo, PhotoId, Result, UserId, picture};
+use crate::manifests::{Manifests, Tombstones};
+use crate::reconcile::{PAGE, hex_folders};
+use crate::spool::Spool;
+use lucida_core::{
+    BlobKey, BlobStat, Error, ErrorKind, Inserted, MetadataStore, Photo, PhotoId, Result, Storage, UserId,
+};
 
-/// How a rebuild is done.
+/// The options of a rebuild.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RebuildOptions {
     /// Whose photos originals without a manifest become; without it they are left alone.
@@ -41,38 +46,48 @@ pub struct RebuildReport {
 pub enum RebuildNews<'a> {
     /// An original was left alone, and why.
     LeftAlone(&'a BlobKey, &'a str),
-    /// How far it has come.
+    /// The progress.
     Progress(&'a RebuildReport),
 }
 
-/// Whom a rebuild reports to.
-type Tell<'a> = dyn FnMut(RebuildNews<'_>) + Send + 'a;
+/// Takes the news of a rebuild.
+pub(crate) type OnNews<'a> = dyn FnMut(RebuildNews<'_>) + Send + 'a;
 
-impl Photos {
-    /// Makes a record for every original that has none. Existing records stay as they are.
+/// Restores records.
+#[derive(Clone)]
+pub(crate) struct Rebuild {
+    pub(crate) storage: Arc<dyn Storage>,
+    pub(crate) metadata: Arc<dyn MetadataStore>,
+    pub(crate) manifests: Manifests,
+    pub(crate) spool: Spool,
+    pub(crate) decoder: Decoder,
+}
+
+impl Rebuild {
+    /// Creates a record for every original that has none. Existing records stay as they are.
     ///
     /// Each record is that of a photo right after its upload: workers bring it to ready again, with the vector that the
     /// index still has. It may be repeated, and goes on where an earlier run was interrupted.
     ///
     /// # Errors
     /// Those of the stores, at the first call that fails.
-    pub async fn rebuild<'a>(
+    pub(crate) async fn run<'a>(
         &'a self,
         options: &'a RebuildOptions,
-        tell: &'a mut Tell<'a>,
+        on_news: &'a mut OnNews<'a>,
     ) -> Result<RebuildReport> {
         let span = info_span!("library.rebuild");
         async {
-            let tombstones = self.tombstones().await?;
+            let tombstones = self.manifests.tombstones().await?;
             let mut report = RebuildReport::default();
             for folder in hex_folders() {
                 let folder = format!("{}{folder}/", BlobKey::ORIGINALS);
-                let mut chunks = self.parts().storage.list(&folder).chunks(PAGE);
+                let mut chunks = self.storage.list(&folder).chunks(PAGE);
                 while let Some(chunk) = chunks.next().await {
                     let chunk = chunk.into_iter().collect::<Result<Vec<_>>>()?;
                     report.originals += chunk.len() as u64;
                     let ids: Vec<_> = chunk.iter().filter_map(|stat| stat.key.photo_id()).collect();
-                    let known = self.parts().metadata.get_many(&ids).await?;
+                    let known = self.metadata.get_many(&ids).await?;
                     for stat in chunk {
                         let named = |photo: &Photo| photo.blob == stat.key;
                         if known.iter().any(named) {
@@ -81,10 +96,10 @@ impl Photos {
                         }
                         let why = self.take_back(&stat, options, &tombstones, &mut report).await?;
                         if let Some(why) = why {
-                            tell(RebuildNews::LeftAlone(&stat.key, &why));
+                            on_news(RebuildNews::LeftAlone(&stat.key, &why));
                         }
                     }
-                    tell(RebuildNews::Progress(&report));
+                    on_news(RebuildNews::Progress(&report));
                 }
             }
             Ok(report)
@@ -110,7 +125,7 @@ impl Photos {
             report.deleted += 1;
             return Ok(None);
         }
-        let manifest = match (self.read_manifest(&id).await?, &options.owner_of_unnamed) {
+        let manifest = match (self.manifests.read(&id).await?, &options.owner_of_unnamed) {
             (Some(manifest), _) => manifest,
             (None, Some(owner)) => match self.manifest_from_bytes(&id, stat, owner).await {
                 Ok(manifest) => manifest,
@@ -136,9 +151,9 @@ impl Photos {
             return Ok(None);
         }
         let photo = manifest.into_photo();
-        match self.parts().metadata.insert(&photo).await {
+        match self.metadata.insert(&photo).await {
             Ok(Inserted::New(kept)) => {
-                self.refresh_manifest(&kept).await?;
+                self.manifests.refresh(&kept).await?;
                 report.recorded += 1;
                 Ok(None)
             }
@@ -160,19 +175,19 @@ impl Photos {
 
     /// Makes the manifest of an original that has none, from its bytes.
     async fn manifest_from_bytes(&self, id: &PhotoId, stat: &BlobStat, owner: &UserId) -> Result<Manifest> {
-        let mut spool: SpoolWriter = self.spool().await?;
-        let mut blob = self.parts().storage.get(&stat.key, None).await?;
+        let mut spool = self.spool.create().await?;
+        let mut blob = self.storage.get(&stat.key, None).await?;
         while let Some(piece) = blob.stream.next().await {
             spool.write(piece?).await?;
         }
         let spooled = spool.finish().await?;
-        let path = spooled.path.to_path_buf();
-        let max_pixels = self.options().max_pixels;
-        let header = tokio::task::spawn_blocking(move || picture::probe(&path, max_pixels))
-            .await
-            .map_err(|error| {
-                Error::invalid("its header can't be read: the decoder failed on it").with_source(error)
-            })??;
+        let header = match self.decoder.probe(&spooled).await {
+            Err(error) if error.kind() == ErrorKind::Internal => {
+                let message = "its header can't be read: the decoder failed on it";
+                return Err(Error::invalid(message).with_source(error));
+            }
+            header => header?,
+        };
         Ok(Manifest {
             format: Manifest::FORMAT,
             id: *id,
@@ -192,7 +207,7 @@ impl Photos {
     }
 }
 
-/// Tells whether an original can't be taken back in for what it is.
+/// Returns whether an error is about the original itself.
 fn is_own_fault(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported)
 }

@@ -1,7 +1,7 @@
-//! The reconciler: compares records, queue, index and blobs, reports what does not fit, and mends it.
+//! The reconciler: compares records, queue, index and blobs, reports what does not fit, and repairs it.
 //!
-//! The same passes serve the running server (at start and on a timer, mending) and `lucida check` (reporting, and
-//! mending with `--repair`). Everything is read in pages; nothing grows with the library but the run time.
+//! The same passes serve the running server (at start and on a timer, repairing) and `lucida check` (reporting, and
+//! repairing with `--repair`). Everything is read in pages; nothing grows with the library but the run time.
 
 mod blobs;
 mod pass;
@@ -10,27 +10,37 @@ mod records;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
-pub(super) use blobs::hex_folders;
-pub(super) use pass::PAGE;
+pub(crate) use blobs::hex_folders;
+pub(crate) use pass::PAGE;
 use pass::Pass;
-use progress::DeepRun;
+use progress::{DeepRun, Saved};
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
-use super::Photos;
-use super::outage::Outage;
-use lucida_core::{Result, metrics};
+use crate::blobs::Blobs;
+use crate::damage::DamageLog;
+use crate::delete::Deletion;
+use crate::lease::Leases;
+use crate::manifests::Manifests;
+use crate::models::Models;
+use crate::outage::Outage;
+use crate::points::Points;
+use crate::records::Records;
+use crate::spool::Spool;
+use crate::state_record::{StateRecord, Unreadable};
+use lucida_core::{JobQueue, MetadataStore, Result, Storage, VectorIndex, metrics};
 
 const LEASE: &str = "reconciler";
-/// How far `lucida check` has come, in the metadata store.
-const CHECK_RECORD: &str = "check";
-/// The same of the reconciler's own comparison.
-const DEEP_RECORD: &str = "reconciler/deep";
+/// The progress of `lucida check`.
+const CHECK_RECORD: StateRecord<Saved> = StateRecord::new("check", Unreadable::StartOver);
+/// The progress of the reconciler's own comparison.
+const DEEP_RECORD: StateRecord<Saved> = StateRecord::new("reconciler/deep", Unreadable::StartOver);
 
-/// What can be out of order.
+/// The kinds of findings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FindingKind {
@@ -44,17 +54,17 @@ pub enum FindingKind {
     PointMissing,
     /// The index knows a photo that the metadata store does not.
     PointUnknown,
-    /// A photo's original is missing; only a backup or another upload of the same file can mend that.
+    /// A photo's original is missing; only a backup or another upload of the same file repairs that.
     BlobMissing,
-    /// A photo's original has another size than it was stored with; mended as a missing one is.
+    /// A photo's original has another size than it was stored with; repaired as a missing one is.
     BlobWrongSize,
-    /// A photo's original has other bytes than it was stored with; mended as a missing one is.
+    /// A photo's original has other bytes than it was stored with; repaired as a missing one is.
     BlobWrongBytes,
     /// A blob that a plugin made is missing or has another size than it was stored with.
     DerivedMissing,
     /// The store has a blob of a plugin that no record names.
     BlobUnknown,
-    /// The store has an original that no record names. It stays, and counts as not mended.
+    /// The store has an original that no record names. It stays, and counts as not repaired.
     OriginalUnknown,
     /// An interrupted upload has left an original whose bytes are the same owner's photo already.
     OriginalDuplicate,
@@ -64,8 +74,8 @@ pub enum FindingKind {
     FailedByComponent,
 }
 
-/// Makes the counters appear before anything happened, so that their rates are known from the start.
-pub(super) fn show_counters() {
+/// Creates the counters with 0, so that their rates are known from the start.
+pub(crate) fn show_counters() {
     for kind in FindingKind::ALL {
         metrics::RECONCILE_REPAIRS.add(0, &[kind.as_str()]);
     }
@@ -119,18 +129,18 @@ impl fmt::Display for FindingKind {
     }
 }
 
-/// One thing out of order.
+/// One inconsistency.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
     /// What is wrong.
     pub kind: FindingKind,
     /// With which photo or blob.
     pub subject: String,
-    /// Whether it was mended, or its mending was begun.
+    /// Whether it is repaired, or its repair has started.
     pub repaired: bool,
 }
 
-/// What a check saw.
+/// The result of a check.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckReport {
     /// Photos in the metadata store.
@@ -141,7 +151,7 @@ pub struct CheckReport {
     pub blobs: u64,
     /// How many of each kind were found.
     pub findings: BTreeMap<FindingKind, u64>,
-    /// How many were not mended.
+    /// How many were not repaired.
     pub unrepaired: u64,
     /// How many originals were read and compared with their hashes.
     pub verified: u64,
@@ -168,17 +178,17 @@ impl CheckReport {
         self.findings.get(&kind).copied().unwrap_or_default()
     }
 
-    /// Returns whether nothing is out of order.
+    /// Returns whether there was no finding.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         self.findings.is_empty()
     }
 }
 
-/// How a check is done.
+/// The options of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CheckOptions {
-    /// Whether what is found is mended.
+    /// Whether what is found is repaired.
     pub repair: bool,
     /// How many originals that no record names are deleted; none unless there are exactly so many.
     pub forget_unknown: Option<u64>,
@@ -200,21 +210,45 @@ pub struct Verify {
 /// What a check reports as it goes.
 #[derive(Debug)]
 pub enum CheckNews<'a> {
-    /// Something is out of order.
+    /// An inconsistency.
     Found(&'a Finding),
-    /// So much is done.
+    /// The progress.
     Progress(&'a CheckReport),
 }
 
-/// Whom a check reports to.
-pub(super) type Tell<'a> = dyn FnMut(CheckNews<'_>) + Send + 'a;
+/// Takes the news of a check.
+pub(crate) type OnNews<'a> = dyn FnMut(CheckNews<'_>) + Send + 'a;
 
 /// How soon reconciling is tried again when it fails at start, at first and at most.
 const FIRST_RETRY: Duration = Duration::from_secs(2);
 const LONGEST_RETRY: Duration = Duration::from_secs(30);
 
-impl Photos {
-    /// Compares everything, reports what it finds as it goes, and mends it if asked to.
+/// Compares the stores and repairs them.
+#[derive(Clone)]
+pub(crate) struct Reconciler {
+    pub(crate) storage: Arc<dyn Storage>,
+    pub(crate) metadata: Arc<dyn MetadataStore>,
+    pub(crate) index: Arc<dyn VectorIndex>,
+    pub(crate) queue: Arc<dyn JobQueue>,
+    pub(crate) leases: Leases,
+    pub(crate) models: Models,
+    pub(crate) records: Records,
+    pub(crate) blobs: Blobs,
+    pub(crate) manifests: Manifests,
+    pub(crate) points: Points,
+    pub(crate) damage: DamageLog,
+    pub(crate) deletion: Deletion,
+    pub(crate) spool: Spool,
+    /// How often it looks for pending photos without a job and unfinished deletions.
+    pub(crate) interval: Duration,
+    /// How often it compares all three stores.
+    pub(crate) deep_interval: Duration,
+    /// How old an unknown blob must be before it is removed.
+    pub(crate) orphan_grace: Duration,
+}
+
+impl Reconciler {
+    /// Compares everything, reports what it finds as it goes, and repairs it if asked to.
     ///
     /// No original is deleted unless a deletion or a duplicate is recorded for it, or `forget_unknown` says how many there
     /// are. How far it has come is kept in the metadata store.
@@ -222,19 +256,24 @@ impl Photos {
     /// # Errors
     /// `Conflict` when `forget_unknown` is another number than was found, with nothing forgotten; those of the stores, at
     /// the first call that fails.
-    pub async fn check<'a>(&'a self, options: &CheckOptions, tell: &'a mut Tell<'a>) -> Result<CheckReport> {
-        let mut pass = Pass::new(self, options.repair, options.grace, tell)?;
+    pub(crate) async fn check<'a>(
+        &'a self,
+        options: &CheckOptions,
+        on_news: &'a mut OnNews<'a>,
+    ) -> Result<CheckReport> {
+        let mut pass = Pass::new(self, options.repair, options.grace, on_news)?;
         pass.forget_unknown = options.forget_unknown;
         pass.shallow().await?;
-        let mut run = DeepRun::begin(self, CHECK_RECORD, None, options.resume, &mut pass.report).await?;
+        let mut run = DeepRun::begin(self, &CHECK_RECORD, None, options.resume, &mut pass.report).await?;
         run.run(&mut pass, options.verify).await?;
         Ok(pass.report)
     }
 
-    pub(super) async fn reconcile_until(&self, shutdown: CancellationToken) {
+    /// Reconciles at start and on a timer, until `shutdown` is cancelled.
+    pub(crate) async fn run_until(&self, shutdown: CancellationToken) {
         let mut first = true;
         let mut deep_due = tokio::time::Instant::now();
-        let longest = self.options().reconcile_interval.min(LONGEST_RETRY);
+        let longest = self.interval.min(LONGEST_RETRY);
         let mut outage = Outage::new(FIRST_RETRY, longest);
         loop {
             let run = self.reconcile(first, &mut deep_due);
@@ -256,47 +295,43 @@ impl Photos {
                 Err(error) => debug!(%error, "reconciling still fails"),
             }
             // After a failed start the next try is soon: pending photos may be waiting for it.
-            let pause = if first {
-                outage.pause()
-            } else {
-                self.options().reconcile_interval
-            };
+            let pause = if first { outage.pause() } else { self.interval };
             tokio::select! {
                 () = shutdown.cancelled() => break,
                 () = tokio::time::sleep(pause) => {}
             }
         }
-        if let Err(error) = self.release_lease(LEASE).await {
+        if let Err(error) = self.leases.release(LEASE).await {
             debug!(%error, "leaving the reconciler's lease to expire");
         }
     }
 
     async fn reconcile(&self, first: bool, deep_due: &mut tokio::time::Instant) -> Result<()> {
-        self.prepare().await?;
-        let interval = self.options().reconcile_interval;
-        let leader = self.take_lease(LEASE, interval * 2).await?;
+        self.models.prepare().await?;
+        let interval = self.interval;
+        let leader = self.leases.take(LEASE, interval * 2).await?;
         // At start the lease of a killed process must not keep its photos waiting; doing it twice does no harm.
         if !leader && !first {
             return Ok(());
         }
         let grace = if first { Duration::ZERO } else { interval };
-        Pass::new(self, true, grace, &mut tell())?.shallow().await?;
+        Pass::new(self, true, grace, &mut log_news())?.shallow().await?;
         if leader && tokio::time::Instant::now() >= *deep_due {
-            let removed = self.clean_spool().await;
+            let removed = self.spool.clean().await;
             if removed > 0 {
                 info!(removed, "removed leftovers of interrupted uploads");
             }
             self.reconcile_deep(interval).await?;
-            *deep_due = tokio::time::Instant::now() + self.options().deep_reconcile_interval;
+            *deep_due = tokio::time::Instant::now() + self.deep_interval;
         }
         Ok(())
     }
 
     async fn reconcile_deep(&self, interval: Duration) -> Result<()> {
-        let mut tell = tell();
-        let mut pass = Pass::new(self, true, interval, &mut tell)?;
+        let mut on_news = log_news();
+        let mut pass = Pass::new(self, true, interval, &mut on_news)?;
         let lease = Some((LEASE, interval * 2));
-        let mut run = DeepRun::begin(self, DEEP_RECORD, lease, true, &mut pass.report).await?;
+        let mut run = DeepRun::begin(self, &DEEP_RECORD, lease, true, &mut pass.report).await?;
         run.run(&mut pass, None).await?;
         let report = &pass.report;
         let lost = [
@@ -323,8 +358,8 @@ impl Photos {
     }
 }
 
-/// Logs and counts what the reconciler mends.
-fn tell() -> impl FnMut(CheckNews<'_>) + Send {
+/// Logs and counts what the reconciler repairs.
+fn log_news() -> impl FnMut(CheckNews<'_>) + Send {
     |news| {
         let CheckNews::Found(finding) = news else {
             return;

@@ -1,5 +1,6 @@
 //! The scrub: reads every original again, slowly, in one process at a time, and compares it with its hash.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
@@ -7,13 +8,15 @@ use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
-use super::Photos;
-use super::damage::Pace;
-use lucida_core::{Error, ErrorKind, Order, PhotoId, PhotoQuery, PhotoState, Result};
+use crate::blobs::{Blobs, Pace};
+use crate::damage::DamageLog;
+use crate::lease::Leases;
+use crate::state_record::{StateRecord, Unreadable};
+use lucida_core::{MetadataStore, Order, PhotoId, PhotoQuery, PhotoState, Result};
 
 const LEASE: &str = "scrub";
-/// How far the scrub has come, in the metadata store.
-const RECORD: &str = "scrub";
+/// The progress of the scrub.
+const RECORD: StateRecord<Place> = StateRecord::new("scrub", Unreadable::StartOver);
 
 /// How long other processes wait for one that died: longer than the largest original takes at 1 MiB/s.
 const LEASE_LASTS: Duration = Duration::from_secs(600);
@@ -21,7 +24,7 @@ const LEASE_LASTS: Duration = Duration::from_secs(600);
 /// How long after the start of a round the next one starts, at the earliest: 30 days, as scrubs of disks usually do.
 const ROUND_EVERY: SignedDuration = SignedDuration::from_hours(24 * 30);
 
-/// How many photos are read between two notes of how far it has come.
+/// How many photos are read before the progress is saved.
 const PAGE: usize = 20;
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -34,40 +37,51 @@ struct Place {
     complete: bool,
 }
 
-impl Photos {
-    pub(super) async fn scrub_until(&self, shutdown: CancellationToken) {
-        let bytes_per_sec = self.options().scrub_bytes_per_sec;
-        if bytes_per_sec == 0 {
+/// Compares originals with their hashes in the background.
+#[derive(Clone)]
+pub(crate) struct Scrub {
+    pub(crate) metadata: Arc<dyn MetadataStore>,
+    pub(crate) leases: Leases,
+    pub(crate) blobs: Blobs,
+    pub(crate) damage: DamageLog,
+    /// How many bytes a second are read; 0 turns the scrub off.
+    pub(crate) bytes_per_sec: u64,
+    /// The pause between two looks for a round that is due.
+    pub(crate) interval: Duration,
+}
+
+impl Scrub {
+    /// Runs until `shutdown` is cancelled.
+    pub(crate) async fn run_until(&self, shutdown: CancellationToken) {
+        if self.bytes_per_sec == 0 {
             return;
         }
-        let mut pace = Pace::new(bytes_per_sec);
+        let mut pace = Pace::new(self.bytes_per_sec);
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => break,
-                () = tokio::time::sleep(self.options().reconcile_interval) => {}
+                () = tokio::time::sleep(self.interval) => {}
             }
             let result = tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break,
-                result = self.scrub(&mut pace) => result,
+                result = self.run(&mut pace) => result,
             };
             if let Err(error) = result {
                 warn!(%error, "scrubbing originals failed, trying again later");
             }
         }
-        if let Err(error) = self.release_lease(LEASE).await {
+        if let Err(error) = self.leases.release(LEASE).await {
             debug!(%error, "leaving the scrub's lease to expire");
         }
     }
 
-    /// Goes on with the round under way, or begins one when it is due.
-    async fn scrub(&self, pace: &mut Pace) -> Result<()> {
-        if !self.take_lease(LEASE, LEASE_LASTS).await? {
+    /// Continues the round in progress, or starts one when it is due.
+    async fn run(&self, pace: &mut Pace) -> Result<()> {
+        if !self.leases.take(LEASE, LEASE_LASTS).await? {
             return Ok(());
         }
-        let saved = self.parts().metadata.record(RECORD).await?;
-        let saved = saved.and_then(|record| serde_json::from_value::<Place>(record.value).ok());
-        let mut place = match saved {
+        let mut place = match RECORD.find(&*self.metadata).await? {
             Some(place) if !place.complete => place,
             Some(place) if Timestamp::now().duration_since(place.begun_at) < ROUND_EVERY => return Ok(()),
             Some(_) | None => Place {
@@ -85,14 +99,14 @@ impl Photos {
                 limit: PAGE,
                 ..PhotoQuery::default()
             };
-            let page = self.parts().metadata.list(&query).await?;
-            let known = self.storage_report().await?.damaged;
+            let page = self.metadata.list(&query).await?;
+            let known = self.damage.report().await?.damaged;
             for photo in &page {
                 place.after = Some(photo.id);
                 if photo.state == PhotoState::Deleting {
                     continue;
                 }
-                let damage = self.verify_original(photo, pace).await?;
+                let damage = self.blobs.verify(photo, pace).await?;
                 read += 1;
                 if let Some(damage) = damage {
                     damaged += 1;
@@ -104,15 +118,15 @@ impl Photos {
                     );
                 }
                 if damage != known.get(&photo.id).copied() {
-                    self.note_damage(&photo.id, damage).await;
+                    self.damage.note(&photo.id, damage).await;
                 }
                 if leased.elapsed() > LEASE_LASTS / 4 {
                     leased = Instant::now();
-                    self.save_scrub(&place).await?;
+                    self.save(&place).await?;
                 }
             }
             place.complete = page.is_empty();
-            self.save_scrub(&place).await?;
+            self.save(&place).await?;
         }
         info!(
             read,
@@ -121,17 +135,8 @@ impl Photos {
         Ok(())
     }
 
-    async fn save_scrub(&self, place: &Place) -> Result<()> {
-        if !self.take_lease(LEASE, LEASE_LASTS).await? {
-            return Err(Error::unavailable("another process has taken the scrub over"));
-        }
-        let value = serde_json::to_value(place)
-            .map_err(|error| Error::internal("the scrub's place can't be written").with_source(error))?;
-        let metadata = &self.parts().metadata;
-        let version = metadata.record(RECORD).await?.map(|record| record.version);
-        match metadata.put_record(RECORD, &value, version).await {
-            Err(error) if error.kind() != ErrorKind::Conflict => Err(error),
-            Ok(_) | Err(_) => Ok(()),
-        }
+    async fn save(&self, place: &Place) -> Result<()> {
+        self.leases.keep(LEASE, LEASE_LASTS).await?;
+        RECORD.save(&*self.metadata, place).await
     }
 }

@@ -5,11 +5,14 @@ use std::sync::Arc;
 
 use tracing::{Instrument, info_span};
 
-use super::Photos;
-use super::models::Live;
+use crate::decoder::{Decoder, larger_short_side};
+use crate::models::{Live, Models};
+use crate::plugins::Plugins;
+use crate::records::Records;
+use crate::spool::SpoolWriter;
 use lucida_core::{
-    Embedding, Error, ErrorKind, Hit, Lane, Photo, PhotoState, Result, ScoredId, SearchInput, SearchQuery,
-    embed_image, embed_text,
+    Embedding, Error, ErrorKind, Hit, Lane, MetadataStore, Photo, PhotoState, Result, ScoredId, SearchInput,
+    SearchQuery, VectorIndex, embed_image, embed_text, picture::Picture,
 };
 
 /// What a search found.
@@ -21,37 +24,61 @@ pub struct SearchResult {
     pub model: String,
 }
 
-impl Photos {
+/// Finds photos.
+#[derive(Clone)]
+pub(crate) struct Search {
+    pub(crate) metadata: Arc<dyn MetadataStore>,
+    pub(crate) index: Arc<dyn VectorIndex>,
+    pub(crate) records: Records,
+    pub(crate) models: Models,
+    pub(crate) decoder: Decoder,
+    pub(crate) plugins: Plugins,
+}
+
+impl Search {
     /// Finds a user's photos.
     ///
     /// # Errors
     /// `InvalidInput` for an empty or too long text; `NotFound` for a photo that is not the user's; `Conflict`
     /// (`not_ready`) for one that is not embedded yet; a plugin's refusal; those of the model and the stores.
-    pub async fn search(&self, query: SearchQuery) -> Result<SearchResult> {
+    pub(crate) async fn search(&self, query: SearchQuery) -> Result<SearchResult> {
         let span = info_span!("photo.search", limit = query.limit);
         self.find(query).instrument(span).await
     }
 
+    /// Decodes an uploaded picture, large enough for the serving and the configured model, and removes its file.
+    ///
+    /// # Errors
+    /// Those of [`Decoder::decode`].
+    pub(crate) async fn decode_upload(&self, spool: SpoolWriter) -> Result<Arc<Picture>> {
+        let spooled = spool.finish().await?;
+        let view = self.models.view().await?;
+        let [serving, configured] = [&view.serving.embedder, self.models.configured()]
+            .map(|embedder| embedder.describe().decode_short_side_pixels);
+        let short_side_pixels = larger_short_side(configured, serving);
+        self.decoder.decode_spooled(spooled, short_side_pixels).await
+    }
+
     async fn find(&self, query: SearchQuery) -> Result<SearchResult> {
         let user = query.user_id.clone();
-        let mut query = self.change_query_by_plugins(query).await?;
+        let mut query = self.plugins.query(query).await?;
         query.user_id = user.clone();
         query.filter.user_id = Some(user);
-        let mut serving = Arc::clone(&self.view().await?.serving);
+        let mut serving = Arc::clone(&self.models.view().await?.serving);
         let mut found = self.nearest(&mut query, &serving).await;
         if found
             .as_ref()
             .is_err_and(|error| error.kind() == ErrorKind::NotFound)
         {
             // The collection may have been dropped since the last look; what else is not found stays so.
-            let now = Arc::clone(&self.look().await?.serving);
+            let now = Arc::clone(&self.models.look().await?.serving);
             if now.collection != serving.collection {
                 serving = now;
                 found = self.nearest(&mut query, &serving).await;
             }
         }
         let hits = self.with_photos(&query, found?).await?;
-        let mut hits = self.rerank_by_plugins(&query, hits).await?;
+        let mut hits = self.plugins.rerank(&query, hits).await?;
         hits.truncate(query.limit);
         Ok(SearchResult {
             hits,
@@ -62,8 +89,7 @@ impl Photos {
     /// Finds the points nearest to a query; its vector and the points are of the same model.
     async fn nearest(&self, query: &mut SearchQuery, serving: &Live) -> Result<Vec<ScoredId>> {
         let vector = self.query_vector(query, serving).await?;
-        self.parts()
-            .index
+        self.index
             .search(&serving.collection, &vector, &query.filter, query.limit)
             .await
     }
@@ -76,9 +102,9 @@ impl Photos {
                 embed_image(embedder, Arc::clone(picture), Lane::Interactive).await
             }
             SearchInput::Photo(id) => {
-                let photo = self.photo(&query.user_id, id).await?;
+                let photo = self.records.of_user(&query.user_id, id).await?;
                 let vector = match photo.state {
-                    PhotoState::Ready => self.parts().index.vector(&serving.collection, id).await?,
+                    PhotoState::Ready => self.index.vector(&serving.collection, id).await?,
                     PhotoState::Pending | PhotoState::Failed | PhotoState::Deleting => None,
                 };
                 if !query.filter.exclude.contains(&photo.id) {
@@ -96,7 +122,7 @@ impl Photos {
     /// Joins ids with their records; a point whose photo is not shown any more is left out.
     async fn with_photos(&self, query: &SearchQuery, found: Vec<ScoredId>) -> Result<Vec<Hit>> {
         let ids: Vec<_> = found.iter().map(|scored| scored.photo_id).collect();
-        let photos = self.parts().metadata.get_many(&ids).await?;
+        let photos = self.metadata.get_many(&ids).await?;
         let mut photos: HashMap<_, Photo> = photos.into_iter().map(|photo| (photo.id, photo)).collect();
         let hits = found.into_iter().filter_map(|ScoredId { photo_id, score }| {
             let photo = photos.remove(&photo_id)?;

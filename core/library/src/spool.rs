@@ -1,4 +1,4 @@
-//! Where an upload lies until it is known to be a photo: a temporary file that is hashed as it is written.
+//! An upload until it is known to be a photo: a temporary file that is hashed as it is written.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -9,7 +9,6 @@ use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tracing::debug;
 
-use super::Photos;
 use lucida_core::{ContentHash, Error, Result, ResultExt};
 
 const PREFIX: &str = "upload-";
@@ -17,7 +16,7 @@ const PREFIX: &str = "upload-";
 /// How much of a file is read at once, in bytes.
 const PIECE_BYTES: usize = 256 * 1024;
 
-/// An upload being written. Dropped before it is handed over, it leaves nothing.
+/// An upload that is being written. Dropped before it is complete, it leaves nothing.
 pub struct SpoolWriter {
     file: File,
     path: TempPath,
@@ -25,11 +24,11 @@ pub struct SpoolWriter {
     size_bytes: u64,
 }
 
-/// An upload that is wholly there. Dropped, it is removed.
-pub(super) struct Spooled {
-    pub(super) path: TempPath,
-    pub(super) hash: ContentHash,
-    pub(super) size_bytes: u64,
+/// A complete upload. Dropped, it is removed.
+pub(crate) struct Spooled {
+    pub(crate) path: TempPath,
+    pub(crate) hash: ContentHash,
+    pub(crate) size_bytes: u64,
 }
 
 impl SpoolWriter {
@@ -46,12 +45,12 @@ impl SpoolWriter {
                 created => created,
             }
             .map_err(|error| {
-                Error::from(error).context(format!("making an upload's file in {}", dir.display()))
+                Error::from(error).context(format!("creating an upload's file in {}", dir.display()))
             })
         };
         let created = tokio::task::spawn_blocking(create)
             .await
-            .map_err(|error| Error::internal("making an upload's file failed").with_source(error))??;
+            .map_err(|error| Error::internal("creating an upload's file failed").with_source(error))??;
         let (file, path) = created.into_parts();
         Ok(Self {
             file: File::from_std(file),
@@ -77,7 +76,7 @@ impl SpoolWriter {
         self.size_bytes
     }
 
-    pub(super) async fn finish(mut self) -> Result<Spooled> {
+    pub(crate) async fn finish(mut self) -> Result<Spooled> {
         self.file.flush().await.context("writing an upload")?;
         let hash = ContentHash::from_bytes(*self.hasher.finalize().as_bytes());
         Ok(Spooled {
@@ -88,22 +87,30 @@ impl SpoolWriter {
     }
 }
 
-impl Photos {
+/// The folder of uploads under way.
+#[derive(Clone)]
+pub(crate) struct Spool {
+    pub(crate) dir: PathBuf,
+    /// How old a leftover must be before it is removed.
+    pub(crate) grace: Duration,
+}
+
+impl Spool {
     /// Starts an upload.
     ///
     /// # Errors
     /// I/O errors of the spool folder by kind.
-    pub async fn spool(&self) -> Result<SpoolWriter> {
-        SpoolWriter::create(&self.options().spool_dir).await
+    pub(crate) async fn create(&self) -> Result<SpoolWriter> {
+        SpoolWriter::create(&self.dir).await
     }
 
     /// Starts an upload with all of a file.
     ///
     /// # Errors
     /// I/O errors of the file and of the spool folder by kind.
-    pub async fn spool_file(&self, path: &Path) -> Result<SpoolWriter> {
+    pub(crate) async fn file(&self, path: &Path) -> Result<SpoolWriter> {
         let mut file = File::open(path).await.context("opening it")?;
-        let mut spool = self.spool().await?;
+        let mut spool = self.create().await?;
         let mut piece = vec![0; PIECE_BYTES];
         loop {
             let read = file.read(&mut piece).await.context("reading it")?;
@@ -115,16 +122,15 @@ impl Photos {
     }
 
     /// Removes what a killed process left in the spool folder, and returns how many files that were.
-    pub(super) async fn clean_spool(&self) -> u64 {
-        let dir = self.options().spool_dir.clone();
-        let grace = self.options().orphan_grace;
+    pub(crate) async fn clean(&self) -> u64 {
+        let Self { dir, grace } = self.clone();
         tokio::task::spawn_blocking(move || clean(&dir, grace))
             .await
             .unwrap_or(0)
     }
 }
 
-fn clean(dir: &PathBuf, grace: Duration) -> u64 {
+fn clean(dir: &Path, grace: Duration) -> u64 {
     let Ok(entries) = std::fs::read_dir(dir) else {
         return 0;
     };

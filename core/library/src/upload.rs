@@ -9,15 +9,20 @@ use jiff::Timestamp;
 use tokio_util::io::ReaderStream;
 use tracing::{Instrument, debug, info, info_span, warn};
 
-use super::damage::{Damage, Pace};
-use super::edit::{PhotoEdit, TagEdit, TakenAtEdit};
-use super::spool::Spooled;
-use super::{Photos, SpoolWriter, larger_short_side};
+use crate::blobs::{Blobs, Pace};
+use crate::damage::{Damage, DamageLog};
+use crate::decoder::Decoder;
+use crate::delete::Deletion;
+use crate::edit::{Editing, PhotoEdit, TagEdit, TakenAtEdit};
 use crate::manifest::Manifest;
+use crate::manifests::Manifests;
+use crate::names;
+use crate::plugins::Plugins;
+use crate::records::Records;
+use crate::spool::{SpoolWriter, Spooled};
 use lucida_core::{
-    BlobKey, Error, Inserted, Job, Lane, Photo, PhotoId, PhotoState, Result, ResultExt, TakenAt, Upload,
-    UserId,
-    picture::{self, ImageHeader, Picture},
+    BlobKey, Error, Inserted, Job, JobQueue, MetadataStore, Photo, PhotoId, PhotoState, Result, ResultExt,
+    Storage, TakenAt, Upload, UserId, picture::ImageHeader,
 };
 
 /// How much of a spool file is read at once, in bytes.
@@ -53,14 +58,31 @@ impl Uploaded {
     }
 }
 
-impl Photos {
+/// Takes photos in.
+#[derive(Clone)]
+pub(crate) struct Intake {
+    pub(crate) storage: Arc<dyn Storage>,
+    pub(crate) metadata: Arc<dyn MetadataStore>,
+    pub(crate) queue: Arc<dyn JobQueue>,
+    pub(crate) decoder: Decoder,
+    pub(crate) records: Records,
+    pub(crate) blobs: Blobs,
+    pub(crate) manifests: Manifests,
+    pub(crate) damage: DamageLog,
+    pub(crate) deletion: Deletion,
+    pub(crate) editing: Editing,
+    pub(crate) plugins: Plugins,
+    /// Whether a file is refused whose name promises another format than its bytes hold.
+    pub(crate) strict_names: bool,
+}
+
+impl Intake {
     /// Takes a photo in: once this returns, the photo survives anything but the loss of its store.
     ///
     /// # Errors
-    /// Those of [`picture::probe`], `truncated_image`, `too_many_pixels`, `type_mismatch` where names are strict, a plugin's
-    /// refusal,
-    /// and those of the stores. An original that is stored by then stays, as one that no record names.
-    pub async fn upload(
+    /// Those of [`Decoder::probe`], `truncated_image`, `type_mismatch` where names are strict, a plugin's refusal, and those
+    /// of the stores. An original that is stored by then stays, as one that no record names.
+    pub(crate) async fn upload(
         &self,
         user: &UserId,
         spool: SpoolWriter,
@@ -70,7 +92,7 @@ impl Photos {
     }
 
     /// Takes a photo in under an id that it has already.
-    pub(super) async fn upload_as(
+    pub(crate) async fn upload_as(
         &self,
         id: PhotoId,
         user: &UserId,
@@ -89,7 +111,7 @@ impl Photos {
         details: UploadDetails,
     ) -> Result<Uploaded> {
         let spooled = spool.finish().await?;
-        let header = self.look_at(&spooled, details.filename.as_deref()).await?;
+        let header = self.read_header(&spooled, details.filename.as_deref()).await?;
         if let Some(existing) = self.existing(user, &spooled, &details).await? {
             return Ok(Uploaded::Existing(existing));
         }
@@ -102,7 +124,7 @@ impl Photos {
             size_bytes: spooled.size_bytes,
             path: spooled.path.to_path_buf(),
         };
-        self.inspect_by_plugins(&upload).await?;
+        self.plugins.inspect(&upload).await?;
         let manifest = Manifest {
             format: Manifest::FORMAT,
             id,
@@ -120,10 +142,10 @@ impl Photos {
             deleted_at: None,
         };
         let mut photo = manifest.into_photo();
-        photo.attributes = super::names::note(details.filename.as_deref(), header.format);
+        photo.attributes = names::note(details.filename.as_deref(), header.format);
         self.keep(&spooled, &photo).await?;
         loop {
-            match self.parts().metadata.insert(&photo).await? {
+            match self.metadata.insert(&photo).await? {
                 // A retried insert finds what its first try wrote.
                 Inserted::New(kept) => return self.accept(kept).await,
                 Inserted::Existing(kept) if kept.id == id && kept.state != PhotoState::Deleting => {
@@ -146,31 +168,13 @@ impl Photos {
         }
     }
 
-    async fn look_at(&self, spooled: &Spooled, filename: Option<&str>) -> Result<ImageHeader> {
-        let path = spooled.path.to_path_buf();
-        let max_pixels = self.options().max_pixels;
-        // The file is held in memory while it is looked at.
-        let place = self
-            .inner
-            .decoding
-            .enter(Lane::Interactive, spooled.size_bytes)
-            .await?;
-        let look = move || {
-            let header = picture::probe(&path, max_pixels);
-            drop(place);
-            header
-        };
-        let header = tokio::task::spawn_blocking(look)
-            .await
-            .map_err(|error| Error::internal("looking at an upload failed").with_source(error))??;
-        if let Some(filename) = filename.filter(|_| self.options().strict_names) {
+    async fn read_header(&self, spooled: &Spooled, filename: Option<&str>) -> Result<ImageHeader> {
+        let header = self.decoder.probe(spooled).await?;
+        if let Some(filename) = filename.filter(|_| self.strict_names) {
             header.format.check_name(filename)?;
         }
-        if header.complete || self.options().accept_truncated {
-            Ok(header)
-        } else {
-            Err(picture::truncated())
-        }
+        self.decoder.check_complete(&header)?;
+        Ok(header)
     }
 
     /// Finds the same bytes of the same user, puts them back where the store has lost or damaged them, and merges what
@@ -181,11 +185,12 @@ impl Photos {
         spooled: &Spooled,
         details: &UploadDetails,
     ) -> Result<Option<Photo>> {
-        let Some(photo) = self.parts().metadata.find_by_hash(user, &spooled.hash).await? else {
+        let Some(photo) = self.metadata.find_by_hash(user, &spooled.hash).await? else {
             return Ok(None);
         };
         if photo.state == PhotoState::Deleting {
-            self.finish_deletion(&photo)
+            self.deletion
+                .finish(&photo)
                 .await
                 .context("finishing the deletion of the same photo")?;
             return Ok(None);
@@ -202,38 +207,38 @@ impl Photos {
                 .taken_at
                 .map_or(TakenAtEdit::Keep, TakenAtEdit::SetIfUnknown),
         };
-        self.edit_photo(photo, &edit).await
+        self.editing.apply(photo, &edit).await
     }
 
     /// Stores the bytes of a known photo again if its original is missing or damaged; `None` when the photo is being
     /// deleted meanwhile.
     async fn put_back(&self, spooled: &Spooled, photo: Photo) -> Result<Option<Photo>> {
-        let known = self.storage_report().await?.damaged.get(&photo.id).copied();
+        let known = self.damage.report().await?.damaged.get(&photo.id).copied();
         // A wrong size shows at once; wrong bytes of the right size only where a scrub or a reader has found them.
-        let damage = match self.stat_original(&photo).await? {
+        let damage = match self.blobs.stat(&photo).await? {
             None => known.filter(|known| *known == Damage::WrongBytes),
             damage => damage,
         };
         let Some(damage) = damage else {
             if known.is_some() {
-                self.note_damage(&photo.id, None).await;
+                self.damage.note(&photo.id, None).await;
             }
             return Ok(Some(photo));
         };
         self.store(spooled, &photo).await?;
-        self.refresh_manifest(&photo).await?;
+        self.manifests.refresh(&photo).await?;
         info!(photo_id = %photo.id, damage = damage.as_str(), "put a damaged original back");
-        self.note_damage(&photo.id, None).await;
-        let Some(photo) = self.parts().metadata.get(&photo.id).await? else {
+        self.damage.note(&photo.id, None).await;
+        let Some(photo) = self.metadata.get(&photo.id).await? else {
             return Ok(None);
         };
         match photo.state {
             PhotoState::Deleting => {
-                self.finish_deletion(&photo).await?;
+                self.deletion.finish(&photo).await?;
                 Ok(None)
             }
             // It may wait for these bytes, or have failed for want of them.
-            PhotoState::Failed | PhotoState::Pending => self.make_pending(photo).await,
+            PhotoState::Failed | PhotoState::Pending => self.records.make_pending(photo).await,
             PhotoState::Ready => Ok(Some(photo)),
         }
     }
@@ -244,10 +249,10 @@ impl Photos {
         if made_elsewhere(&photo.id, photo.created_at) {
             self.make_way(photo).await?;
         }
-        self.write_manifest(photo).await?;
+        self.manifests.write(photo).await?;
         let stored = self.store(spooled, photo).await;
         if stored.is_err()
-            && let Err(error) = self.parts().storage.delete(&BlobKey::manifest(&photo.id)).await
+            && let Err(error) = self.storage.delete(&BlobKey::manifest(&photo.id)).await
         {
             debug!(%error, photo_id = %photo.id, "leaving the manifest of a refused upload behind");
         }
@@ -256,7 +261,7 @@ impl Photos {
 
     /// Makes sure that storing a photo under an id that was used before loses nothing.
     async fn make_way(&self, photo: &Photo) -> Result<()> {
-        match self.hash_original(photo, &mut Pace::new(0)).await? {
+        match self.blobs.compare_hash(photo, &mut Pace::new(0)).await? {
             None | Some(Damage::Missing) => {}
             Some(Damage::WrongSize | Damage::WrongBytes) => {
                 return Err(Error::conflict(format!(
@@ -266,7 +271,7 @@ impl Photos {
             }
         }
         // An earlier deletion of the id is history.
-        self.parts().storage.delete(&BlobKey::tombstone(&photo.id)).await
+        self.storage.delete(&BlobKey::tombstone(&photo.id)).await
     }
 
     async fn store(&self, spooled: &Spooled, photo: &Photo) -> Result<()> {
@@ -276,7 +281,7 @@ impl Photos {
         let body = ReaderStream::with_capacity(file, PIECE_BYTES)
             .map(|piece| piece.context("reading an upload back"))
             .boxed();
-        let written = self.parts().storage.put(&photo.blob, body).await?;
+        let written = self.storage.put(&photo.blob, body).await?;
         if written == photo.size_bytes {
             Ok(())
         } else {
@@ -289,37 +294,23 @@ impl Photos {
 
     /// Removes an original whose bytes are stored as those of another photo of the same user.
     async fn remove_duplicate(&self, photo: &Photo) -> Result<()> {
-        let storage = &self.parts().storage;
+        let storage = &self.storage;
         storage.delete(&photo.blob).await?;
         storage.delete(&BlobKey::manifest(&photo.id)).await
     }
 
     async fn accept(&self, photo: Photo) -> Result<Uploaded> {
         let job = Job { photo_id: photo.id };
-        if let Err(error) = self.parts().queue.publish(&job, Duration::ZERO).await {
+        if let Err(error) = self.queue.publish(&job, Duration::ZERO).await {
             // The photo is safe: the reconciler publishes the job once the queue is back.
             warn!(%error, photo_id = %photo.id, "leaving a photo's job to the reconciler");
         }
         info!(photo_id = %photo.id, size_bytes = photo.size_bytes, "took in photo");
         Ok(Uploaded::New(photo))
     }
-
-    /// Decodes an upload that is only to be embedded, no larger than the embedder needs it, and forgets the file.
-    ///
-    /// # Errors
-    /// Those of [`picture::decode`].
-    pub async fn decode_upload(&self, spool: SpoolWriter) -> Result<Arc<Picture>> {
-        let spooled = spool.finish().await?;
-        let read = move || std::fs::read(&spooled.path).context("reading an upload back");
-        let serving = Arc::clone(&self.view().await?.serving);
-        let configured = self.parts().embedder.describe().decode_short_side_pixels;
-        let short_side_pixels =
-            larger_short_side(configured, serving.embedder.describe().decode_short_side_pixels);
-        Ok(self.decode(Lane::Interactive, short_side_pixels, read).await?.0)
-    }
 }
 
-/// Tells whether an id is older than the upload that it is for, so that another photo may have had it before.
+/// Returns whether an id is older than the upload that it is for, so that another photo may have had it before.
 fn made_elsewhere(id: &PhotoId, uploaded_at: Timestamp) -> bool {
     const MARGIN: jiff::SignedDuration = jiff::SignedDuration::from_hours(1);
     id.made_at()

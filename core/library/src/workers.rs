@@ -1,68 +1,58 @@
-//! The tasks that run beside the server: workers, which take jobs, the reconciler, the scrub, and the change of the model.
+//! The tasks that run beside the server: workers, which take jobs, the reconciler, the scrub, and the model switch.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{Instrument, info, info_span, warn};
+use tracing::{info, warn};
 
-use super::Photos;
-use super::ingest::Worked;
-use super::outage::Outage;
+use crate::ingest::{Ingest, Worked};
+use crate::outage::Outage;
+use crate::plugins::Plugins;
+use crate::readiness::Health;
+use lucida_core::JobQueue;
 
-/// How long a worker waits for a job before it looks whether it should stop.
+/// How long a worker waits for a job before it checks whether it should stop.
 const RECEIVE_WAIT: Duration = Duration::from_secs(30);
 
 /// How long a worker waits after the queue failed, at first and at most.
 const QUEUE_PAUSE_MIN: Duration = Duration::from_secs(1);
 const QUEUE_PAUSE_MAX: Duration = Duration::from_secs(10);
 
-/// How soon a part that is away is looked for again at first, and how seldom at last.
-const PART_PAUSE_MIN: Duration = Duration::from_millis(200);
-const PART_PAUSE_MAX: Duration = Duration::from_secs(5);
+/// The pause between two checks of an unavailable component, at first and at most.
+const COMPONENT_PAUSE_MIN: Duration = Duration::from_millis(200);
+const COMPONENT_PAUSE_MAX: Duration = Duration::from_secs(5);
 
-/// How long plugins may take to hear the last events at shutdown.
+/// How long plugins may take for the last events at shutdown.
 const EVENTS_WAIT: Duration = Duration::from_secs(5);
 
-/// The running workers and what runs beside them.
+/// The running tasks.
 #[must_use]
 pub struct Workers {
-    photos: Photos,
-    tasks: TaskTracker,
+    pub(crate) tasks: TaskTracker,
+    pub(crate) plugins: Plugins,
 }
 
 impl Workers {
     /// Waits until all have stopped, which they do once their shutdown is cancelled.
     pub async fn finished(self) {
         self.tasks.wait().await;
-        self.photos.finish_telling(EVENTS_WAIT).await;
+        self.plugins.finish_events(EVENTS_WAIT).await;
     }
 }
 
-impl Photos {
-    /// Starts the workers, the reconciler, the scrub and the change of models; they stop when `shutdown` is cancelled, each
-    /// worker after its photo.
-    pub fn start_workers(&self, shutdown: &CancellationToken) -> Workers {
-        let tasks = TaskTracker::new();
-        for number in 0..self.options().workers {
-            let (photos, stop) = (self.clone(), shutdown.clone());
-            let span = info_span!("worker", number);
-            tasks.spawn(async move { photos.work(stop).await }.instrument(span));
-        }
-        let (photos, stop) = (self.clone(), shutdown.clone());
-        tasks.spawn(async move { photos.reconcile_until(stop).await });
-        let (photos, stop) = (self.clone(), shutdown.clone());
-        tasks.spawn(async move { photos.scrub_until(stop).await });
-        let (photos, stop) = (self.clone(), shutdown.clone());
-        tasks.spawn(async move { photos.change_models_until(stop).await });
-        tasks.close();
-        Workers {
-            photos: self.clone(),
-            tasks,
-        }
-    }
+/// Takes jobs from the queue and works on their photos, one after the other.
+#[derive(Clone)]
+pub(crate) struct Worker {
+    pub(crate) queue: Arc<dyn JobQueue>,
+    pub(crate) ingest: Ingest,
+    pub(crate) health: Health,
+}
 
-    async fn work(&self, shutdown: CancellationToken) {
+impl Worker {
+    /// Works until `shutdown` is cancelled, and finishes the photo in progress.
+    pub(crate) async fn run_until(&self, shutdown: CancellationToken) {
         let mut paused = false;
         let mut outage = Outage::new(QUEUE_PAUSE_MIN, QUEUE_PAUSE_MAX);
         loop {
@@ -70,19 +60,21 @@ impl Photos {
                 tokio::select! {
                     biased;
                     () = shutdown.cancelled() => break,
-                    () = self.until_all_is_well() => {}
+                    () = self.wait_for_components() => {}
                 }
             }
             let received = tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break,
-                received = self.parts().queue.receive(RECEIVE_WAIT) => received,
+                received = self.queue.receive(RECEIVE_WAIT) => received,
             };
             if received.is_ok() && outage.is_over() {
                 info!("the queue answers again");
             }
             match received {
-                Ok(Some(delivery)) => paused = self.work_on(delivery).await == Worked::PartAway,
+                Ok(Some(delivery)) => {
+                    paused = self.ingest.work_on(delivery).await == Worked::ComponentUnavailable
+                }
                 Ok(None) => paused = false,
                 Err(error) => {
                     if outage.is_news(&error) {
@@ -98,28 +90,28 @@ impl Photos {
         info!("worker stopped");
     }
 
-    /// Waits while a part is away, so that jobs stay in the queue instead of failing one after the other.
-    async fn until_all_is_well(&self) {
-        let mut pause = PART_PAUSE_MIN;
-        let mut told = false;
+    /// Waits while a component is unavailable, so that jobs stay in the queue instead of failing one after the other.
+    async fn wait_for_components(&self) {
+        let mut pause = COMPONENT_PAUSE_MIN;
+        let mut logged = false;
         loop {
-            let readiness = self.readiness().await;
-            let Some(away) = readiness.parts.iter().find(|part| part.error.is_some()) else {
-                if told {
-                    info!("going on with the photos");
+            let readiness = self.health.check().await;
+            let Some(failed) = readiness.parts.iter().find(|part| part.error.is_some()) else {
+                if logged {
+                    info!("all components are available again: working on photos");
                 }
                 return;
             };
-            if !told {
-                let error = away.error.as_deref();
+            if !logged {
+                let error = failed.error.as_deref();
                 warn!(
-                    part = away.part,
-                    error, "leaving the photos in the queue until it is back"
+                    part = failed.part,
+                    error, "leaving the photos in the queue until it is available again"
                 );
-                told = true;
+                logged = true;
             }
             tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(PART_PAUSE_MAX);
+            pause = (pause * 2).min(COMPONENT_PAUSE_MAX);
         }
     }
 }

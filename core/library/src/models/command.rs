@@ -1,4 +1,4 @@
-//! What an operator can do with models: list them, go to another one, go back, and drop one.
+//! The commands of an operator on models: list, activate, roll back, drop.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,11 +8,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tracing::info;
 
-use super::book::Request;
-use super::{KnownModel, ModelBook, ModelChange, ModelRole, ModelStatus};
-use lucida_core::{Error, ErrorKind, Fingerprint, MetadataStore, Result, VectorIndex};
+use super::record::Request;
+use super::{KnownModel, ModelChange, ModelRecord, ModelRole, ModelState, ModelStatus};
+use lucida_core::{CollectionName, Error, ErrorKind, Fingerprint, MetadataStore, Result, VectorIndex};
 
-/// What is to be done with the models of a library.
+/// A command on the models of a library.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ModelCommand {
@@ -42,7 +42,7 @@ pub struct ModelControl {
 }
 
 impl ModelControl {
-    /// Works on a ledger and an index.
+    /// Works on a metadata store and an index.
     #[must_use]
     pub fn new(metadata: Arc<dyn MetadataStore>, index: Arc<dyn VectorIndex>) -> Self {
         Self { metadata, index }
@@ -51,15 +51,15 @@ impl ModelControl {
     /// Lists the models that the library has vectors of, the serving one first.
     ///
     /// # Errors
-    /// Those of the index and the ledger.
+    /// Those of the index and the metadata store.
     pub async fn list(&self) -> Result<Vec<ModelStatus>> {
-        let book = ModelBook::read(&*self.metadata).await?;
+        let record = ModelRecord::read(&*self.metadata).await?;
         let alias = self.index.alias().await?;
+        let state = self.state(&record, alias.as_ref());
         let mut statuses = Vec::new();
-        for known in book.models.values() {
-            let change = book
-                .change
-                .as_ref()
+        for known in record.models.values() {
+            let change = state
+                .change()
                 .filter(|change| change.to == known.info.fingerprint);
             let role = match change {
                 _ if alias.as_ref() == Some(&known.collection) => ModelRole::Serving,
@@ -68,7 +68,7 @@ impl ModelControl {
             };
             let points = match self.index.count(&known.collection).await {
                 Ok(points) => points,
-                // Dropped while it was looked at.
+                // Dropped meanwhile.
                 Err(error) if error.kind() == ErrorKind::NotFound => continue,
                 Err(error) => return Err(error),
             };
@@ -90,43 +90,43 @@ impl ModelControl {
         Ok(statuses)
     }
 
-    /// Does what an operator asks for, and says in a sentence what was done.
+    /// Runs a command, and returns a sentence about what it did.
     ///
     /// # Errors
     /// `NotFound` for a model that the library has no vectors of; `InvalidInput` for a name that is that of several;
-    /// `Conflict` for a way back that isn't there, a model that is not complete yet, and one that serves and can't be
-    /// dropped; those of the index and the ledger.
+    /// `Conflict` for a rollback without an earlier model, a model that is not complete yet, and dropping the one that
+    /// serves; those of the index and the metadata store.
     pub async fn run(&self, command: &ModelCommand) -> Result<String> {
-        let book = ModelBook::read(&*self.metadata).await?;
+        let record = ModelRecord::read(&*self.metadata).await?;
         let done = match command {
-            ModelCommand::Activate(model) => self.activate(&book, find(&book.models, model)?).await,
+            ModelCommand::Activate(model) => self.activate(&record, find(&record.models, model)?).await,
             ModelCommand::Rollback => {
-                let previous = book.previous.as_ref().and_then(|to| book.models.get(to));
+                let previous = record.previous.as_ref().and_then(|to| record.models.get(to));
                 let previous = previous.ok_or_else(|| {
                     Error::conflict("there is no model to go back to: this library has had only one")
                         .with_code("no_previous_model")
                 })?;
-                self.activate(&book, previous).await
+                self.activate(&record, previous).await
             }
-            ModelCommand::Drop(model) => self.drop_model(find(&book.models, model)?).await,
+            ModelCommand::Drop(model) => self.drop_model(find(&record.models, model)?).await,
         }?;
         info!(%command, done, "changed the models");
         Ok(done)
     }
 
-    async fn activate(&self, book: &ModelBook, to: &KnownModel) -> Result<String> {
+    async fn activate(&self, record: &ModelRecord, to: &KnownModel) -> Result<String> {
         let name = &to.info.model;
         let alias = self.index.alias().await?;
         if alias.as_ref() == Some(&to.collection) {
-            let stopped = book
+            let stopped = record
                 .change
                 .as_ref()
                 .filter(|change| change.to != to.info.fingerprint);
             if stopped.is_none() {
                 return Ok(format!("searches use `{name}` already"));
             }
-            self.change(|book| {
-                book.change = None;
+            self.change(|record| {
+                record.change = None;
                 Ok(())
             })
             .await?;
@@ -134,20 +134,21 @@ impl ModelControl {
                 "searches use `{name}` still, and the change to another model is given up"
             ));
         }
-        let filling = book.change.as_ref();
-        if filling.is_some_and(|change| change.to == to.info.fingerprint) {
+        if let ModelState::Filling(change) = self.state(record, alias.as_ref())
+            && change.to == to.info.fingerprint
+        {
             return Err(Error::conflict(format!(
                 "`{name}` is still being filled in: searches use it by themselves once it is complete"
             ))
             .with_code("model_incomplete"));
         }
-        let from = alias.and_then(|alias| book.fingerprint_of(&alias, &*self.index));
+        let from = alias.and_then(|alias| record.fingerprint_of(&alias, &*self.index));
         self.index.set_alias(&to.collection).await?;
-        // What came since it last served is filled in; a crash right here leaves that to a check.
+        // Photos that came since it last served are added; after a crash right here a check does that.
         let fingerprint = &to.info.fingerprint;
-        self.change(|book| {
-            book.previous.clone_from(&from);
-            book.change = Some(ModelChange::new(fingerprint.clone(), from.clone()));
+        self.change(|record| {
+            record.previous.clone_from(&from);
+            record.change = Some(ModelChange::new(fingerprint.clone(), from.clone()));
             Ok(())
         })
         .await?;
@@ -164,15 +165,15 @@ impl ModelControl {
             ))
             .with_code("model_serves"));
         }
-        // Out of the book first, so that no worker writes to it any more.
+        // Out of the record first, so that no worker writes to it any more.
         let fingerprint = &model.info.fingerprint;
-        self.change(|book| {
-            book.models.remove(fingerprint);
-            book.change = book.change.take().filter(|change| change.to != *fingerprint);
-            if let Some(change) = &mut book.change {
+        self.change(|record| {
+            record.models.remove(fingerprint);
+            record.change = record.change.take().filter(|change| change.to != *fingerprint);
+            if let Some(change) = &mut record.change {
                 change.from = change.from.take().filter(|from| from != fingerprint);
             }
-            book.previous = book.previous.take().filter(|previous| previous != fingerprint);
+            record.previous = record.previous.take().filter(|previous| previous != fingerprint);
             Ok(())
         })
         .await?;
@@ -183,11 +184,16 @@ impl ModelControl {
         ))
     }
 
-    async fn change(&self, change: impl Fn(&mut ModelBook) -> Result<()> + Send + Sync) -> Result<()> {
-        ModelBook::change(&*self.metadata, change).await.map(drop)
+    fn state(&self, record: &ModelRecord, alias: Option<&CollectionName>) -> ModelState {
+        let serving = alias.and_then(|alias| record.fingerprint_of(alias, &*self.index));
+        ModelState::of(record, serving.as_ref())
     }
 
-    /// Does what was asked for by [`request_of_models`].
+    async fn change(&self, change: impl Fn(&mut ModelRecord) -> Result<()> + Send + Sync) -> Result<()> {
+        ModelRecord::change(&*self.metadata, change).await.map(drop)
+    }
+
+    /// Runs a command of [`request_of_models`].
     pub(super) async fn run_request(&self, request: &Request) -> Result<()> {
         let outcome = self.run(&request.command).await;
         let error = match outcome {
@@ -195,10 +201,10 @@ impl ModelControl {
             Err(error) if error.is_transient() => return Err(error),
             Err(error) => Some(error.to_string()),
         };
-        self.change(|book| {
-            match (&mut book.request, &error) {
+        self.change(|record| {
+            match (&mut record.request, &error) {
                 (Some(now), Some(error)) if now.id == request.id => now.error = Some(error.clone()),
-                (Some(now), None) if now.id == request.id => book.request = None,
+                (Some(now), None) if now.id == request.id => record.request = None,
                 (Some(_) | None, _) => {}
             }
             Ok(())
@@ -239,46 +245,46 @@ fn find<'a>(models: &'a BTreeMap<Fingerprint, KnownModel>, name: &str) -> Result
     }
 }
 
-/// Asks a running server to do something with the models, for whoever can't open the index beside it, and waits.
+/// Asks a running server to run a command, for a process that can't open the index beside it, and waits.
 ///
 /// # Errors
-/// `Conflict` while another request waits; `Timeout` when no server did it, which takes it back; the server's own
-/// answer.
+/// `Conflict` while another request waits; `Timeout` when no server ran it, which withdraws the request; the error of the
+/// server.
 pub async fn request_of_models(
     metadata: &dyn MetadataStore,
     command: ModelCommand,
     at_most: Duration,
 ) -> Result<()> {
-    const LOOK_EVERY: Duration = Duration::from_millis(300);
+    const POLL_EVERY: Duration = Duration::from_millis(300);
     let id = uuid::Uuid::now_v7();
     let asked = Request {
         id,
         command,
         error: None,
     };
-    ModelBook::change(metadata, |book| {
-        if book.request.as_ref().is_some_and(|other| other.error.is_none()) {
+    ModelRecord::change(metadata, |record| {
+        if record.request.as_ref().is_some_and(|other| other.error.is_none()) {
             return Err(Error::conflict(
                 "another request for the models is waiting: try again",
             ));
         }
-        book.request = Some(asked.clone());
+        record.request = Some(asked.clone());
         Ok(())
     })
     .await?;
     let deadline = tokio::time::Instant::now() + at_most;
     loop {
-        tokio::time::sleep(LOOK_EVERY).await;
-        let book = ModelBook::read(metadata).await?;
-        let Some(now) = book.request.filter(|request| request.id == id) else {
+        tokio::time::sleep(POLL_EVERY).await;
+        let record = ModelRecord::read(metadata).await?;
+        let Some(now) = record.request.filter(|request| request.id == id) else {
             return Ok(());
         };
         let late = tokio::time::Instant::now() >= deadline;
         if now.error.is_none() && !late {
             continue;
         }
-        ModelBook::change(metadata, |book| {
-            book.request = book.request.take().filter(|request| request.id != id);
+        ModelRecord::change(metadata, |record| {
+            record.request = record.request.take().filter(|request| request.id != id);
             Ok(())
         })
         .await?;

@@ -1,41 +1,39 @@
-//! Fills the collection of a model from the stored originals: round after round over the ledger, until nothing is
-//! missing.
+//! Fills the collection of a model from the stored originals: rounds over all ready photos, until none is missing.
 
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use tracing::info;
 
-use super::super::Photos;
-use super::super::point_ids::PointIds;
-use super::change::{LEASE, LEASE_LASTS, show_progress};
+use super::switch::{LEASE, LEASE_LASTS, ModelSwitch, show_progress};
 use super::view::FRESH;
-use super::{Live, ModelBook, ModelChange, given_up};
+use super::{Live, ModelChange, ModelRecord, ModelState, given_up};
+use crate::points::PointIds;
 use lucida_core::{Error, Job, Order, Photo, PhotoFilter, PhotoQuery, PhotoState, Result};
 
-/// How many photos are looked at between two notes of how far it has come.
+/// How many photos are compared before the progress is saved.
 const PAGE: usize = 500;
 
 /// How many jobs may wait in the queue: enough for many workers, and few enough that new photos need not wait long.
 const MAX_WAITING_JOBS: u64 = 128;
 
-/// How often the queue is asked whether there is room.
+/// How often the queue is asked for its length.
 const ROOM_EVERY: Duration = Duration::from_millis(300);
 
-/// After how long without any progress a round is begun again: its jobs may be lost, or in dead hands.
+/// After how long without any progress a new round starts: jobs may be lost, or delivered to a process that died.
 const STALLED: Duration = Duration::from_secs(10);
 
-/// How long the jobs of a round are waited for at most: where new photos always come, the queue is never empty.
+/// How long a round waits for its jobs at most: while new photos keep coming, the queue is never empty.
 const ROUND_WAITS: Duration = Duration::from_secs(60);
 
-/// How often progress is told.
-const TELL_EVERY: Duration = Duration::from_secs(10);
+/// How often progress is logged.
+const LOG_EVERY: Duration = Duration::from_secs(10);
 
 /// From when on every process has seen that there is a change, and new photos go into both collections.
 const SEEN_BY_ALL: Duration = FRESH.saturating_mul(3);
 
-impl Photos {
-    /// Goes on with a change until it is over, somebody else changes it, or it fails.
+impl ModelSwitch {
+    /// Continues a change until it is complete, another process changes it, or it fails.
     pub(super) async fn fill(&self, change: &ModelChange, live: &Live) -> Result<()> {
         wait_until(change.started_at, SEEN_BY_ALL).await;
         let mut progress = Progress::new(self, live);
@@ -64,36 +62,41 @@ impl Photos {
             change = begun;
             if stands_still {
                 return Err(Error::internal(
-                    "none of the missing photos was embedded: the workers can't open the model, or are away",
+                    "none of the missing photos was embedded: the workers can't open the model, or no worker is running",
                 ));
             }
         }
-        progress.tell(true).await?;
-        let serves = self.parts().index.alias().await?.as_ref() == Some(&live.collection);
-        if serves {
-            return self.finish_change(&change, live).await;
+        progress.report(true).await?;
+        match &self.models.look().await?.state {
+            ModelState::CatchingUp(now) if now.is_same(&change) => self.finish_change(&change, live).await,
+            ModelState::Filling(now) if now.is_same(&change) => self.start_serving(&change, live).await,
+            // Another process or an operator has changed it meanwhile.
+            ModelState::Settled | ModelState::Filling(_) | ModelState::CatchingUp(_) => Ok(()),
         }
+    }
+
+    /// Moves the alias to a complete collection.
+    async fn start_serving(&self, change: &ModelChange, live: &Live) -> Result<()> {
         self.verify(live, change.given_up).await?;
-        self.parts().index.set_alias(&live.collection).await?;
-        // One more round finds what a process that saw the change too late has put only where it belonged before.
-        self.note(&change, |change| {
+        self.index.set_alias(&live.collection).await?;
+        // One more round finds photos of processes that saw the change too late and filled only the earlier collection.
+        self.note(change, |change| {
             change.after = None;
             change.given_up = 0;
             change.problem = None;
         })
         .await?;
-        self.look().await?;
+        self.models.look().await?;
         Ok(())
     }
 
-    /// Publishes a job for every ready photo that the collection lacks; `None` when the change is another by now.
+    /// Publishes a job for every ready photo that the collection lacks; `None` when another change has replaced this one.
     async fn round(
         &self,
         mut change: ModelChange,
         progress: &mut Progress<'_>,
     ) -> Result<Option<ModelChange>> {
-        let parts = self.parts();
-        let mut points = PointIds::new(&*parts.index, &progress.live.collection, change.after);
+        let mut points = PointIds::new(&*self.index, &progress.live.collection, change.after);
         loop {
             let query = PhotoQuery {
                 filter: PhotoFilter {
@@ -104,7 +107,7 @@ impl Photos {
                 after: change.after,
                 limit: PAGE,
             };
-            let page = parts.metadata.list(&query).await?;
+            let page = self.metadata.list(&query).await?;
             let Some(last) = page.last().map(|photo| photo.id) else {
                 return Ok(Some(change));
             };
@@ -118,11 +121,11 @@ impl Photos {
                     continue;
                 }
                 missing += 1;
-                // A photo that failed for now has its job already, which comes when its time has come.
+                // A photo that waits for its next try has a delayed job already.
                 if photo.next_attempt_at.is_none_or(|next| next <= Timestamp::now()) {
                     progress.until_there_is_room().await?;
                     let job = Job { photo_id: photo.id };
-                    parts.queue.publish(&job, Duration::ZERO).await?;
+                    self.queue.publish(&job, Duration::ZERO).await?;
                 }
             }
             let noted = self
@@ -134,44 +137,41 @@ impl Photos {
                 .await?;
             let Some(noted) = noted else { return Ok(None) };
             change = noted;
-            progress.tell(false).await?;
+            progress.report(false).await?;
         }
     }
 
-    /// Makes sure of what a page that is a moment old said.
+    /// Asks the index again, since the page may be out of date.
     async fn is_missing(&self, photo: &Photo, live: &Live) -> Result<bool> {
-        let vector = self.parts().index.vector(&live.collection, &photo.id).await?;
+        let vector = self.index.vector(&live.collection, &photo.id).await?;
         Ok(vector.is_none())
     }
 
-    /// Writes down how far it has come; `None` when the change is another by now, or another process carries it on.
+    /// Saves the progress; `None` when another change has replaced this one, or another process has taken it over.
     async fn note(
         &self,
         change: &ModelChange,
         edit: impl Fn(&mut ModelChange) + Send + Sync,
     ) -> Result<Option<ModelChange>> {
-        if !self.take_lease(LEASE, LEASE_LASTS).await? {
+        if !self.leases.take(LEASE, LEASE_LASTS).await? {
             return Ok(None);
         }
-        let (to, started_at) = (&change.to, change.started_at);
-        let book = ModelBook::change(&*self.parts().metadata, |book| {
-            if let Some(now) = &mut book.change
-                && now.to == *to
-                && now.started_at == started_at
+        let record = ModelRecord::change(&*self.metadata, |record| {
+            if let Some(now) = &mut record.change
+                && now.is_same(change)
             {
                 edit(now);
             }
             Ok(())
         })
         .await?;
-        let ours = |now: &ModelChange| now.to == *to && now.started_at == started_at;
-        Ok(book.change.filter(ours))
+        Ok(record.change.filter(|now| now.is_same(change)))
     }
 
     async fn finish_change(&self, change: &ModelChange, live: &Live) -> Result<()> {
-        ModelBook::change(&*self.parts().metadata, |book| {
-            if let Some(ended) = book.change.take_if(|now| now.to == change.to) {
-                book.previous = ended.from.or_else(|| book.previous.take());
+        ModelRecord::change(&*self.metadata, |record| {
+            if let Some(ended) = record.change.take_if(|now| now.to == change.to) {
+                record.previous = ended.from.or_else(|| record.previous.take());
             }
             Ok(())
         })
@@ -183,16 +183,16 @@ impl Photos {
             "the library is complete in its model"
         );
         show_progress(0, 0);
-        self.look().await?;
+        self.models.look().await?;
         Ok(())
     }
 }
 
-/// Paces a change, and tells how far it has come.
+/// Limits the rate of a change, and reports its progress.
 struct Progress<'a> {
-    photos: &'a Photos,
+    switch: &'a ModelSwitch,
     live: &'a Live,
-    told: Option<Instant>,
+    reported: Option<Instant>,
     next_job: tokio::time::Instant,
     leased: Instant,
     /// How many jobs may be published before the queue is asked again.
@@ -200,11 +200,11 @@ struct Progress<'a> {
 }
 
 impl<'a> Progress<'a> {
-    fn new(photos: &'a Photos, live: &'a Live) -> Self {
+    fn new(switch: &'a ModelSwitch, live: &'a Live) -> Self {
         Self {
-            photos,
+            switch,
             live,
-            told: None,
+            reported: None,
             next_job: tokio::time::Instant::now(),
             leased: Instant::now(),
             room: 0,
@@ -214,7 +214,7 @@ impl<'a> Progress<'a> {
     /// Waits for the configured pace, and until the queue is short.
     async fn until_there_is_room(&mut self) -> Result<()> {
         self.keep_lease().await?;
-        let per_sec = self.photos.options().model_change_photos_per_sec;
+        let per_sec = self.switch.photos_per_sec;
         if per_sec > 0 {
             tokio::time::sleep_until(self.next_job).await;
             let pause = Duration::from_secs(1) / per_sec;
@@ -225,7 +225,7 @@ impl<'a> Progress<'a> {
             if self.room == 0 {
                 tokio::time::sleep(ROOM_EVERY).await;
                 self.keep_lease().await?;
-                self.tell(false).await?;
+                self.report(false).await?;
             }
         }
         self.room -= 1;
@@ -233,11 +233,11 @@ impl<'a> Progress<'a> {
     }
 
     async fn waiting_jobs(&self) -> Result<u64> {
-        let counts = self.photos.parts().queue.counts().await?;
+        let counts = self.switch.queue.counts().await?;
         Ok(counts.ready + counts.in_flight)
     }
 
-    /// Waits until the jobs of a round are done, or nothing moves any more.
+    /// Waits until the jobs of a round are done, or make no progress.
     async fn until_worked_off(&mut self) -> Result<()> {
         let started = Instant::now();
         let mut last = (started, u64::MAX, u64::MAX);
@@ -248,7 +248,7 @@ impl<'a> Progress<'a> {
                 last = (Instant::now(), jobs, points);
             }
             if jobs == 0 {
-                // A queue on a server doesn't tell what other processes have in hand.
+                // A queue on a server doesn't count the jobs that other processes have received.
                 tokio::time::sleep(FRESH).await;
                 return Ok(());
             }
@@ -257,7 +257,7 @@ impl<'a> Progress<'a> {
             }
             tokio::time::sleep(ROOM_EVERY).await;
             self.keep_lease().await?;
-            self.tell(false).await?;
+            self.report(false).await?;
         }
     }
 
@@ -266,30 +266,24 @@ impl<'a> Progress<'a> {
             return Ok(());
         }
         self.leased = Instant::now();
-        if self.photos.take_lease(LEASE, LEASE_LASTS).await? {
-            Ok(())
-        } else {
-            Err(Error::unavailable(
-                "another process carries the change of the model on",
-            ))
-        }
+        self.switch.leases.keep(LEASE, LEASE_LASTS).await
     }
 
     async fn points(&self) -> Result<u64> {
-        self.photos.parts().index.count(&self.live.collection).await
+        self.switch.index.count(&self.live.collection).await
     }
 
-    /// Shows how far it has come, and logs it now and then.
-    async fn tell(&mut self, at_once: bool) -> Result<()> {
-        if !at_once && self.told.is_some_and(|told| told.elapsed() < TELL_EVERY) {
+    /// Sets the gauges of the progress, and logs it now and then.
+    async fn report(&mut self, at_once: bool) -> Result<()> {
+        if !at_once && self.reported.is_some_and(|last| last.elapsed() < LOG_EVERY) {
             return Ok(());
         }
-        let total = self.photos.parts().metadata.count_by_state(None).await?.ready;
+        let total = self.switch.metadata.count_by_state(None).await?.ready;
         let done = self.points().await?.min(total);
         show_progress(done, total);
         let model = &self.live.embedder.describe().model;
         info!(model, done, total, "filling in the collection of a model");
-        self.told = Some(Instant::now());
+        self.reported = Some(Instant::now());
         Ok(())
     }
 }

@@ -1,33 +1,33 @@
-//! Whether a filled collection is good to serve: complete, and its vectors find their own photos.
+//! Checks a filled collection before it serves: it is complete, and its vectors find their own photos.
 
 use rand::seq::IndexedRandom;
 
-use super::super::Photos;
 use super::Live;
+use super::switch::ModelSwitch;
 use lucida_core::{Error, IndexFilter, PhotoId, Result};
 
-/// How many photos are looked for.
+/// How many photos are searched for.
 const SAMPLE: usize = 32;
 
 /// From how many photos on the sample is drawn, in the first page after a random one.
 const PAGE: usize = 256;
 
-/// The least cosine of a vector with itself; quantised vectors come near, not quite up, to 1.
+/// The least cosine of a vector with itself; that of a quantized vector is a little below 1.
 const SELF_SCORE: f32 = 0.98;
 
-/// How many hits are looked at: photos that look alike share the first places.
+/// How many hits are compared: similar photos share the first places.
 const HITS: usize = 10;
 
-impl Photos {
-    /// Checks a collection that should hold all ready photos but `given_up`.
+impl ModelSwitch {
+    /// Checks a collection that should hold all ready photos except for `given_up`.
     ///
     /// # Errors
-    /// `Internal`, saying what is not as it should be; those of the stores.
+    /// `Internal` with what is wrong; those of the stores.
     pub(super) async fn verify(&self, live: &Live, given_up: u64) -> Result<()> {
-        let index = &self.parts().index;
-        let before = self.parts().metadata.count_by_state(None).await?.ready;
+        let index = &self.index;
+        let before = self.metadata.count_by_state(None).await?.ready;
         let points = index.count(&live.collection).await?;
-        let after = self.parts().metadata.count_by_state(None).await?.ready;
+        let after = self.metadata.count_by_state(None).await?.ready;
         let least = before.min(after).saturating_sub(given_up);
         if points < least {
             return Err(Error::internal(format!(
@@ -43,7 +43,7 @@ impl Photos {
 
     /// Draws some of a collection's photos.
     async fn sample(&self, live: &Live) -> Result<Vec<PhotoId>> {
-        let index = &self.parts().index;
+        let index = &self.index;
         let first = index.ids(&live.collection, None, 1).await?;
         let Some(first) = first.first() else {
             return Ok(Vec::new());
@@ -57,10 +57,10 @@ impl Photos {
     }
 
     async fn finds_itself(&self, live: &Live, id: &PhotoId) -> Result<()> {
-        let index = &self.parts().index;
+        let index = &self.index;
         let wrong = |what: &str| Error::internal(format!("photo `{id}` in {} {what}", live.collection));
-        // Deleted since it was drawn, or on its way out.
-        let Some(photo) = self.parts().metadata.get(id).await? else {
+        // Deleted since it was drawn, or being deleted.
+        let Some(photo) = self.metadata.get(id).await? else {
             return Ok(());
         };
         let Some(vector) = index.vector(&live.collection, id).await? else {
@@ -79,13 +79,13 @@ impl Photos {
         };
         let hits = index.search(&live.collection, &vector, &filter, HITS).await?;
         let itself = hits.iter().find(|hit| hit.photo_id == *id);
-        // Where ten others look just the same, it may stand behind them.
+        // Ten other photos may look the same and come first.
         let alike = hits.len() == HITS && hits.iter().all(|hit| hit.score >= SELF_SCORE);
         match itself {
             Some(hit) if hit.score >= SELF_SCORE => Ok(()),
             None if alike => Ok(()),
             Some(_) | None => {
-                // A photo that is deleted just now is found no more.
+                // The photo may have been deleted meanwhile.
                 match index.vector(&live.collection, id).await? {
                     Some(_) => Err(wrong("isn't found by its own vector")),
                     None => Ok(()),

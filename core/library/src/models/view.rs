@@ -1,4 +1,4 @@
-//! What one process knows of the models at a moment, and the embedders that it has open for that.
+//! The models as one process last read them, and the embedders that it has open for them.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError};
@@ -6,57 +6,56 @@ use std::time::{Duration, Instant};
 
 use tracing::{info, warn};
 
-use super::super::Photos;
-use super::{KnownModel, ModelBook};
+use super::{KnownModel, ModelRecord, ModelState, Models};
 use lucida_core::{CollectionName, Embedder, Error, Fingerprint, Result, ResultExt};
 
-/// How often a running service looks at ledger and index.
+/// How often a running service reads the models from metadata store and index.
 pub(super) const FRESH: Duration = Duration::from_secs(1);
 
-/// For how long a look is believed where the next one fails or nobody looks: searches wait for neither meanwhile.
-const BELIEVED: Duration = Duration::from_secs(10);
+/// For how long a view is used where the next read fails or is late: searches wait for neither meanwhile.
+const USABLE: Duration = Duration::from_secs(10);
 
 /// After how long a model that could not be opened is tried again.
 const OPEN_AGAIN: Duration = Duration::from_secs(30);
 
 /// A model that this process has open, with its collection.
-pub(in super::super) struct Live {
-    pub(in super::super) embedder: Arc<dyn Embedder>,
-    pub(in super::super) collection: CollectionName,
+pub(crate) struct Live {
+    pub(crate) embedder: Arc<dyn Embedder>,
+    pub(crate) collection: CollectionName,
 }
 
 impl Live {
-    pub(in super::super) fn fingerprint(&self) -> &Fingerprint {
+    pub(crate) fn fingerprint(&self) -> &Fingerprint {
         &self.embedder.describe().fingerprint
     }
 }
 
 /// The models at a moment.
-pub(in super::super) struct View {
+pub(crate) struct View {
     /// The record of the models.
-    pub(super) book: ModelBook,
+    pub(super) record: ModelRecord,
     /// What searches use.
-    pub(in super::super) serving: Arc<Live>,
+    pub(crate) serving: Arc<Live>,
     /// What new photos go into as well, where this process can open it.
-    pub(in super::super) filling: Option<Arc<Live>>,
+    pub(crate) filling: Option<Arc<Live>>,
     /// The collection that the alias points to.
-    pub(in super::super) alias: CollectionName,
-    /// Whether the serving collection is still being completed.
-    pub(in super::super) catching_up: bool,
+    pub(crate) alias: CollectionName,
+    /// Whether a change is in progress.
+    pub(crate) state: ModelState,
     /// Why the model of the alias can't be used here; `serving` is the configured one then.
-    pub(in super::super) problem: Option<String>,
+    pub(crate) problem: Option<String>,
 }
 
 impl View {
     /// Returns every model that a new photo is embedded by, the serving one first.
-    pub(in super::super) fn live(&self) -> impl Iterator<Item = &Arc<Live>> {
+    pub(crate) fn live(&self) -> impl Iterator<Item = &Arc<Live>> {
         std::iter::once(&self.serving).chain(&self.filling)
     }
 }
 
 /// The last view, and the models opened for it besides the configured one.
 #[derive(Default)]
-pub(in super::super) struct ViewCache {
+pub(crate) struct ViewCache {
     last: std::sync::Mutex<Option<(Instant, Arc<View>)>>,
     opened: tokio::sync::Mutex<Opened>,
 }
@@ -78,23 +77,23 @@ impl ViewCache {
     }
 }
 
-impl Photos {
+impl Models {
     /// Returns the models as they were a moment ago.
     ///
     /// # Errors
-    /// Those of ledger and index, when there is no earlier look to go by.
-    pub(in super::super) async fn view(&self) -> Result<Arc<View>> {
-        let cache = &self.inner.view;
+    /// Those of the metadata store and the index, when there is no earlier view.
+    pub(crate) async fn view(&self) -> Result<Arc<View>> {
+        let cache = &self.cache;
         let last = cache.last();
         if let Some((at, view)) = &last
-            && at.elapsed() < BELIEVED
+            && at.elapsed() < USABLE
         {
             return Ok(Arc::clone(view));
         }
         match last {
             None => self.look().await,
             Some((_, view)) => {
-                // One looks; the others go by what was known.
+                // One call reads; the others use the earlier view.
                 let Ok(opened) = cache.opened.try_lock() else {
                     return Ok(view);
                 };
@@ -107,39 +106,42 @@ impl Photos {
         }
     }
 
-    /// Looks at ledger and index now.
-    pub(in super::super) async fn look(&self) -> Result<Arc<View>> {
-        let opened = self.inner.view.opened.lock().await;
+    /// Reads the models from metadata store and index now.
+    pub(crate) async fn look(&self) -> Result<Arc<View>> {
+        let opened = self.cache.opened.lock().await;
         self.look_with(opened).await
     }
 
     async fn look_with(&self, mut opened: tokio::sync::MutexGuard<'_, Opened>) -> Result<Arc<View>> {
         self.prepare().await?;
-        let (index, metadata) = (&self.parts().index, &self.parts().metadata);
-        // The record first: a change that ends in between is then still seen as one that goes on.
-        let book = ModelBook::read(&**metadata).await?;
-        let alias = index.alias().await?.unwrap_or_else(|| self.collection().clone());
-        let serving = book.fingerprint_of(&alias, &**index);
+        let (index, metadata) = (&self.index, &self.metadata);
+        // The record first: a change that ends in between then still counts as one in progress.
+        let record = ModelRecord::read(&**metadata).await?;
+        let alias = index.alias().await?.unwrap_or_else(|| self.collection.clone());
+        let serving = record.fingerprint_of(&alias, &**index);
         let mut problem = None;
         let served = match &serving {
-            Some(fingerprint) => self.open_model(&mut opened, &book, fingerprint).await,
+            Some(fingerprint) => self.open_model(&mut opened, &record, fingerprint).await,
             None => Err(Error::unavailable(format!(
                 "the alias points to `{alias}`, a collection of no model"
             ))),
         };
         let embedder = served.unwrap_or_else(|error| {
             problem = Some(error.to_string());
-            Arc::clone(&self.parts().embedder)
+            Arc::clone(&self.embedder)
         });
         let collection = match problem {
             None => alias.clone(),
-            Some(_) => self.collection().clone(),
+            Some(_) => self.collection.clone(),
         };
         let serving_now = Arc::new(Live { embedder, collection });
-        let change = book.change.as_ref();
-        let filling = match change.and_then(|change| book.models.get(&change.to)) {
+        let filling = match record
+            .change
+            .as_ref()
+            .and_then(|change| record.models.get(&change.to))
+        {
             Some(known) if known.info.fingerprint != *serving_now.fingerprint() => self
-                .open_model(&mut opened, &book, &known.info.fingerprint)
+                .open_model(&mut opened, &record, &known.info.fingerprint)
                 .await
                 .ok()
                 .map(|embedder| {
@@ -150,26 +152,26 @@ impl Photos {
                 }),
             Some(_) | None => None,
         };
-        let catching_up = change.is_some_and(|change| Some(&change.to) == serving.as_ref());
+        let state = ModelState::of(&record, serving.as_ref());
         let view = Arc::new(View {
-            book,
+            record,
             serving: serving_now,
             filling,
             alias,
-            catching_up,
+            state,
             problem,
         });
         opened
             .models
             .retain(|fingerprint, _| view.live().any(|live| live.fingerprint() == fingerprint));
-        self.tell_of_changes(&view);
-        self.inner.view.set(&view);
+        self.log_changes(&view);
+        self.cache.set(&view);
         Ok(view)
     }
 
-    /// Logs what is another than at the last look.
-    fn tell_of_changes(&self, view: &View) {
-        let last = self.inner.view.last();
+    /// Logs what differs from the last view.
+    fn log_changes(&self, view: &View) {
+        let last = self.cache.last();
         let last = last.as_ref().map(|(_, view)| view);
         if last.is_some_and(|last| last.alias != view.alias) {
             let model = &view.serving.embedder.describe().model;
@@ -189,10 +191,10 @@ impl Photos {
     async fn open_model(
         &self,
         opened: &mut Opened,
-        book: &ModelBook,
+        record: &ModelRecord,
         fingerprint: &Fingerprint,
     ) -> Result<Arc<dyn Embedder>> {
-        let configured = &self.parts().embedder;
+        let configured = &self.embedder;
         if configured.describe().fingerprint == *fingerprint {
             return Ok(Arc::clone(configured));
         }
@@ -204,7 +206,7 @@ impl Photos {
         {
             return Err(Error::unavailable(problem.clone()));
         }
-        match self.open_recipe(book.models.get(fingerprint)).await {
+        match self.open_recipe(record.models.get(fingerprint)).await {
             Ok(embedder) => {
                 info!(
                     model = embedder.describe().model,
@@ -226,9 +228,10 @@ impl Photos {
     }
 
     async fn open_recipe(&self, known: Option<&KnownModel>) -> Result<Arc<dyn Embedder>> {
-        let known = known.ok_or_else(|| Error::unavailable("the ledger doesn't say what model made it"))?;
+        let known =
+            known.ok_or_else(|| Error::unavailable("the metadata store has no record of its model"))?;
         let name = &known.info.model;
-        let (Some(recipe), Some(source)) = (&known.recipe, &self.parts().model_source) else {
+        let (Some(recipe), Some(source)) = (&known.recipe, &self.source) else {
             return Err(Error::unavailable(format!(
                 "it isn't recorded how to open the model `{name}`"
             )));
@@ -242,7 +245,7 @@ impl Photos {
             Ok(embedder)
         } else {
             Err(Error::unavailable(format!(
-                "the files of the model `{name}` are others than they were"
+                "the files of the model `{name}` have changed"
             )))
         }
     }

@@ -9,13 +9,13 @@ use std::collections::{HashMap, HashSet};
 use futures::StreamExt;
 use jiff::{SignedDuration, Timestamp};
 
-use super::super::damage::Pace;
-use super::super::manifests::Tombstones;
 use super::FindingKind;
 use super::pass::{PAGE, Pass, ago};
 use super::progress::DeepRun;
+use crate::blobs::Pace;
 use crate::manifest::Manifest;
-use lucida_core::{BlobKey, BlobStat, Error, ErrorKind, Photo, PhotoId, PhotoState, Result};
+use crate::manifests::Tombstones;
+use lucida_core::{BlobKey, BlobStat, Error, Photo, PhotoId, PhotoState, Result};
 
 /// How far the clocks of two servers may differ. An upload this soon after a deletion of the same bytes may be a new one.
 const CLOCK_MARGIN: SignedDuration = SignedDuration::from_mins(5);
@@ -25,7 +25,7 @@ const CLOCK_MARGIN: SignedDuration = SignedDuration::from_mins(5);
 const TOMBSTONE_KEPT: SignedDuration = SignedDuration::from_hours(24 * 30);
 
 /// The names of the folders that keys are spread over, under each prefix.
-pub(in super::super) fn hex_folders() -> impl ExactSizeIterator<Item = String> {
+pub(crate) fn hex_folders() -> impl ExactSizeIterator<Item = String> {
     (0..=255_u16).map(|folder| format!("{folder:02x}"))
 }
 
@@ -52,7 +52,7 @@ impl Unknown {
 impl Pass<'_> {
     /// Compares every blob with the records, from the given folder on.
     pub(super) async fn blobs_against_records(&mut self, from: usize, run: &mut DeepRun<'_>) -> Result<()> {
-        let tombstones = self.photos.tombstones().await?;
+        let tombstones = self.stores.manifests.tombstones().await?;
         for (at, folder) in hex_folders().enumerate().skip(from) {
             for unknown in self.originals(&folder, &tombstones).await? {
                 *run.unknown_originals.entry(at).or_default() += 1;
@@ -101,8 +101,8 @@ impl Pass<'_> {
     /// Looks at the originals of a folder: writes missing manifests, deletes what is recorded as deleted or duplicate, and
     /// returns the others that no record names.
     async fn originals(&mut self, folder: &str, tombstones: &Tombstones) -> Result<Vec<Unknown>> {
-        let photos = self.photos;
-        let storage = &photos.parts().storage;
+        let stores = self.stores;
+        let storage = &stores.storage;
         let mut manifests = HashSet::new();
         let mut listed = storage.list(&format!("{}{folder}/", BlobKey::MANIFESTS));
         while let Some(stat) = listed.next().await.transpose()? {
@@ -136,7 +136,7 @@ impl Pass<'_> {
             .iter()
             .filter(|tombstone| manifests.contains(&tombstone.id))
         {
-            let recorded = photos.parts().metadata.get(&tombstone.id).await?.is_some();
+            let recorded = stores.metadata.get(&tombstone.id).await?.is_some();
             if self.repair && !recorded {
                 storage.delete(&BlobKey::manifest(&tombstone.id)).await?;
             }
@@ -148,7 +148,7 @@ impl Pass<'_> {
         let mut ids: Vec<_> = chunk.iter().filter_map(|stat| stat.key.photo_id()).collect();
         ids.sort_unstable();
         ids.dedup();
-        let known = self.photos.parts().metadata.get_many(&ids).await?;
+        let known = self.stores.metadata.get_many(&ids).await?;
         Ok(known.into_iter().map(|photo| (photo.id, photo)).collect())
     }
 
@@ -158,7 +158,7 @@ impl Pass<'_> {
             return Ok(());
         }
         if self.repair {
-            self.photos.refresh_manifest(photo).await?;
+            self.stores.manifests.refresh(photo).await?;
         }
         self.found(FindingKind::ManifestMissing, photo.id, self.repair);
         Ok(())
@@ -171,10 +171,10 @@ impl Pass<'_> {
         has_manifest: bool,
         tombstones: &Tombstones,
     ) -> Result<Option<Unknown>> {
-        let photos = self.photos;
+        let stores = self.stores;
         let id = stat.key.photo_id();
         let manifest = match id.filter(|_| has_manifest) {
-            Some(id) => photos.read_manifest(&id).await?,
+            Some(id) => stores.manifests.read(&id).await?,
             None => None,
         };
         let kind = if id.is_some_and(|id| tombstones.has(&id))
@@ -192,7 +192,7 @@ impl Pass<'_> {
         };
         // The listing is a moment old: the record may have come meanwhile.
         if let Some(id) = id
-            && photos.parts().metadata.get(&id).await?.is_some()
+            && stores.metadata.get(&id).await?.is_some()
         {
             return Ok(None);
         }
@@ -201,7 +201,7 @@ impl Pass<'_> {
             return Ok(Some(Unknown { key, manifest }));
         };
         // An upload under way may still be about to record it.
-        if is_older(stat, ago(photos.options().orphan_grace)?) {
+        if is_older(stat, ago(stores.orphan_grace)?) {
             if self.repair {
                 self.delete_original(&stat.key).await?;
             }
@@ -210,11 +210,10 @@ impl Pass<'_> {
         Ok(None)
     }
 
-    /// Tells whether another photo of the same owner has these bytes, by reading them.
+    /// Returns whether another photo of the same owner has these bytes, by reading them.
     async fn is_duplicate(&mut self, manifest: &Manifest) -> Result<bool> {
-        let photos = self.photos;
-        let found = photos
-            .parts()
+        let stores = self.stores;
+        let found = stores
             .metadata
             .find_by_hash(&manifest.user_id, &manifest.hash)
             .await?;
@@ -222,11 +221,15 @@ impl Pass<'_> {
         if photo.id == manifest.id || photo.state == PhotoState::Deleting {
             return Ok(false);
         }
-        Ok(photos.hash_original(&photo, &mut Pace::new(0)).await?.is_none())
+        Ok(stores
+            .blobs
+            .compare_hash(&photo, &mut Pace::new(0))
+            .await?
+            .is_none())
     }
 
     async fn delete_original(&mut self, key: &BlobKey) -> Result<()> {
-        let storage = &self.photos.parts().storage;
+        let storage = &self.stores.storage;
         storage.delete(key).await?;
         if let Some(id) = key.photo_id() {
             storage.delete(&BlobKey::manifest(&id)).await?;
@@ -236,9 +239,9 @@ impl Pass<'_> {
 
     /// Deletes the derived blobs of a folder that no record names. Those of an original that no record names stay with it.
     async fn derived(&mut self, folder: &str) -> Result<()> {
-        let photos = self.photos;
-        let oldest_orphan = ago(photos.options().orphan_grace)?;
-        let storage = &photos.parts().storage;
+        let stores = self.stores;
+        let oldest_orphan = ago(stores.orphan_grace)?;
+        let storage = &stores.storage;
         let mut chunks = storage
             .list(&format!("{}{folder}/", BlobKey::DERIVED))
             .chunks(PAGE);
@@ -258,7 +261,7 @@ impl Pass<'_> {
                 if let (Some(id), None) = (id, record) {
                     let kept = match with_original.get(&id) {
                         Some(kept) => *kept,
-                        None => exists(photos, &BlobKey::original(&id)).await?,
+                        None => stores.blobs.exists(&BlobKey::original(&id)).await?,
                     };
                     with_original.insert(id, kept);
                     if kept {
@@ -276,10 +279,10 @@ impl Pass<'_> {
 
     /// Finishes deletions that only the blob store knows of: a metadata store from an older backup still has the photos.
     pub(super) async fn finish_recorded_deletions(&mut self) -> Result<()> {
-        let photos = self.photos;
-        let tombstones = photos.tombstones().await?;
+        let stores = self.stores;
+        let tombstones = stores.manifests.tombstones().await?;
         for tombstone in tombstones.iter() {
-            let Some(photo) = photos.parts().metadata.get(&tombstone.id).await? else {
+            let Some(photo) = stores.metadata.get(&tombstone.id).await? else {
                 continue;
             };
             // `lucida adopt` may have brought the id back since.
@@ -291,8 +294,8 @@ impl Pass<'_> {
             }
             if self.repair {
                 let deleting = |photo: &mut Photo| photo.state = PhotoState::Deleting;
-                if let Some(marked) = photos.change(photo, deleting).await? {
-                    photos.finish_deletion(&marked).await?;
+                if let Some(marked) = stores.records.change(photo, deleting).await? {
+                    stores.deletion.finish(&marked).await?;
                 }
             }
             self.found(FindingKind::DeletionUnfinished, tombstone.id, self.repair);
@@ -301,8 +304,8 @@ impl Pass<'_> {
     }
 
     async fn remove_old_tombstones(&mut self, tombstones: &Tombstones) -> Result<()> {
-        let photos = self.photos;
-        let deep_interval = SignedDuration::try_from(photos.options().deep_reconcile_interval)
+        let stores = self.stores;
+        let deep_interval = SignedDuration::try_from(stores.deep_interval)
             .unwrap_or(TOMBSTONE_KEPT)
             .saturating_mul(2);
         let kept = TOMBSTONE_KEPT.max(deep_interval);
@@ -311,10 +314,10 @@ impl Pass<'_> {
                 .deleted_at
                 .is_none_or(|deleted| Timestamp::now().duration_since(deleted) > kept);
             if old
-                && photos.parts().metadata.get(&tombstone.id).await?.is_none()
-                && !exists(photos, &BlobKey::original(&tombstone.id)).await?
+                && stores.metadata.get(&tombstone.id).await?.is_none()
+                && !stores.blobs.exists(&BlobKey::original(&tombstone.id)).await?
             {
-                let storage = &photos.parts().storage;
+                let storage = &stores.storage;
                 storage.delete(&BlobKey::tombstone(&tombstone.id)).await?;
             }
         }
@@ -322,21 +325,13 @@ impl Pass<'_> {
     }
 }
 
-async fn exists(photos: &super::super::Photos, key: &BlobKey) -> Result<bool> {
-    match photos.parts().storage.stat(key).await {
-        Ok(_) => Ok(true),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
-/// Tells whether an upload was certainly over before its owner deleted the same bytes.
+/// Returns whether an upload was certainly over before its owner deleted the same bytes.
 fn deleted_after(manifest: &Manifest, tombstones: &Tombstones) -> bool {
     let deleted = tombstones.deleted_at(manifest);
     deleted.is_some_and(|deleted| deleted.duration_since(manifest.created_at) > CLOCK_MARGIN)
 }
 
-/// Tells whether a blob was written, and its photo's upload began, before `time`.
+/// Returns whether a blob was written, and its photo's upload began, before `time`.
 fn is_older(stat: &BlobStat, time: Timestamp) -> bool {
     let made = stat.key.photo_id().and_then(|id| id.made_at());
     stat.modified_at.is_none_or(|modified| modified < time) && made.is_none_or(|made| made < time)

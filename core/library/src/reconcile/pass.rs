@@ -1,95 +1,94 @@
-//! One run over the stores; here its cheap half: unfinished deletions, and pending photos without a job.
+//! One run over the stores, and its cheap half: unfinished deletions, and pending photos without a job.
 
 use std::fmt;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::super::Photos;
-use super::{CheckNews, CheckReport, Finding, FindingKind, Tell};
+use super::{CheckNews, CheckReport, Finding, FindingKind, OnNews, Reconciler};
 use lucida_core::{Error, Job, Order, Photo, PhotoFilter, PhotoQuery, PhotoState, Result};
 
 /// How many photos or blobs are read at once.
-pub(in super::super) const PAGE: usize = 500;
+pub(crate) const PAGE: usize = 500;
 
 /// One run over the stores.
 pub(super) struct Pass<'a> {
-    pub(super) photos: &'a Photos,
+    pub(super) stores: &'a Reconciler,
     pub(super) repair: bool,
     /// How many originals that no record names are to be deleted, if there are exactly so many.
     pub(super) forget_unknown: Option<u64>,
-    /// What changed this recently may still be in somebody's hands.
+    /// A request or a worker may still be changing what is more recent.
     pub(super) settled_before: Timestamp,
     pub(super) report: CheckReport,
-    tell: &'a mut Tell<'a>,
+    on_news: &'a mut OnNews<'a>,
 }
 
 impl<'a> Pass<'a> {
     pub(super) fn new(
-        photos: &'a Photos,
+        stores: &'a Reconciler,
         repair: bool,
         grace: Duration,
-        tell: &'a mut Tell<'a>,
+        on_news: &'a mut OnNews<'a>,
     ) -> Result<Self> {
         let settled_before = ago(grace)?;
         Ok(Self {
-            photos,
+            stores,
             repair,
             forget_unknown: None,
             settled_before,
             report: CheckReport::default(),
-            tell,
+            on_news,
         })
     }
 
     pub(super) fn found(&mut self, kind: FindingKind, subject: impl fmt::Display, repaired: bool) {
         *self.report.findings.entry(kind).or_default() += 1;
         self.report.unrepaired += u64::from(!repaired);
-        (self.tell)(CheckNews::Found(&Finding {
+        (self.on_news)(CheckNews::Found(&Finding {
             kind,
             subject: subject.to_string(),
             repaired,
         }));
     }
 
-    /// Reports how far it has come.
+    /// Reports the progress.
     pub(super) fn progress(&mut self) {
-        (self.tell)(CheckNews::Progress(&self.report));
+        (self.on_news)(CheckNews::Progress(&self.report));
     }
 
     /// Finishes deletions and gives pending photos a job: cheap, since it reads only such photos.
     pub(super) async fn shallow(&mut self) -> Result<()> {
         let mut query = self.query(vec![PhotoState::Deleting]);
-        while let Some(page) = next_page(self.photos, &mut query).await? {
+        while let Some(page) = next_page(self.stores, &mut query).await? {
             for photo in page {
                 if self.repair {
-                    self.photos.finish_deletion(&photo).await?;
+                    self.stores.deletion.finish(&photo).await?;
                 }
                 self.found(FindingKind::DeletionUnfinished, photo.id, self.repair);
             }
         }
         // Jobs can't be looked up by photo, but while there are at least as many as pending photos none is known
         // to be lost; so a long queue is never made longer for nothing.
-        let counts = self.photos.parts().queue.counts().await?;
+        let counts = self.stores.queue.counts().await?;
         let jobs = counts.ready + counts.delayed + counts.in_flight;
-        let pending = self.photos.parts().metadata.count_by_state(None).await?.pending;
+        let pending = self.stores.metadata.count_by_state(None).await?.pending;
         if pending <= jobs {
             return Ok(());
         }
         let mut query = self.query(vec![PhotoState::Pending]);
-        while let Some(page) = next_page(self.photos, &mut query).await? {
+        while let Some(page) = next_page(self.stores, &mut query).await? {
             for photo in page {
                 let id = photo.id;
                 if self.repair {
                     // Its record stays as it is: the counts may differ only because an upload is under way, and then
                     // a worker has the photo in hand. A job too many is dropped, and keeps the next pass from
                     // publishing again.
-                    let parts = self.photos.parts();
-                    let now = parts.metadata.get(&id).await?;
+                    let now = self.stores.metadata.get(&id).await?;
                     if now.is_none_or(|now| now.state != PhotoState::Pending) {
                         continue;
                     }
-                    parts.queue.publish(&Job { photo_id: id }, Duration::ZERO).await?;
+                    let queue = &self.stores.queue;
+                    queue.publish(&Job { photo_id: id }, Duration::ZERO).await?;
                 }
                 self.found(FindingKind::PendingWithoutJob, id, self.repair);
             }
@@ -112,8 +111,8 @@ impl<'a> Pass<'a> {
     }
 }
 
-pub(super) async fn next_page(photos: &Photos, query: &mut PhotoQuery) -> Result<Option<Vec<Photo>>> {
-    let page = photos.parts().metadata.list(query).await?;
+pub(super) async fn next_page(stores: &Reconciler, query: &mut PhotoQuery) -> Result<Option<Vec<Photo>>> {
+    let page = stores.metadata.list(query).await?;
     query.after = page.last().map(|photo| photo.id).or(query.after);
     Ok((!page.is_empty()).then_some(page))
 }

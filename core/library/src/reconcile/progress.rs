@@ -1,5 +1,5 @@
-//! How far a comparison of all stores has come, kept in the metadata store so that another process or a later start goes
-//! on there.
+//! The progress of a comparison of all stores, saved in the metadata store so that another process or a later start
+//! resumes it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,13 +7,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::super::Photos;
-use super::super::damage::Damage;
 use super::pass::Pass;
-use super::{CheckReport, Verify};
-use lucida_core::{Error, ErrorKind, PhotoId, Result};
+use super::{CheckReport, Reconciler, Verify};
+use crate::damage::Damage;
+use crate::state_record::StateRecord;
+use lucida_core::{PhotoId, Result};
 
-/// How far it has come.
+/// The progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Phase {
@@ -25,8 +25,9 @@ enum Phase {
     Verified(Option<PhotoId>),
 }
 
+/// What is saved of a comparison.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct Saved {
+pub(super) struct Saved {
     phase: Phase,
     report: CheckReport,
     unknown_originals: BTreeMap<usize, u64>,
@@ -35,8 +36,8 @@ struct Saved {
 
 /// One comparison of all stores, from where the last one was interrupted.
 pub(super) struct DeepRun<'a> {
-    photos: &'a Photos,
-    record: &'static str,
+    stores: &'a Reconciler,
+    record: &'static StateRecord<Saved>,
     /// The lease that is renewed as it goes, and for how long.
     lease: Option<(&'static str, Duration)>,
     phase: Phase,
@@ -47,16 +48,16 @@ pub(super) struct DeepRun<'a> {
 }
 
 impl<'a> DeepRun<'a> {
-    /// Begins, or goes on where the run of the same record was left.
+    /// Starts a run, or resumes the one of the same record.
     pub(super) async fn begin(
-        photos: &'a Photos,
-        record: &'static str,
+        stores: &'a Reconciler,
+        record: &'static StateRecord<Saved>,
         lease: Option<(&'static str, Duration)>,
         resume: bool,
         report: &mut CheckReport,
     ) -> Result<Self> {
         let mut run = Self {
-            photos,
+            stores,
             record,
             lease,
             phase: Phase::Records(None),
@@ -64,16 +65,14 @@ impl<'a> DeepRun<'a> {
             damaged: BTreeMap::new(),
         };
         if resume {
-            let saved = photos.parts().metadata.record(record).await?;
-            // One that can't be read is of another version: it begins anew.
-            if let Some(saved) = saved.and_then(|saved| serde_json::from_value::<Saved>(saved.value).ok()) {
+            if let Some(saved) = record.find(&*stores.metadata).await? {
                 run.phase = saved.phase;
                 run.unknown_originals = saved.unknown_originals;
                 run.damaged = saved.damaged;
                 report.add(&saved.report);
             }
         } else {
-            photos.parts().metadata.delete_record(record).await?;
+            record.delete(&*stores.metadata).await?;
         }
         Ok(run)
     }
@@ -95,14 +94,15 @@ impl<'a> DeepRun<'a> {
             pass.verify_originals(after, verify.bytes_per_sec, self).await?;
         }
         self.write_report(pass, verify.is_some()).await?;
-        self.photos.parts().metadata.delete_record(self.record).await
+        self.record.delete(&*self.stores.metadata).await
     }
 
-    /// Writes down what is wrong with the originals, for `/readyz`, metrics and uploads.
+    /// Records the damage to originals, for `/readyz`, metrics and uploads.
     async fn write_report(&self, pass: &mut Pass<'_>, verified: bool) -> Result<()> {
         let unknown_originals = pass.report.unknown_originals;
-        self.photos
-            .change_storage_report(|report| {
+        self.stores
+            .damage
+            .change(|report| {
                 let mut damaged = self.damaged.clone();
                 if !verified {
                     // Only reading them again says whether these bytes are still wrong.
@@ -134,10 +134,8 @@ impl<'a> DeepRun<'a> {
     async fn save(&mut self, pass: &mut Pass<'_>, phase: Phase) -> Result<()> {
         self.phase = phase;
         pass.progress();
-        if let Some((lease, lasts)) = self.lease
-            && !self.photos.take_lease(lease, lasts).await?
-        {
-            return Err(Error::unavailable("another process has taken over"));
+        if let Some((lease, lasts)) = self.lease {
+            self.stores.leases.keep(lease, lasts).await?;
         }
         let saved = Saved {
             phase,
@@ -145,15 +143,6 @@ impl<'a> DeepRun<'a> {
             unknown_originals: self.unknown_originals.clone(),
             damaged: self.damaged.clone(),
         };
-        let value = serde_json::to_value(saved).map_err(|error| {
-            Error::internal("the progress of a check can't be written").with_source(error)
-        })?;
-        let metadata = &self.photos.parts().metadata;
-        let version = metadata.record(self.record).await?.map(|record| record.version);
-        match metadata.put_record(self.record, &value, version).await {
-            // Another process checks at the same time: one of the two can go on later, which is as good as both.
-            Err(error) if error.kind() != ErrorKind::Conflict => Err(error),
-            Ok(_) | Err(_) => Ok(()),
-        }
+        self.record.save(&*self.stores.metadata, &saved).await
     }
 }

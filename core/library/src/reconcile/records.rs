@@ -5,19 +5,20 @@ use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
 
-use super::super::damage::{Damage, Pace};
-use super::super::models::View;
-use super::super::point_ids::PointIds;
-use super::super::{Photos, ingest};
-use super::FindingKind;
 use super::pass::{PAGE, Pass, next_page};
 use super::progress::DeepRun;
+use super::{FindingKind, Reconciler};
+use crate::blobs::Pace;
+use crate::damage::Damage;
+use crate::fault::CODES_OF_COMPONENTS;
+use crate::models::{ModelState, View};
+use crate::points::PointIds;
 use lucida_core::{ErrorKind, Job, Order, Photo, PhotoId, PhotoQuery, PhotoState, Result};
 
-/// How many blobs are looked at at once.
+/// How many blobs are checked at once.
 const STAT_CONCURRENCY: usize = 16;
 
-/// How many photos are verified between two notes of how far that has come.
+/// How many photos are verified before the progress is saved.
 const VERIFY_PAGE: usize = 50;
 
 /// What is wrong with a photo's blobs.
@@ -34,8 +35,8 @@ impl Pass<'_> {
         after: Option<PhotoId>,
         run: &mut DeepRun<'_>,
     ) -> Result<()> {
-        let view = self.photos.look().await?;
-        let mut points = PointIds::new(&*self.photos.parts().index, &view.alias, after);
+        let view = self.stores.models.look().await?;
+        let mut points = PointIds::new(&*self.stores.index, &view.alias, after);
         let seen_before = self.report.points;
         let mut query = PhotoQuery {
             order: Order::OldestFirst,
@@ -43,9 +44,9 @@ impl Pass<'_> {
             limit: PAGE,
             ..PhotoQuery::default()
         };
-        while let Some(page) = next_page(self.photos, &mut query).await? {
+        while let Some(page) = next_page(self.stores, &mut query).await? {
             self.report.photos += page.len() as u64;
-            let faults = blob_faults(self.photos, &page).await?;
+            let faults = blob_faults(self.stores, &page).await?;
             for photo in page {
                 let mut present = false;
                 while let Some(id) = points.peek().await? {
@@ -81,7 +82,7 @@ impl Pass<'_> {
         run: &mut DeepRun<'_>,
     ) -> Result<()> {
         // While a model is being filled in, what it lacks is its change's business.
-        let lacking = if view.catching_up || view.problem.is_some() {
+        let lacking = if matches!(view.state, ModelState::CatchingUp(_)) || view.problem.is_some() {
             FindingKind::OtherModel
         } else {
             FindingKind::PointMissing
@@ -100,7 +101,7 @@ impl Pass<'_> {
             (PhotoState::Pending | PhotoState::Ready | PhotoState::Failed, None) => return Ok(()),
         };
         // The page is a moment old: only what still is so counts.
-        let metadata = &self.photos.parts().metadata;
+        let metadata = &self.stores.metadata;
         let Some(now) = metadata
             .get(&photo.id)
             .await?
@@ -110,7 +111,7 @@ impl Pass<'_> {
         };
         if let Some(BlobFault::Original(_)) = fault {
             // A deletion marks the record first, so the original was missing while the photo was not being deleted.
-            if let Some(damage) = self.photos.stat_original(&now).await? {
+            if let Some(damage) = self.stores.blobs.stat(&now).await? {
                 run.damaged.insert(now.id, damage);
                 self.found(of_damage(damage), named(&now), false);
             }
@@ -120,7 +121,7 @@ impl Pass<'_> {
             return Ok(());
         }
         if kind == lacking {
-            let index = &self.photos.parts().index;
+            let index = &self.stores.index;
             if index.vector(&view.alias, &photo.id).await?.is_some() {
                 return Ok(());
             }
@@ -129,9 +130,9 @@ impl Pass<'_> {
         if self.repair {
             if kind == FindingKind::OtherModel {
                 let job = Job { photo_id: id };
-                self.photos.parts().queue.publish(&job, Duration::ZERO).await?;
+                self.stores.queue.publish(&job, Duration::ZERO).await?;
             } else {
-                self.photos.make_pending(photo).await?;
+                self.stores.records.make_pending(photo).await?;
             }
         }
         self.found(kind, id, self.repair);
@@ -139,11 +140,11 @@ impl Pass<'_> {
     }
 
     async fn unknown_point(&mut self, id: PhotoId) -> Result<()> {
-        if self.photos.parts().metadata.get(&id).await?.is_some() {
+        if self.stores.metadata.get(&id).await?.is_some() {
             return Ok(());
         }
         if self.repair {
-            self.photos.remove_points(&[id]).await?;
+            self.stores.points.remove(&[id]).await?;
         }
         self.found(FindingKind::PointUnknown, id, self.repair);
         Ok(())
@@ -163,13 +164,13 @@ impl Pass<'_> {
             limit: VERIFY_PAGE,
             ..PhotoQuery::default()
         };
-        while let Some(page) = next_page(self.photos, &mut query).await? {
+        while let Some(page) = next_page(self.stores, &mut query).await? {
             for photo in page {
                 if photo.state == PhotoState::Deleting {
                     continue;
                 }
                 self.report.verified += 1;
-                let damage = self.photos.verify_original(&photo, &mut pace).await?;
+                let damage = self.stores.blobs.verify(&photo, &mut pace).await?;
                 // The comparison of sizes has reported the others.
                 if let Some(damage @ Damage::WrongBytes) = damage {
                     run.damaged.insert(photo.id, damage);
@@ -182,7 +183,7 @@ impl Pass<'_> {
     }
 }
 
-/// Names a photo for whoever looks for its file in a backup.
+/// Names a photo with its file, to be found in a backup.
 fn named(photo: &Photo) -> String {
     match &photo.filename {
         Some(filename) => format!("{} ({filename})", photo.id),
@@ -198,20 +199,17 @@ const fn of_damage(damage: Damage) -> FindingKind {
     }
 }
 
-/// Tells whether a photo was given up for what it isn't to blame for; this version doesn't give up for that any more.
+/// Returns whether an earlier version gave a photo up for the fault of a component.
 fn failed_by_a_component(photo: &Photo) -> bool {
     photo
         .error
         .as_ref()
-        .is_some_and(|error| ingest::CODES_OF_COMPONENTS.contains(&error.code.as_str()))
+        .is_some_and(|error| CODES_OF_COMPONENTS.contains(&error.code.as_str()))
 }
 
 /// Returns for each photo of a page what is wrong with its blobs, the original first.
-async fn blob_faults(photos: &Photos, page: &[Photo]) -> Result<HashMap<PhotoId, BlobFault>> {
-    let looks: Vec<_> = page
-        .iter()
-        .map(|photo| blob_fault(photos.clone(), photo.clone()))
-        .collect();
+async fn blob_faults(stores: &Reconciler, page: &[Photo]) -> Result<HashMap<PhotoId, BlobFault>> {
+    let looks: Vec<_> = page.iter().map(|photo| blob_fault(stores, photo)).collect();
     let faults: Vec<_> = futures::stream::iter(looks)
         .buffer_unordered(STAT_CONCURRENCY)
         .try_collect()
@@ -219,12 +217,12 @@ async fn blob_faults(photos: &Photos, page: &[Photo]) -> Result<HashMap<PhotoId,
     Ok(faults.into_iter().flatten().collect())
 }
 
-async fn blob_fault(photos: Photos, photo: Photo) -> Result<Option<(PhotoId, BlobFault)>> {
-    if let Some(damage) = photos.stat_original(&photo).await? {
+async fn blob_fault(stores: &Reconciler, photo: &Photo) -> Result<Option<(PhotoId, BlobFault)>> {
+    if let Some(damage) = stores.blobs.stat(photo).await? {
         return Ok(Some((photo.id, BlobFault::Original(damage))));
     }
     for derived in photo.derived.values() {
-        match photos.parts().storage.stat(&derived.key).await {
+        match stores.storage.stat(&derived.key).await {
             Ok(stat) if stat.size_bytes == derived.size_bytes => {}
             Ok(_) => return Ok(Some((photo.id, BlobFault::Derived))),
             Err(error) if error.kind() == ErrorKind::NotFound => {

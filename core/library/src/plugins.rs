@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use tokio_util::task::TaskTracker;
 use tracing::{Instrument, info_span, warn};
 
-use super::Photos;
-use super::ingest::Fault;
+use crate::fault::Fault;
 use lucida_core::{
     BlobKey, DerivedBlob, EnrichInput, Enrichment, Error, ErrorKind, Event, Hit, Hook, OnFailure, Photo,
-    Plugin, Result, ResultExt, SearchQuery, Upload, clean_tag, metrics, stream_of,
+    Plugin, Result, ResultExt, SearchQuery, Storage, Upload, clean_tag, metrics, stream_of,
 };
 
 /// Calls one hook; a panic of the plugin is its failure, not the server's.
@@ -42,7 +42,7 @@ async fn call<T: Send + 'static>(
     result.context(format!("plugin `{name}`"))
 }
 
-/// Tells whether a failure is the plugin's considered answer to what a user sent.
+/// Returns whether a failure is the plugin's considered answer to what a user sent.
 fn is_refusal(error: &Error) -> bool {
     matches!(
         error.kind(),
@@ -50,16 +50,32 @@ fn is_refusal(error: &Error) -> bool {
     )
 }
 
-impl Photos {
-    pub(super) fn plugins_for(&self, hook: Hook) -> impl Iterator<Item = &Arc<dyn Plugin>> {
-        self.parts()
-            .plugins
+/// The plugins, in the order of their hooks.
+#[derive(Clone)]
+pub(crate) struct Plugins {
+    plugins: Arc<[Arc<dyn Plugin>]>,
+    storage: Arc<dyn Storage>,
+    /// The events that plugins are taking.
+    events: TaskTracker,
+}
+
+impl Plugins {
+    pub(crate) fn new(plugins: Vec<Arc<dyn Plugin>>, storage: Arc<dyn Storage>) -> Self {
+        Self {
+            plugins: plugins.into(),
+            storage,
+            events: TaskTracker::new(),
+        }
+    }
+
+    pub(crate) fn with_hook(&self, hook: Hook) -> impl Iterator<Item = &Arc<dyn Plugin>> {
+        self.plugins
             .iter()
             .filter(move |plugin| plugin.hooks().contains(&hook))
     }
 
-    pub(super) async fn inspect_by_plugins(&self, upload: &Upload) -> Result<()> {
-        for plugin in self.plugins_for(Hook::Inspect) {
+    pub(crate) async fn inspect(&self, upload: &Upload) -> Result<()> {
+        for plugin in self.with_hook(Hook::Inspect) {
             let (theirs, upload) = (Arc::clone(plugin), upload.clone());
             let result = call(
                 plugin,
@@ -78,8 +94,8 @@ impl Photos {
     }
 
     /// Lets every enriching plugin add to the photo; what they made is kept before the photo names it.
-    pub(super) async fn enrich_by_plugins(&self, input: &mut EnrichInput) -> Result<(), Fault> {
-        for plugin in self.plugins_for(Hook::Enrich) {
+    pub(crate) async fn enrich(&self, input: &mut EnrichInput) -> Result<(), Fault> {
+        for plugin in self.with_hook(Hook::Enrich) {
             let (theirs, seen) = (Arc::clone(plugin), input.clone());
             let enriched = call(plugin, Hook::Enrich, async move { theirs.enrich(&seen).await }).await;
             let kept = match enriched {
@@ -94,8 +110,8 @@ impl Photos {
                     return Err(Fault::of_plugin(error));
                 }
                 warn!(%error, photo_id = %input.photo.id, "plugin failed to enrich a photo");
-                let told = json!({ "error": { "code": error.code(), "message": error.to_string() } });
-                input.photo.attributes.insert(plugin.name().to_owned(), told);
+                let note = json!({ "error": { "code": error.code(), "message": error.to_string() } });
+                input.photo.attributes.insert(plugin.name().to_owned(), note);
             }
         }
         Ok(())
@@ -118,7 +134,7 @@ impl Photos {
                         .context(format!("plugin `{plugin}` names a blob `{name}`"))));
                 }
             };
-            let size_bytes = self.parts().storage.put(&key, stream_of(blob.bytes)).await?;
+            let size_bytes = self.storage.put(&key, stream_of(blob.bytes)).await?;
             let derived = DerivedBlob {
                 key,
                 content_type: blob.content_type,
@@ -141,9 +157,9 @@ impl Photos {
         Ok(Ok(()))
     }
 
-    pub(super) async fn change_query_by_plugins(&self, query: SearchQuery) -> Result<SearchQuery> {
+    pub(crate) async fn query(&self, query: SearchQuery) -> Result<SearchQuery> {
         let mut query = query;
-        for plugin in self.plugins_for(Hook::Query) {
+        for plugin in self.with_hook(Hook::Query) {
             let (theirs, asked) = (Arc::clone(plugin), query.clone());
             match call(plugin, Hook::Query, async move { theirs.query(asked).await }).await {
                 Ok(changed) => query = changed,
@@ -156,9 +172,9 @@ impl Photos {
         Ok(query)
     }
 
-    pub(super) async fn rerank_by_plugins(&self, query: &SearchQuery, hits: Vec<Hit>) -> Result<Vec<Hit>> {
+    pub(crate) async fn rerank(&self, query: &SearchQuery, hits: Vec<Hit>) -> Result<Vec<Hit>> {
         let mut hits = hits;
-        for plugin in self.plugins_for(Hook::Rerank) {
+        for plugin in self.with_hook(Hook::Rerank) {
             let (theirs, query, found) = (Arc::clone(plugin), query.clone(), hits.clone());
             match call(
                 plugin,
@@ -175,11 +191,11 @@ impl Photos {
         Ok(hits)
     }
 
-    /// Tells plugins what happened, without making anybody wait for them.
-    pub(super) fn tell_plugins(&self, event: Event) {
-        for plugin in self.plugins_for(Hook::Event) {
+    /// Sends an event to the plugins, without waiting for them.
+    pub(crate) fn send(&self, event: Event) {
+        for plugin in self.with_hook(Hook::Event) {
             let (plugin, theirs, event) = (Arc::clone(plugin), Arc::clone(plugin), event.clone());
-            self.inner.events.spawn(async move {
+            self.events.spawn(async move {
                 if let Err(error) =
                     call(&plugin, Hook::Event, async move { theirs.event(&event).await }).await
                 {
@@ -189,11 +205,11 @@ impl Photos {
         }
     }
 
-    /// Waits for the plugins that are still hearing of something.
-    pub(super) async fn finish_telling(&self, at_most: Duration) {
-        self.inner.events.close();
+    /// Waits for the plugins that are still taking an event.
+    pub(crate) async fn finish_events(&self, at_most: Duration) {
+        self.events.close();
         // What is not done by then is dropped with the process.
-        let _ = tokio::time::timeout(at_most, self.inner.events.wait()).await;
-        self.inner.events.reopen();
+        let _ = tokio::time::timeout(at_most, self.events.wait()).await;
+        self.events.reopen();
     }
 }
