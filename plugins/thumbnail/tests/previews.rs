@@ -226,3 +226,38 @@ fn settings_that_make_no_sense_are_refused_by_path() {
     let unknown = check(&json!({"size": 320})).unwrap_err();
     assert!(unknown.to_string().contains("size"), "{unknown}");
 }
+
+/// How far the levels of a preview made from a larger one may be from those of one made from the photo, in the mean: 0 to
+/// 255; an eye sees no difference below about 2.
+const CHAIN_TOLERANCE: f64 = 1.0;
+
+#[tokio::test]
+async fn a_preview_looks_the_same_whether_or_not_there_is_a_larger_one() {
+    let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/photos/coffee.jpg");
+    let photo = image::open(sample).unwrap().into_rgb8();
+    assert!(photo.width().max(photo.height()) >= 400);
+    // Circles ever closer to each other: each distance that a filter could alias.
+    let circles = RgbImage::from_fn(2000, 1500, |x, y| {
+        let (x, y) = (f64::from(x) - 1000.0, f64::from(y) - 750.0);
+        let level = 127.5 + 100.0 * ((x * x + y * y) / 1500.0).cos();
+        Rgb([level as u8; 3])
+    });
+    for (name, pixels, small) in [("photo", photo, 100), ("circles", circles, 320)] {
+        let picture = Arc::new(Picture::new(pixels).unwrap());
+        let settings = |sizes_pixels: &[u32]| ThumbnailConfig {
+            quality: 100,
+            ..sizes(sizes_pixels)
+        };
+        let direct = enrich(settings(&[small]), Arc::clone(&picture)).await;
+        let chained = enrich(settings(&[small, 2 * small, 4 * small]), picture).await;
+        let file = format!("{small}.jpg");
+        let (direct, chained) = (decoded(&direct, &file), decoded(&chained, &file));
+        assert_eq!(direct.dimensions(), chained.dimensions());
+        let levels = direct.as_raw().iter().zip(chained.as_raw());
+        let sum: u64 = levels
+            .map(|(direct, chained)| u64::from(direct.abs_diff(*chained)))
+            .sum();
+        let mean = sum as f64 / direct.as_raw().len() as f64;
+        assert!(mean < CHAIN_TOLERANCE, "{name}: {mean}");
+    }
+}
