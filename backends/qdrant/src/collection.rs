@@ -8,7 +8,7 @@ use qdrant_client::qdrant::{
     BinaryQuantization, CollectionInfo, CountPoints, CreateCollection, CreateFieldIndexCollection,
     DatetimeIndexParams, Distance, FieldType, HnswConfigDiff, KeywordIndexParams, PayloadIndexParams,
     PayloadSchemaInfo, PayloadSchemaType, QuantizationConfig, QuantizationType, ScalarQuantization,
-    VectorParams, VectorsConfig,
+    TurboQuantBitSize, TurboQuantization, VectorParams, VectorsConfig,
 };
 
 use crate::config::{QdrantConfig, Quantization};
@@ -18,6 +18,9 @@ use crate::server::Server;
 
 /// Outliers beyond this share of the numbers don't widen what a byte has to cover.
 const SCALAR_QUANTILE: f32 = 0.99;
+
+/// Below this, a bit per number loses too much of a vector.
+const BINARY_DIMENSIONS: usize = 1_024;
 
 /// Asks for a collection of unit vectors compared by cosine.
 #[expect(
@@ -69,6 +72,11 @@ fn quantization(config: &QdrantConfig) -> Option<QuantizationConfig> {
             always_ram,
             ..ScalarQuantization::default()
         }),
+        Quantization::Turbo => QuantizationKind::Turboquant(TurboQuantization {
+            always_ram,
+            bits: Some(TurboQuantBitSize::Bits4.into()),
+            ..TurboQuantization::default()
+        }),
         Quantization::Binary => QuantizationKind::Binary(BinaryQuantization {
             always_ram,
             ..BinaryQuantization::default()
@@ -76,6 +84,16 @@ fn quantization(config: &QdrantConfig) -> Option<QuantizationConfig> {
     };
     Some(QuantizationConfig {
         quantization: Some(kind),
+    })
+}
+
+/// Returns why the quantization doesn't suit vectors of so many dimensions.
+pub(crate) fn quantization_warning(config: &QdrantConfig, dimensions: usize) -> Option<String> {
+    (config.quantization == Quantization::Binary && dimensions < BINARY_DIMENSIONS).then(|| {
+        format!(
+            "index.qdrant.quantization is `binary`, which needs {BINARY_DIMENSIONS} dimensions or more; the model has \
+             {dimensions}, so searches miss photos: use `scalar`, or `turbo` on Qdrant 1.18 and newer"
+        )
     })
 }
 
@@ -204,7 +222,7 @@ mod tests {
     #[test]
     fn an_index_of_another_type_or_without_the_tenant_is_made_anew() {
         let mut info = CollectionInfo::default();
-        assert_eq!(fields(&info), [USER_ID, TAGS, TAKEN_AT]);
+        assert_eq!(fields(&info), [USER_ID, TAGS, TAKEN_AT, TAKEN_AT_LOCAL]);
         for request in missing_indexes(&name(), &info) {
             let data_type = if request.field_type() == FieldType::Datetime {
                 PayloadSchemaType::Datetime
@@ -222,6 +240,22 @@ mod tests {
         info.payload_schema.get_mut(USER_ID).unwrap().params = None;
         info.payload_schema.get_mut(TAKEN_AT).unwrap().data_type = PayloadSchemaType::Float.into();
         assert_eq!(fields(&info), [USER_ID, TAKEN_AT]);
+    }
+
+    #[test]
+    fn binary_quantization_of_short_vectors_is_warned_of() {
+        let config = |quantization| QdrantConfig {
+            quantization,
+            ..QdrantConfig::default()
+        };
+        let warning = quantization_warning(&config(Quantization::Binary), 512).unwrap();
+        for word in ["1024", "512", "`scalar`", "index.qdrant.quantization"] {
+            assert!(warning.contains(word), "{warning}");
+        }
+        assert_eq!(quantization_warning(&config(Quantization::Binary), 1_024), None);
+        for other in [Quantization::None, Quantization::Scalar, Quantization::Turbo] {
+            assert_eq!(quantization_warning(&config(other), 512), None);
+        }
     }
 
     #[test]

@@ -64,8 +64,9 @@ pub struct QdrantConfig {
     /// Whether payloads stay on disk; fields that searches filter by are in memory in any case.
     #[schemars(example = true)]
     pub payload_on_disk: bool,
-    /// The quantization of vectors for searching, in addition to the full ones: `none`, `scalar` (a byte per number) or
-    /// `binary` (a bit per number; for 1024 dimensions and more).
+    /// The quantization of vectors for searching, in addition to the full ones: `none`, `scalar` (a byte per number),
+    /// `turbo` (4 bits per number; needs Qdrant 1.18 or newer) or `binary` (a bit per number; for 1024 dimensions and
+    /// more).
     #[schemars(example = &"scalar")]
     pub quantization: Quantization,
     /// Whether quantized vectors stay in memory, even with `vectors_on_disk`.
@@ -114,14 +115,16 @@ pub enum ReadConsistency {
     All,
 }
 
-/// What vectors are shortened to for searching.
+/// How vectors are quantized for searching.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Quantization {
-    /// Nothing: searches compare the whole ones.
+    /// Not at all: searches compare the full vectors.
     None,
     /// A byte per number.
     Scalar,
+    /// 4 bits per number, of rotated vectors (TurboQuant). Needs Qdrant 1.18 or newer.
+    Turbo,
     /// A bit per number.
     Binary,
 }
@@ -300,6 +303,14 @@ mod tests {
         let config: QdrantConfig = parse(&settings(json!({}))).unwrap();
         assert_eq!(config.write_ordering, WriteOrdering::Medium);
         assert_eq!(config.quantization, Quantization::None);
+        for (word, quantization) in [
+            ("scalar", Quantization::Scalar),
+            ("turbo", Quantization::Turbo),
+            ("binary", Quantization::Binary),
+        ] {
+            let config: QdrantConfig = parse(&settings(json!({ "quantization": word }))).unwrap();
+            assert_eq!(config.quantization, quantization);
+        }
     }
 
     #[test]

@@ -3,9 +3,14 @@
 use lucida_core::{CollectionName, Error, Result};
 use qdrant_client::qdrant::{CollectionInfo, GetCollectionInfoRequest};
 
-use crate::collection::creation;
+use crate::collection::{creation, quantization_warning};
+use crate::config::Quantization;
 use crate::error::is_absent;
 use crate::index::QdrantIndex;
+use crate::version::Version;
+
+/// The first release with `turbo` quantization. An older one would create the collection without any.
+const TURBO_SINCE: Version = Version::new(1, 18);
 
 impl QdrantIndex {
     /// Reads a collection; `None` where there is none.
@@ -20,12 +25,21 @@ impl QdrantIndex {
         }
     }
 
-    /// Makes a collection, and returns what is there then: another process may have made it at the same moment.
+    /// Creates a collection, and returns what exists then: another process may have created it at the same moment.
+    ///
+    /// # Errors
+    /// `ConfigInvalid` for a quantization that the server is too old for.
     pub(crate) async fn create(
         &self,
         collection: &CollectionName,
         dimensions: usize,
     ) -> Result<CollectionInfo> {
+        if self.config.quantization == Quantization::Turbo {
+            self.check_turbo().await?;
+        }
+        if let Some(warning) = quantization_warning(&self.config, dimensions) {
+            tracing::warn!(%collection, "{warning}");
+        }
         let request = creation(collection, dimensions, &self.config);
         let created = self.server.client().create_collection(request).await;
         match (self.info(collection).await?, created) {
@@ -33,6 +47,21 @@ impl QdrantIndex {
             (None, Err(error)) => Err(self.server.failed(error)),
             (None, Ok(_)) => Err(absent(collection)),
         }
+    }
+
+    async fn check_turbo(&self) -> Result<()> {
+        let version = self.server.version().await?;
+        if Version::parse(&version).is_some_and(|version| version >= TURBO_SINCE) {
+            return Ok(());
+        }
+        Err(Error::config(
+            "index.qdrant.quantization",
+            format!(
+                "`turbo` needs Qdrant {TURBO_SINCE} or newer, and the server at {} is {version}: upgrade it, or use \
+                 `scalar`",
+                self.config.url
+            ),
+        ))
     }
 
     /// Returns the name of the collection that the alias points to, whoever made it.

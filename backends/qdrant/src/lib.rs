@@ -14,6 +14,7 @@ mod index;
 mod options;
 mod point;
 mod server;
+mod version;
 
 pub use config::{QdrantConfig, Quantization, ReadConsistency, WriteOrdering};
 pub use factory::factory;

@@ -51,6 +51,12 @@ impl Server {
         &self.client
     }
 
+    /// Asks the server for its version.
+    pub(crate) async fn version(&self) -> Result<String> {
+        let answer = self.client.health_check().await;
+        Ok(answer.map_err(|error| self.failed(error))?.version)
+    }
+
     /// Turns what a call failed with into Lucida's error.
     pub(crate) fn failed(&self, error: QdrantError) -> Error {
         from_client(error, &self.url)

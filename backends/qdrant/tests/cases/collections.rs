@@ -7,7 +7,8 @@ use qdrant_client::qdrant::payload_index_params::IndexParams;
 use qdrant_client::qdrant::quantization_config;
 use qdrant_client::qdrant::vectors_config::Config as VectorsKind;
 use qdrant_client::qdrant::{
-    CollectionInfo, CreateCollectionBuilder, Distance, PayloadSchemaType, VectorParamsBuilder,
+    CollectionInfo, CreateCollectionBuilder, Distance, PayloadSchemaType, TurboQuantBitSize,
+    VectorParamsBuilder,
 };
 
 use crate::support::Place;
@@ -130,6 +131,44 @@ async fn settings_reach_the_server() {
             panic!("{quantization:?} is not scalar");
         };
         assert_eq!(scalar.always_ram, Some(true));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn turbo_quantization_has_four_bits_where_the_server_knows_it() {
+    for version in ["1.18.0", "1.20.3-dev"] {
+        let place = Place::stand_in_of_version(version);
+        let index = place
+            .open_with(|config| config.quantization = Quantization::Turbo)
+            .await;
+        let name = collection(&index, "main");
+        index.ensure(&name, 8).await.unwrap();
+        let config = info(&place, &name).await.config.unwrap();
+        let quantization = config.quantization_config.unwrap().quantization;
+        let Some(quantization_config::Quantization::Turboquant(turbo)) = quantization else {
+            panic!("{quantization:?} is not turbo");
+        };
+        assert_eq!(turbo.bits(), TurboQuantBitSize::Bits4);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn turbo_quantization_is_refused_by_name_on_an_older_server() {
+    for version in ["1.17.9", "1.9.0", "unknown"] {
+        let place = Place::stand_in_of_version(version);
+        let index = place
+            .open_with(|config| config.quantization = Quantization::Turbo)
+            .await;
+        let name = collection(&index, "main");
+        let error = index.ensure(&name, 8).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConfigInvalid, "{error}");
+        assert_eq!(error.field(), Some("index.qdrant.quantization"));
+        for word in ["turbo", "1.18", version, "scalar"] {
+            assert!(error.message().contains(word), "{error}");
+        }
+        assert!(index.collections().await.unwrap().is_empty());
+        // Other quantizations don't depend on the version.
+        place.open().await.ensure(&name, 8).await.unwrap();
     }
 }
 

@@ -10,7 +10,7 @@ use lucida_testkit::{collection, eventually, point, unit_vector, user};
 
 use tonic::transport::Identity;
 
-use crate::stand_in::{Options, StandIn};
+use crate::stand_in::{Options, StandIn, VERSION};
 use crate::support::{ANY_PORT, config, start};
 
 const DIMENSIONS: usize = 8;
@@ -136,6 +136,7 @@ async fn an_https_url_trusts_the_authorities_of_ssl_cert_file_alone() {
         listen: ANY_PORT,
         data: folder.path().to_owned(),
         api_key: None,
+        version: VERSION,
         tls: Some(Identity::from_pem(read("server.pem"), read("server.key"))),
     })
     .unwrap();

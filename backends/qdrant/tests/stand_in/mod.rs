@@ -32,8 +32,8 @@ use tonic::{Request, Response, Status};
 
 use state::Store;
 
-/// The version it says that it is: that of the first release with all the calls that are made here.
-const VERSION: &str = "1.12.0";
+/// The version that it reports by default: the first release with all the calls that are made here.
+pub(crate) const VERSION: &str = "1.12.0";
 
 /// What a call answers.
 type Answer<T> = Result<Response<T>, Status>;
@@ -47,6 +47,8 @@ pub(crate) struct Options {
     pub(crate) data: PathBuf,
     /// The key that requests must have.
     pub(crate) api_key: Option<String>,
+    /// The version that it reports.
+    pub(crate) version: &'static str,
     /// The certificate and key with which it speaks TLS.
     pub(crate) tls: Option<Identity>,
 }
@@ -76,7 +78,20 @@ impl StandIn {
         let (stop, stopped) = oneshot::channel();
         let thread = thread::Builder::new()
             .name("qdrant-stand-in".to_owned())
-            .spawn(move || serve(&runtime, listener, store, server, options.api_key, stopped))?;
+            .spawn(move || {
+                let health = Health {
+                    version: options.version,
+                };
+                serve(
+                    &runtime,
+                    listener,
+                    store,
+                    server,
+                    health,
+                    options.api_key,
+                    stopped,
+                );
+            })?;
         Ok(Self {
             address,
             stop: Some(stop),
@@ -105,6 +120,7 @@ fn serve(
     listener: TcpListener,
     store: Arc<Store>,
     mut server: Server,
+    health: Health,
     api_key: Option<String>,
     stopped: oneshot::Receiver<()>,
 ) {
@@ -114,7 +130,7 @@ fn serve(
         let points = PointsServer::new(points::Service(Arc::clone(&store)));
         let collections = CollectionsServer::new(collections::Service(store));
         let served = server
-            .add_service(QdrantServer::new(Health))
+            .add_service(QdrantServer::new(health))
             .add_service(InterceptedService::new(
                 points.max_decoding_message_size(usize::MAX),
                 check.clone(),
@@ -129,14 +145,16 @@ fn serve(
 }
 
 /// The health check, which asks for no key.
-struct Health;
+struct Health {
+    version: &'static str,
+}
 
 #[tonic::async_trait]
 impl Qdrant for Health {
     async fn health_check(&self, _: Request<HealthCheckRequest>) -> Answer<HealthCheckReply> {
         Ok(Response::new(HealthCheckReply {
             title: "qdrant - stand-in".to_owned(),
-            version: VERSION.to_owned(),
+            version: self.version.to_owned(),
             commit: None,
         }))
     }

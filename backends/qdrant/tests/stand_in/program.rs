@@ -8,7 +8,7 @@ mod stand_in;
 use std::error::Error;
 use std::io::Write;
 
-use stand_in::{Options, StandIn};
+use stand_in::{Options, StandIn, VERSION};
 
 fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let stand_in = StandIn::start(options()?)?;
@@ -36,6 +36,7 @@ fn options() -> Result<Options, Box<dyn Error + Send + Sync>> {
         listen: listen.ok_or("--listen is missing: say where to listen, such as 127.0.0.1:6334")?,
         data: data.ok_or("--data is missing: name a folder")?,
         api_key,
+        version: VERSION,
         tls: None,
     })
 }

@@ -5,11 +5,11 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{LazyLock, Mutex};
 
-use lucida_qdrant::{QdrantConfig, QdrantIndex, Quantization, ReadConsistency, WriteOrdering};
+use lucida_qdrant::{QdrantConfig, QdrantIndex};
 use qdrant_client::Qdrant;
 use tempfile::TempDir;
 
-use crate::stand_in::{Options, StandIn};
+use crate::stand_in::{Options, StandIn, VERSION};
 
 /// The variable with the gRPC address of a server to test on too.
 const SERVER: &str = "LUCIDA_TEST_QDRANT_URL";
@@ -26,25 +26,8 @@ pub(crate) fn config(url: &str, alias: &str) -> QdrantConfig {
     QdrantConfig {
         url: url.to_owned(),
         api_key: key.map(lucida_core::config::Secret::new),
-        api_key_file: None,
-        ca_file: None,
         collection: alias.to_owned(),
-        connect_timeout_ms: 5_000,
-        request_timeout_ms: 30_000,
-        wait: true,
-        write_ordering: WriteOrdering::Medium,
-        read_consistency: ReadConsistency::One,
-        shard_number: None,
-        replication_factor: None,
-        write_consistency_factor: None,
-        vectors_on_disk: false,
-        payload_on_disk: true,
-        quantization: Quantization::None,
-        quantization_always_ram: true,
-        quantization_oversampling: 2.0,
-        hnsw_m: None,
-        hnsw_ef_construct: None,
-        search_ef: None,
+        ..QdrantConfig::default()
     }
 }
 
@@ -65,13 +48,17 @@ pub(crate) fn new_alias() -> String {
 
 /// Starts a stand-in over a folder.
 pub(crate) fn start(listen: SocketAddr, data: &Path, api_key: Option<&str>) -> StandIn {
-    StandIn::start(Options {
+    StandIn::start(options(listen, data, api_key, VERSION)).unwrap()
+}
+
+fn options(listen: SocketAddr, data: &Path, api_key: Option<&str>, version: &'static str) -> Options {
+    Options {
         listen,
         data: data.to_owned(),
         api_key: api_key.map(str::to_owned),
+        version,
         tls: None,
-    })
-    .unwrap()
+    }
 }
 
 /// The stand-ins of the folders of durability tests.
@@ -98,8 +85,13 @@ pub(crate) struct Place {
 impl Place {
     /// Starts a stand-in.
     pub(crate) fn stand_in() -> Self {
+        Self::stand_in_of_version(VERSION)
+    }
+
+    /// Starts a stand-in that reports this version.
+    pub(crate) fn stand_in_of_version(version: &'static str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let stand_in = start(ANY_PORT, folder.path(), None);
+        let stand_in = StandIn::start(options(ANY_PORT, folder.path(), None, version)).unwrap();
         Self {
             url: format!("http://{}", stand_in.address()),
             alias: new_alias(),
