@@ -4,13 +4,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use lucida_core::{BuildContext, Embedder, Error, ErrorKind, MetadataStore, Plugin, Result};
+use futures::FutureExt;
+use lucida_core::{BuildContext, Embedder, EmbedderInfo, Error, ErrorKind, MetadataStore, Plugin, Result};
 use lucida_library::{
     ModelControl, ModelRecipe, ModelSource, OpenModel, Parts, Photos,
     decorate::{guard_index, guard_metadata, guard_queue, guard_storage},
 };
+use lucida_models::{ModelPool, ModelSpec};
 
-use crate::config::Config;
+use crate::config::{Config, ModelSelection};
 use crate::registry::{Factories, Registry, Selection};
 
 /// Opens every part and puts the service together; starts no worker.
@@ -43,6 +45,57 @@ pub async fn open(registry: &Registry, config: &Config) -> Result<Photos> {
         plugins,
     };
     Photos::new(parts, config.ingest.options())
+}
+
+/// Opens the models of `[[models]]`; `library` is the model of the library, whose name no other may have.
+///
+/// # Errors
+/// Those of a model that can't be opened, naming it; `ConfigInvalid` for one that is larger than
+/// `server.models_memory_bytes`, and for a name that is taken.
+pub async fn open_named_models(
+    registry: &Registry,
+    config: &Config,
+    library: &EmbedderInfo,
+) -> Result<ModelPool> {
+    let context = BuildContext::from_env();
+    let mut specs = Vec::with_capacity(config.models.len());
+    for ModelSelection { model, selection } in &config.models {
+        if model.name == library.model {
+            let message = format!(
+                "`{}` is the name of the library's own model: choose another",
+                model.name
+            );
+            return Err(in_entry(Error::config("name", message), selection));
+        }
+        let factories = registry.embedder.clone();
+        let (selected, context) = (selection.clone(), context.serving_as(&model.name));
+        specs.push(ModelSpec {
+            name: model.name.clone(),
+            preload: model.preload,
+            idle_unload: model.idle_unload(),
+            open: Box::new(move || {
+                let (factories, selected, context) = (factories.clone(), selected.clone(), context.clone());
+                async move { Ok(factories.build(&selected, &context).await?.part) }.boxed()
+            }),
+        });
+    }
+    ModelPool::open(specs, config.server.models_memory())
+        .await
+        .map_err(|(place, error)| {
+            // The pool knows neither the entry nor the name of its bound.
+            if !matches!(error.field(), Some("name" | "preload")) {
+                return error;
+            }
+            let error = error.map_message(|message| format!("{message} (server.models_memory_bytes)"));
+            in_entry(error, &config.models[place].selection)
+        })
+}
+
+/// Completes the field of an error about an entry of a list.
+fn in_entry(error: Error, selection: &Selection) -> Error {
+    let field = error.field().unwrap_or_default();
+    let path = format!("{}.{field}", selection.path());
+    error.context(path.clone()).with_field(path)
 }
 
 /// Opens only the metadata store.

@@ -27,10 +27,10 @@ mod toml;
 pub use assignment::Flag;
 pub use defaults::defaults;
 pub use finding::{Finding, Findings};
-pub use load::{Config, Sources};
+pub use load::{Config, ModelSelection, Sources};
 pub use reference::reference;
 pub use settings::{
-    AuthKey, AuthSettings, CallSettings, IngestSettings, Listen, LogFormat, LogSettings, ResilienceSettings,
+    AuthKey, AuthSettings, CallSettings, IngestSettings, Listen, LogFormat, LogSettings, ModelSettings, ResilienceSettings,
     SearchSettings, ServerSettings, WorkerSettings,
 };
 

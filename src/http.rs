@@ -40,6 +40,7 @@ mod search;
 mod serve;
 mod shape;
 mod state;
+mod tokenize;
 mod upload;
 
 use axum::Router;

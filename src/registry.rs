@@ -304,6 +304,7 @@ impl<P: Part + ?Sized> Factories<P> {
             built,
             left_out,
             default,
+            common: Vec::new(),
         }
     }
 }

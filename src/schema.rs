@@ -78,6 +78,8 @@ pub(crate) struct Types {
     pub(crate) left_out: Vec<(&'static str, &'static str)>,
     /// The types that are used without any configuration: one of a part, any number of entries.
     pub(crate) default: &'static [&'static str],
+    /// The keys of an entry that are the same for every type; the types' own tables have them as well.
+    pub(crate) common: Vec<Field>,
 }
 
 /// A type and its keys.
@@ -113,6 +115,20 @@ impl Unit {
 }
 
 impl Types {
+    /// Adds keys to the tables of all types, in place of those of the same name.
+    pub(crate) fn with_common(mut self, common: Vec<Field>) -> Self {
+        for built in &mut self.built {
+            let own = built
+                .kind
+                .fields()
+                .filter(|field| common.iter().all(|common| common.name != field.name))
+                .cloned();
+            built.kind = ValueKind::Table(common.iter().cloned().chain(own).collect());
+        }
+        self.common = common;
+        self
+    }
+
     pub(crate) fn get(&self, name: &str) -> Option<&TypeKind> {
         self.built.iter().find(|built| built.name == name)
     }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use lucida_core::{Result, metrics};
-use lucida_library::Photos;
+use lucida_library::{NamedModels, Photos};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -46,6 +46,7 @@ impl Probes {
         metrics::BUILD_INFO.set(1.0, &[env!("CARGO_PKG_VERSION"), model]);
         let state = HttpState::new(HttpParts {
             photos: photos.clone(),
+            models: NamedModels::new(photos.clone(), []),
             options: HttpOptions {
                 shutdown_timeout: LAST_ANSWERS,
                 ..config.http_options()

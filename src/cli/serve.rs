@@ -1,10 +1,12 @@
 //! `lucida serve` and `lucida worker`: the long-running processes.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use lucida_core::{Error, ErrorKind, metrics};
+use lucida_core::{Embedder, Error, ErrorKind, metrics};
+use lucida_library::NamedModels;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -67,6 +69,12 @@ pub(super) async fn serve(registry: &Registry, args: ServeArgs) -> Outcome {
             &photos.parts().embedder.describe().model,
         ],
     );
+    let pool = app::open_named_models(registry, &config, photos.parts().embedder.describe()).await?;
+    let further = pool
+        .models()
+        .iter()
+        .map(|model| Arc::clone(model) as Arc<dyn Embedder>);
+    let models = NamedModels::new(photos.clone(), further);
     let shutdown = CancellationToken::new();
     stop_on_signals(&shutdown)?;
     // Work goes on until the requests are answered: one of them may wait for its photo.
@@ -74,6 +82,7 @@ pub(super) async fn serve(registry: &Registry, args: ServeArgs) -> Outcome {
     let workers = photos.start_workers(&workers_shutdown);
     let state = HttpState::new(HttpParts {
         photos,
+        models,
         options: config.http_options(),
         keys,
         metrics,

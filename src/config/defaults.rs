@@ -102,6 +102,9 @@ impl Writer {
     fn entries(&mut self, section: &Field, types: &Types) {
         self.line("");
         self.comment(&section.doc);
+        if types.default.is_empty() {
+            self.example(section, types);
+        }
         for built in types.default.iter().filter_map(|name| types.get(name)) {
             self.line("");
             self.comment(&built.doc);
@@ -111,6 +114,22 @@ impl Writer {
                 self.comment(&field.doc);
                 self.commented_out(field);
             }
+        }
+    }
+
+    /// Shows an entry of a list that is empty by default, with the keys that all types have.
+    fn example(&mut self, section: &Field, types: &Types) {
+        self.line("");
+        self.line(&format!("#[[{}]]", section.name));
+        self.comment(&format!(
+            "One of {}; the keys of the type follow, without a table of their own.",
+            types.listed()
+        ));
+        let last = types.names().last().unwrap_or("…");
+        self.line(&format!("#type = \"{last}\""));
+        for field in &types.common {
+            self.comment(&field.doc);
+            self.commented_out(field);
         }
     }
 

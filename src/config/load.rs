@@ -14,8 +14,8 @@ use super::check::{self, Strings};
 use super::finding::{Finding, Findings};
 use super::merged::{self, Merged};
 use super::settings::{
-    AuthSettings, IngestSettings, LogSettings, ResilienceSettings, SearchSettings, ServerSettings,
-    WorkerSettings,
+    AuthSettings, IngestSettings, LogSettings, ModelSettings, ResilienceSettings, SearchSettings,
+    ServerSettings, WorkerSettings,
 };
 use super::toml::Toml;
 use super::{defaults, root, show};
@@ -72,10 +72,21 @@ pub struct Config {
     pub queue: Selection,
     /// The model.
     pub embedder: Selection,
+    /// Further models beside the library's own.
+    pub models: Vec<ModelSelection>,
     /// The plugins, in the order of their hooks.
     pub plugins: Vec<Selection>,
     merged: Merged,
     schema: ValueKind,
+}
+
+/// A further model that the configuration selected.
+#[derive(Debug, Clone)]
+pub struct ModelSelection {
+    /// Its name, and when it is in memory.
+    pub model: ModelSettings,
+    /// Its type, and the settings for that type.
+    pub selection: Selection,
 }
 
 impl fmt::Debug for Config {
@@ -193,6 +204,7 @@ impl Reading<'_> {
         let queue = self.part(&registry.queue);
         let embedder = self.part(&registry.embedder);
         let plugins = self.entries::<dyn Plugin>(&registry.plugins);
+        let models = self.models(registry);
         self.check_exposure(server.as_ref(), auth.as_ref());
         let config = || {
             Some(Config {
@@ -209,6 +221,7 @@ impl Reading<'_> {
                 queue: queue?,
                 embedder: embedder?,
                 plugins: plugins?,
+                models: models?,
                 merged: self.merged.clone(),
                 schema: schema.clone(),
             })
@@ -312,6 +325,49 @@ impl Reading<'_> {
     }
 
     /// A server without keys gives everything to whoever reaches it, so only this machine may.
+    /// Reads the further models. Their types have keys of the same names as the pool's own, and get those values.
+    fn models(&mut self, registry: &Registry) -> Option<Vec<ModelSelection>> {
+        let entries: Vec<serde_json::Map<String, serde_json::Value>> =
+            self.merged.extract(root::MODELS).unwrap_or_default();
+        let mut models: Vec<ModelSelection> = Vec::new();
+        for (index, mut settings) in entries.into_iter().enumerate() {
+            let path = format!("{}[{index}]", root::MODELS);
+            // What is wrong with the type was found with its layer.
+            let type_name = settings.remove("type")?.as_str()?.to_owned();
+            let factory = registry.embedder.get(&type_name)?;
+            let common = ModelSettings::KEYS.map(|key| Some((key.to_owned(), settings.remove(key)?)));
+            let common = common.into_iter().flatten().collect();
+            let model = core_config::parse::<ModelSettings>(&serde_json::Value::Object(common));
+            let model = model.inspect_err(|error| self.fail(&path, error)).ok()?;
+            let kind = ValueKind::of(&factory.schema());
+            for (key, value) in [
+                ("preload", model.preload.into()),
+                ("idle_unload_secs", model.idle_unload_secs.into()),
+            ] {
+                if kind.field(key).is_some() {
+                    settings.insert(key.to_owned(), value);
+                }
+            }
+            let settings = serde_json::Value::Object(settings);
+            if let Err(error) = factory.check(&settings) {
+                self.fail(&path, &error);
+            }
+            if models.iter().any(|earlier| earlier.model.name == model.name) {
+                let message = format!("another model is already named `{}`", model.name);
+                self.fail(&path, &Error::config("name", message));
+            }
+            models.push(ModelSelection {
+                model,
+                selection: Selection {
+                    path,
+                    type_name,
+                    settings,
+                },
+            });
+        }
+        Some(models)
+    }
+
     fn check_exposure(&mut self, server: Option<&ServerSettings>, auth: Option<&AuthSettings>) {
         let (Some(server), Some(auth)) = (server, auth) else {
             return;
@@ -412,5 +468,97 @@ pub(super) fn join_field(table: &str, field: &str) -> String {
         format!("{table}{field}")
     } else {
         join(table, field)
+    }
+}
+
+#[cfg(all(
+    test,
+    feature = "storage-disk",
+    feature = "metadata-sqlite",
+    feature = "index-embedded",
+    feature = "queue-sqlite",
+    feature = "embedder-onnx",
+    feature = "plugin-exif",
+    feature = "plugin-thumbnail"
+))]
+mod tests {
+    use std::io::Write as _;
+
+    use serde_json::json;
+
+    use super::*;
+
+    /// Loads a file; its name is cut off from the findings.
+    fn load(text: &str) -> Result<Config, String> {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        let sources = Sources {
+            file: Some(file.path().to_path_buf()),
+            ..Sources::default()
+        };
+        let place = format!("{}:", file.path().display());
+        Config::load(&Registry::default(), &sources)
+            .map_err(|findings| findings.to_string().replace(&place, ""))
+    }
+
+    #[test]
+    fn a_further_model_has_its_name_its_times_and_the_keys_of_its_type() {
+        let text = "[[models]]\nname = \"e5\"\ntype = \"onnx\"\nmodel = \"intfloat/multilingual-e5-small\"\n\
+                    idle_unload_secs = \"2m\"\n[models.hub]\noffline = true\n";
+        let config = load(text).unwrap();
+        let [ModelSelection { model, selection }] = &config.models[..] else {
+            panic!("{} models", config.models.len());
+        };
+        assert_eq!((model.name.as_str(), model.preload), ("e5", false));
+        assert_eq!(model.idle_unload(), Some(Duration::from_secs(120)));
+        assert_eq!((selection.path(), selection.type_name()), ("models[0]", "onnx"));
+        let expected = json!({
+            "model": "intfloat/multilingual-e5-small", "preload": false, "idle_unload_secs": 120, "hub": {"offline": true},
+        });
+        assert_eq!(selection.settings(), &expected);
+        let shown = config.show();
+        for line in [
+            "[[models]]",
+            "name = \"e5\"",
+            "idle_unload_secs = 120",
+            "preload = false",
+        ] {
+            assert!(shown.contains(line), "{shown}");
+        }
+    }
+
+    #[test]
+    fn a_mistake_in_a_further_model_is_found_with_its_key_and_line() {
+        for (text, finding) in [
+            (
+                "[[models]]\nname = \"e5\"\ntype = \"onix\"\n",
+                "3: models[0].type: embedder type `onix` is unknown; this build has: candle, onnx; did you mean `onnx`?",
+            ),
+            (
+                "[[models]]\ntype = \"onnx\"\n",
+                "1: models[0].name: must be set, such as \"e5\"",
+            ),
+            (
+                "[[models]]\nname = \"e5\"\ntype = \"onnx\"\nprecison = \"int8\"\n",
+                "4: models[0].precison: unknown key; did you mean `models[0].precision`?",
+            ),
+            (
+                "[[models]]\nname = \"e5\"\ntype = \"onnx\"\nqueue_items = 0\n",
+                "4: models[0].queue_items: is 0: let at least 1 input wait",
+            ),
+            (
+                "[[models]]\nname = \"e5\"\ntype = \"onnx\"\n[[models]]\nname = \"e5\"\ntype = \"onnx\"\n",
+                "5: models[1].name: another model is already named `e5`",
+            ),
+        ] {
+            assert_eq!(load(text).err().as_deref(), Some(finding), "{text}");
+        }
+        let unnamed = load("[[models]]\nname = \"e 5\"\ntype = \"onnx\"\n")
+            .err()
+            .unwrap();
+        assert!(
+            unnamed.starts_with("2: models[0].name: must have 1 to 100"),
+            "{unnamed}"
+        );
     }
 }

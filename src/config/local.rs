@@ -4,7 +4,7 @@ use lucida_core::config::{Part, local};
 use lucida_core::{BuildContext, Error};
 
 use super::finding::{Finding, Findings};
-use super::load::{Config, join_field};
+use super::load::{Config, ModelSelection, join_field};
 use crate::registry::{Factories, Registry, Selection};
 
 impl Config {
@@ -25,6 +25,10 @@ impl Config {
         findings.extend(self.local_findings(&registry.index, &self.index, context));
         findings.extend(self.local_findings(&registry.queue, &self.queue, context));
         findings.extend(self.local_findings(&registry.embedder, &self.embedder, context));
+        for ModelSelection { model, selection } in &self.models {
+            let context = context.serving_as(&model.name);
+            findings.extend(self.local_findings(&registry.embedder, selection, &context));
+        }
         for plugin in &self.plugins {
             findings.extend(self.local_findings(&registry.plugins, plugin, context));
         }

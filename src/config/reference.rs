@@ -95,15 +95,27 @@ fn part(out: &mut String, name: &str, types: &Types) {
 }
 
 fn entries(out: &mut String, name: &str, types: &Types) {
-    let default = types.default.join(", ");
+    let default = if types.default.is_empty() {
+        "none".to_owned()
+    } else {
+        types.default.join(", ")
+    };
+    let common = if types.common.is_empty() {
+        ""
+    } else {
+        ", these keys"
+    };
     let _ = write!(
         out,
-        "\nEach is a table `[[{name}]]` with its `type` and the keys of that type. By default: {default}.\n"
+        "\nEach is a table `[[{name}]]` with its `type`{common} and the keys of that type. By default: {default}.\n"
     );
+    keys(out, &ValueKind::Table(types.common.clone()), "");
     for built in &types.built {
         let doc = sentence(built);
         let _ = write!(out, "\n### `[[{name}]]` `type = \"{}\"`\n\n{doc}\n", built.name);
-        keys(out, &built.kind, "");
+        let is_own = |field: &&Field| types.common.iter().all(|common| common.name != field.name);
+        let own = built.kind.fields().filter(is_own).cloned().collect();
+        keys(out, &ValueKind::Table(own), "");
     }
 }
 

@@ -5,11 +5,14 @@ use lucida_core::{Embedder, JobQueue, MetadataStore, Plugin, Storage, VectorInde
 use schemars::schema_for;
 
 use super::settings::{
-    AuthSettings, IngestSettings, LogSettings, ResilienceSettings, SearchSettings, ServerSettings,
-    WorkerSettings,
+    AuthSettings, IngestSettings, LogSettings, ModelSettings, ResilienceSettings, SearchSettings,
+    ServerSettings, WorkerSettings,
 };
 use crate::registry::{Factories, Registry};
 use crate::schema::{Field, Types, ValueKind, doc_of};
+
+/// The list of further models.
+pub(super) const MODELS: &str = "models";
 
 /// Returns what a configuration of a registry's types may hold, in the order of the reference.
 pub(crate) fn schema(registry: &Registry) -> ValueKind {
@@ -52,6 +55,7 @@ pub(crate) fn schema(registry: &Registry) -> ValueKind {
             "The model that turns photos and texts into vectors.",
             ValueKind::Part,
         ),
+        models(registry),
         role::<dyn Plugin>(
             &registry.plugins,
             &["exif", "thumbnail"],
@@ -59,6 +63,24 @@ pub(crate) fn schema(registry: &Registry) -> ValueKind {
             entries,
         ),
     ])
+}
+
+fn models(registry: &Registry) -> Field {
+    let common = ValueKind::of(&schema_for!(ModelSettings))
+        .fields()
+        .cloned()
+        .collect();
+    let types = registry.embedder.types(&[]).with_common(common);
+    let doc = "Further models beside the library's own, which requests choose by name: `model` in `/embed` calls and \
+               `/v1/embeddings`. Each is loaded when it is first asked. A list in a later layer replaces the whole list.";
+    Field {
+        required: false,
+        ..field(
+            MODELS,
+            doc.to_owned(),
+            ValueKind::List(Box::new(ValueKind::Entry(types))),
+        )
+    }
 }
 
 fn section<S: Settings>(name: &str) -> Field {

@@ -3,6 +3,7 @@
 mod auth;
 mod ingest;
 mod log;
+mod models;
 mod resilience;
 mod search;
 mod server;
@@ -13,6 +14,7 @@ use lucida_core::{Error, Result};
 pub use auth::{AuthKey, AuthSettings};
 pub use ingest::IngestSettings;
 pub use log::{LogFormat, LogSettings};
+pub use models::ModelSettings;
 pub use resilience::{CallSettings, ResilienceSettings};
 pub use search::SearchSettings;
 pub use server::{Listen, ServerSettings};

@@ -6,7 +6,8 @@ use axum::extract::{Extension, Request, State};
 use axum::response::Json;
 use futures::StreamExt;
 use futures::stream::FuturesOrdered;
-use lucida_core::{Deadline, Embedding, Error, ErrorKind, Result};
+use lucida_core::{Deadline, Embedder, EmbedderInfo, Embedding, Error, ErrorKind, Result};
+use lucida_library::EmbedRequest;
 use serde::{Deserialize, Serialize};
 use tokio_util::task::AbortOnDropHandle;
 use utoipa::ToSchema;
@@ -21,7 +22,7 @@ use super::state::HttpState;
 /// How many decoded pictures of one call wait for the model at once; the rest of the form is not read meanwhile.
 const PICTURES_AT_ONCE: usize = 8;
 
-/// A text, or several: exactly one of the two fields.
+/// A text, or several: exactly one of the first two fields.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({ "text": "dog on the beach" }))]
@@ -32,6 +33,9 @@ pub(super) struct TextRequest {
     /// Several texts.
     #[serde(default)]
     texts: Option<Vec<String>>,
+    /// The model, by a name of `GET /v1/models`; without it the library's own.
+    #[serde(default)]
+    model: Option<String>,
 }
 
 /// The form of pictures to embed.
@@ -41,6 +45,8 @@ pub(super) struct TextRequest {
     reason = "says in the OpenAPI document what the form has; the form is read as a stream"
 )]
 pub(super) struct PictureForm {
+    /// The model, by a name of `GET /v1/models`, before the first picture; without it the library's own.
+    model: Option<String>,
     /// A picture; the part may be repeated.
     #[schema(value_type = Vec<String>, format = Binary)]
     file: Vec<Vec<u8>>,
@@ -110,8 +116,10 @@ pub(super) async fn text(
     if !is_one {
         check_count("texts", texts.len(), &state)?;
     }
-    let results = state.photos().embed_request(deadline).texts(texts).await?;
-    answer(results, is_one, &state).map(Json)
+    let model = state.models().choose(asked.model.as_deref())?;
+    let request = EmbedRequest::new(Arc::clone(&model), deadline);
+    let results = request.texts(texts).await?;
+    answer(results, is_one, model.describe()).map(Json)
 }
 
 /// Turns pictures into vectors.
@@ -133,11 +141,25 @@ pub(super) async fn image(
     let mut working = FuturesOrdered::new();
     let mut results = Vec::new();
     let (mut count, mut late) = (0, 0);
-    let embedding = Arc::new(state.photos().embed_request(deadline.clone()));
+    let mut chosen = None;
     while let Some(part) = form.next().await? {
-        if part.name != "file" {
-            return Err(part.unknown("`file`").into());
+        match part.name.as_str() {
+            "file" => {}
+            "model" if chosen.is_some() => {
+                let message = "`model` must come once, before the first `file`";
+                return Err(invalid("model", message).into());
+            }
+            "model" => {
+                let name = String::from_utf8_lossy(&part.value().await?).into_owned();
+                chosen = Some(Pictures::new(Some(&name), &deadline, &state)?);
+                continue;
+            }
+            _ => return Err(part.unknown("`file` or `model`").into()),
         }
+        let pictures = match &chosen {
+            Some(pictures) => pictures,
+            None => chosen.insert(Pictures::new(None, &deadline, &state)?),
+        };
         count += 1;
         check_file_count(count, &state)?;
         if working.len() == PICTURES_AT_ONCE
@@ -152,25 +174,44 @@ pub(super) async fn image(
             continue;
         }
         let (spool, _) = part.spool(state.photos()).await?;
-        let (state, deadline, embedding) = (state.clone(), deadline.clone(), Arc::clone(&embedding));
+        let (state, deadline, pictures) = (state.clone(), deadline.clone(), pictures.clone());
         // A task of its own goes on while the next part is read, and ends with the request.
         let one = AbortOnDropHandle::new(tokio::spawn(async move {
-            let picture = deadline.bound(state.photos().decode_upload(spool)).await?;
-            embedding.picture(picture).await
+            let decoding = state.models().decode(pictures.model.describe(), spool);
+            let picture = deadline.bound(decoding).await?;
+            pictures.embedding.picture(picture).await
         }));
         working.push_back(async move {
             one.await
                 .unwrap_or_else(|error| Err(Error::internal("embedding a picture failed").with_source(error)))
         });
     }
-    if count == 0 {
+    let Some(pictures) = chosen.filter(|_| count > 0) else {
         return Err(missing_file().into());
-    }
+    };
     while let Some(result) = working.next().await {
         keep(result, &mut results)?;
     }
     results.extend((0..late).map(|_| Err(deadline.error())));
-    answer(results, count == 1, &state).map(Json)
+    answer(results, count == 1, pictures.model.describe()).map(Json)
+}
+
+/// The model that a form chose, and the form's pictures on their way through it.
+#[derive(Clone)]
+struct Pictures {
+    model: Arc<dyn Embedder>,
+    embedding: Arc<EmbedRequest>,
+}
+
+impl Pictures {
+    fn new(name: Option<&str>, deadline: &Deadline, state: &HttpState) -> Result<Self> {
+        let model = state.models().choose(name)?;
+        let embedding = EmbedRequest::new(Arc::clone(&model), deadline.clone());
+        Ok(Self {
+            model,
+            embedding: Arc::new(embedding),
+        })
+    }
 }
 
 /// Keeps an input's result; overload is the answer to the whole request.
@@ -208,8 +249,7 @@ fn check_file_count(count: usize, state: &HttpState) -> Result<()> {
 }
 
 /// Checks a text the way the model will, but under the name that the caller knows.
-pub(super) fn check_text(field: &str, text: &str, state: &HttpState) -> Result<()> {
-    let most = state.photos().parts().embedder.describe().max_text_bytes;
+pub(super) fn check_text(field: &str, text: &str, most: usize) -> Result<()> {
     if text.trim().is_empty() {
         let message = format!("`{field}` is empty; it must have 1 to {most} bytes");
         return Err(Error::invalid(message).with_code("empty_text").with_field(field));
@@ -226,8 +266,7 @@ pub(super) fn check_text(field: &str, text: &str, state: &HttpState) -> Result<(
     Ok(())
 }
 
-fn answer(results: Vec<Result<Embedding>>, is_one: bool, state: &HttpState) -> Answer<Embedded> {
-    let info = state.photos().parts().embedder.describe();
+fn answer(results: Vec<Result<Embedding>>, is_one: bool, info: &EmbedderInfo) -> Answer<Embedded> {
     let (model, dimensions) = (info.model.clone(), info.dimensions);
     if is_one {
         let only = results.into_iter().next();

@@ -1,9 +1,9 @@
 //! What the server runs, and what a user has in it.
 
-use axum::extract::{Extension, State};
+use axum::extract::{Extension, Path, State};
 use axum::http::HeaderMap;
 use axum::response::Json;
-use lucida_core::{Caller, Scope};
+use lucida_core::{Caller, Embedder, EmbedderInfo, Error, Result, Scope};
 use lucida_library::{self, ModelStatus};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -14,7 +14,8 @@ use super::query::Query;
 use super::refusals::Refusals;
 use super::state::HttpState;
 
-/// The models that the library has vectors of, the one that searches use first, in the shape of OpenAI's API with more fields.
+/// The models that the library has vectors of, the one that searches use first, and those that are only served by name, in
+/// the shape of OpenAI's API with more fields.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ModelList {
     /// Always `list`.
@@ -40,15 +41,23 @@ pub(super) struct ModelBody {
     modalities: Vec<&'static str>,
     /// How long a text may be, in bytes.
     max_text_bytes: usize,
-    /// The collection of its vectors.
-    collection: String,
+    /// The collection of its vectors, if the library has any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    collection: Option<String>,
     /// How many vectors there are in it, of all users.
-    vectors: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    vectors: Option<u64>,
     /// `serving`: searches use it. `filling`: the library is being embedded by it, and searches use it once that is
-    /// done. `kept`: for a way back.
+    /// done. `kept`: for a way back. `named`: it is one of `[[models]]`, for requests that name it.
     role: ModelRole,
-    /// Whether it is the one of the configuration, which `/embed` calls use.
+    /// Whether it is the one of the configuration, which `/embed` calls use that name no model.
     configured: bool,
+    /// Whether any of its weights are in memory, for the models that `/embed` calls can name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    loaded: Option<bool>,
+    /// The size of its weights' files in bytes, about what it takes in memory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    weight_bytes: Option<u64>,
     /// How many vectors there will be, of all users, while it is being filled in.
     #[serde(skip_serializing_if = "Option::is_none")]
     photos: Option<u64>,
@@ -67,36 +76,80 @@ enum ModelRole {
     Filling,
     /// Kept for a way back.
     Kept,
+    /// Only for requests that name it.
+    Named,
 }
 
-impl From<ModelStatus> for ModelBody {
-    fn from(status: ModelStatus) -> Self {
+impl ModelBody {
+    fn new(info: EmbedderInfo, role: ModelRole) -> Self {
         let mut modalities = Vec::new();
-        modalities.extend(status.info.modalities.image.then_some("image"));
-        modalities.extend(status.info.modalities.text.then_some("text"));
+        modalities.extend(info.modalities.image.then_some("image"));
+        modalities.extend(info.modalities.text.then_some("text"));
         Self {
-            id: status.info.model,
+            id: info.model,
             object: "model",
             owned_by: "lucida",
-            fingerprint: status.info.fingerprint.to_string(),
-            dimensions: status.info.dimensions,
+            fingerprint: info.fingerprint.to_string(),
+            dimensions: info.dimensions,
             modalities,
-            max_text_bytes: status.info.max_text_bytes,
-            collection: status.collection.to_string(),
-            vectors: status.points,
-            role: match status.role {
-                lucida_library::ModelRole::Serving => ModelRole::Serving,
-                lucida_library::ModelRole::Filling => ModelRole::Filling,
-                lucida_library::ModelRole::Kept => ModelRole::Kept,
-            },
+            max_text_bytes: info.max_text_bytes,
+            collection: None,
+            vectors: None,
+            role,
+            configured: false,
+            loaded: None,
+            weight_bytes: None,
+            photos: None,
+            problem: None,
+        }
+    }
+
+    /// Adds what only the open model itself knows.
+    fn with_memory(mut self, embedder: &dyn Embedder) -> Self {
+        self.loaded = Some(embedder.is_loaded());
+        self.weight_bytes = embedder.weight_bytes();
+        self
+    }
+
+    /// Describes a model that the library has vectors of.
+    fn of_library(status: ModelStatus, configured: &dyn Embedder) -> Self {
+        let role = match status.role {
+            lucida_library::ModelRole::Serving => ModelRole::Serving,
+            lucida_library::ModelRole::Filling => ModelRole::Filling,
+            lucida_library::ModelRole::Kept => ModelRole::Kept,
+        };
+        let body = Self {
+            collection: Some(status.collection.to_string()),
+            vectors: Some(status.points),
             configured: status.configured,
             photos: status.photos,
             problem: status.problem,
+            ..Self::new(status.info, role)
+        };
+        if body.configured {
+            body.with_memory(configured)
+        } else {
+            body
         }
     }
 }
 
-/// Lists the models that the library has vectors of, the one that searches use first.
+/// Returns every model.
+async fn all_models(state: &HttpState) -> Result<Vec<ModelBody>> {
+    let configured = &state.photos().parts().embedder;
+    let of_library = state.photos().models().await?;
+    let of_library = of_library
+        .into_iter()
+        .map(|status| ModelBody::of_library(status, &**configured));
+    let named = state
+        .models()
+        .further()
+        .iter()
+        .map(|model| ModelBody::new(model.describe().clone(), ModelRole::Named).with_memory(&**model));
+    Ok(of_library.chain(named).collect())
+}
+
+/// Lists the models that the library has vectors of, the one that searches use first, and those that are served by name.
 #[utoipa::path(
     get,
     path = "/v1/models",
@@ -105,11 +158,33 @@ impl From<ModelStatus> for ModelBody {
 )]
 pub(super) async fn models(State(state): State<HttpState>, query: Query) -> Answer<Json<ModelList>> {
     query.finish("none")?;
-    let models = state.photos().models().await?;
     Ok(Json(ModelList {
         object: "list",
-        data: models.into_iter().map(ModelBody::from).collect(),
+        data: all_models(&state).await?,
     }))
+}
+
+/// Describes one model. A `/` in its name is written `%2F`.
+#[utoipa::path(
+    get,
+    path = "/v1/models/{id}",
+    tag = "server",
+    params(("id" = String, Path, description = "The name.")),
+    responses((status = 200, description = "The model.", body = ModelBody), Refusals)
+)]
+pub(super) async fn model(
+    State(state): State<HttpState>,
+    Path(id): Path<String>,
+    query: Query,
+) -> Answer<Json<ModelBody>> {
+    query.finish("none")?;
+    let mut models = all_models(&state).await?;
+    let Some(place) = models.iter().position(|model| model.id == id) else {
+        let names: Vec<_> = models.iter().map(|model| format!("`{}`", model.id)).collect();
+        let message = format!("model `{id}` is not known here; there is {}", names.join(", "));
+        return Err(Error::not_found(message).with_code("model_not_found").into());
+    };
+    Ok(Json(models.swap_remove(place)))
 }
 
 /// What a user has.

@@ -1,22 +1,29 @@
 //! The embeddings call of OpenAI's API, for clients that have it already.
 
+use std::sync::Arc;
+
 use axum::extract::{Extension, State};
 use axum::response::Json;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use lucida_core::{Deadline, Embedding, Error};
+use lucida_core::{Deadline, Embedder, Embedding, Error, ErrorKind};
+use lucida_library::EmbedRequest;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::embed::{check_count, check_text};
+use super::embed::check_text;
 use super::json::{JsonBody, or_default};
 use super::problem::Answer;
 use super::query::{Query, invalid};
 use super::refusals::Refusals;
 use super::state::HttpState;
 
-/// How many bytes of text a token stands for in `usage`, which is an estimate: a server of its own bills nobody.
+/// How many bytes of text a token stands for in `usage`, for a model whose tokens can't be counted.
 const BYTES_PER_TOKEN: usize = 4;
+
+/// The most texts of one call, as OpenAI's API has it. They enter the model's queue a few at a time, so `server.max_embed_items`
+/// doesn't apply.
+pub(super) const MAX_INPUTS: usize = 2048;
 
 /// What an OpenAI client sends.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -27,7 +34,7 @@ pub(super) struct EmbeddingsRequest {
     #[serde(default)]
     #[schema(value_type = OneOrMany, required)]
     input: serde_json::Value,
-    /// The model; if given, it must be the one that the server runs.
+    /// The model, by a name of `GET /v1/models`; without it the library's own.
     #[serde(default)]
     model: Option<String>,
     /// How vectors are written, numbers by default.
@@ -41,6 +48,10 @@ pub(super) struct EmbeddingsRequest {
     #[serde(default)]
     #[expect(dead_code, reason = "clients send it, and it is of no use here")]
     user: Option<String>,
+    /// Not used.
+    #[serde(default)]
+    #[expect(dead_code, reason = "clients send it, and it is of no use here")]
+    input_type: Option<String>,
 }
 
 /// A text, or several.
@@ -76,7 +87,7 @@ pub(super) struct EmbeddingsAnswer {
     data: Vec<EmbeddingObject>,
     /// The model that made them.
     model: String,
-    /// An estimate: one token for every four bytes.
+    /// How many tokens the texts have.
     usage: Usage,
 }
 
@@ -104,7 +115,8 @@ pub(super) enum Encoded {
 /// How much text there was.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Usage {
-    /// An estimate.
+    /// The tokens that the model sees, special ones included; for a model without a tokenizer that can be asked, an
+    /// estimate of one for every four bytes.
     prompt_tokens: usize,
     /// The same.
     total_tokens: usize,
@@ -125,19 +137,8 @@ pub(super) async fn embeddings(
     JsonBody(asked): JsonBody<EmbeddingsRequest>,
 ) -> Answer<Json<EmbeddingsAnswer>> {
     query.finish("none")?;
-    let info = state.photos().parts().embedder.describe();
-    if let Some(model) = &asked.model
-        && *model != info.model
-    {
-        let message = format!(
-            "model `{model}` is not served here: `{}` is; leave out `model` to use it",
-            info.model
-        );
-        return Err(Error::not_found(message)
-            .with_code("model_not_found")
-            .with_field("model")
-            .into());
-    }
+    let model = state.models().choose(asked.model.as_deref())?;
+    let info = model.describe();
     if asked.dimensions.is_some_and(|wanted| wanted != info.dimensions) {
         let message = format!(
             "`dimensions` must be {}, the length of this model's vectors",
@@ -146,16 +147,18 @@ pub(super) async fn embeddings(
         return Err(invalid("dimensions", message).into());
     }
     let texts = texts_of(asked.input)?;
-    check_count("input", texts.len(), &state)?;
-    for (place, text) in texts.iter().enumerate() {
-        check_text(&format!("input[{place}]"), text, &state)?;
+    if !(1..=MAX_INPUTS).contains(&texts.len()) {
+        let message = format!("`input` has {} texts; 1 to {MAX_INPUTS} are allowed", texts.len());
+        return Err(invalid("input", message).into());
     }
-    let tokens = texts
-        .iter()
-        .map(|text| text.len().div_ceil(BYTES_PER_TOKEN))
-        .sum();
-    let mut data = Vec::with_capacity(texts.len());
-    let results = state.photos().embed_request(deadline).texts(texts).await?;
+    for (place, text) in texts.iter().enumerate() {
+        check_text(&format!("input[{place}]"), text, info.max_text_bytes)?;
+    }
+    let request = EmbedRequest::new(Arc::clone(&model), deadline.clone());
+    let counting = deadline.bound(count_tokens(&*model, &texts));
+    let (tokens, results) = tokio::join!(counting, request.texts(texts.clone()));
+    let (tokens, results) = (tokens?, results?);
+    let mut data = Vec::with_capacity(results.len());
     for (index, result) in results.into_iter().enumerate() {
         let embedding = result.map_err(|error| error.with_field(format!("input[{index}]")))?;
         data.push(EmbeddingObject {
@@ -174,6 +177,19 @@ pub(super) async fn embeddings(
         model: info.model.clone(),
         usage,
     }))
+}
+
+/// Counts the tokens of all texts.
+async fn count_tokens(model: &dyn Embedder, texts: &[String]) -> Result<usize, Error> {
+    let mut count = 0;
+    for (tokens, text) in model.tokenize(texts.to_vec()).await.into_iter().zip(texts) {
+        count += match tokens {
+            Ok(tokens) => tokens.len(),
+            Err(error) if error.kind() == ErrorKind::Unsupported => text.len().div_ceil(BYTES_PER_TOKEN),
+            Err(error) => return Err(error),
+        };
+    }
+    Ok(count)
 }
 
 fn texts_of(input: serde_json::Value) -> Result<Vec<String>, Error> {

@@ -41,7 +41,7 @@ fn host(state: &HttpState) -> PluginHost {
     PluginHost {
         metadata: Arc::clone(&parts.metadata),
         storage: Arc::clone(&parts.storage),
-        embeddings: state.photos().embeddings(),
+        embeddings: Arc::new(state.models().clone()),
     }
 }
 

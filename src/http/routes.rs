@@ -14,7 +14,7 @@ use utoipa_axum::routes;
 
 use super::entry::{Entry, Rules, enter};
 use super::state::HttpState;
-use super::{content, embed, health, info, openai, panics, photos, search, upload};
+use super::{content, embed, health, info, openai, panics, photos, search, tokenize, upload};
 
 /// One call of the server's own API.
 pub(super) struct Call {
@@ -91,7 +91,9 @@ pub(super) fn calls() -> Vec<Call> {
             .body(BodyKind::Json)
             .answers_at_deadline(),
         Call::new(routes!(openai::embeddings), embed()).body(BodyKind::Json),
-        Call::new(routes!(info::models), any_key),
+        Call::new(routes!(tokenize::tokenize), embed()).body(BodyKind::Json),
+        Call::new(routes!(info::models), any_key.clone()),
+        Call::new(routes!(info::model), any_key),
         Call::new(routes!(info::stats), read()),
     ];
     calls.extend(probes());

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use lucida_core::{Error, Result, metrics};
-use lucida_library::Photos;
+use lucida_library::{NamedModels, Photos};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -18,6 +18,8 @@ use crate::keys::{ApiKey, Keys};
 pub struct HttpParts {
     /// The service.
     pub photos: Photos,
+    /// The models that requests choose by name.
+    pub models: NamedModels,
     /// How the surface behaves.
     pub options: HttpOptions,
     /// Who may call; without any key everybody who reaches the server is the user `local`.
@@ -36,6 +38,7 @@ pub struct HttpState {
 
 struct Inner {
     photos: Photos,
+    models: NamedModels,
     options: HttpOptions,
     keys: Keys,
     metrics: PrometheusHandle,
@@ -58,6 +61,7 @@ impl HttpState {
         Self {
             inner: Arc::new(Inner {
                 photos: parts.photos,
+                models: parts.models,
                 options: parts.options,
                 keys: Keys::new(parts.keys),
                 metrics: parts.metrics,
@@ -71,6 +75,10 @@ impl HttpState {
 
     pub(super) fn photos(&self) -> &Photos {
         &self.inner.photos
+    }
+
+    pub(super) fn models(&self) -> &NamedModels {
+        &self.inner.models
     }
 
     pub(super) fn options(&self) -> &HttpOptions {

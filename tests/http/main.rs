@@ -14,6 +14,7 @@ mod embed;
 mod endpoints;
 mod library;
 mod limits;
+mod models;
 mod operate;
 mod plugins;
 mod search;

@@ -11,9 +11,9 @@ use futures::stream::BoxStream;
 use lucida::http::{HttpOptions, HttpParts, HttpState, serve};
 use lucida::keys::ApiKey;
 use lucida_core::{
-    Backoff, Blob, BlobKey, BlobStat, ByteStream, Error, Plugin, Result, Scope, Storage, UserId,
+    Backoff, Blob, BlobKey, BlobStat, ByteStream, Embedder, Error, Plugin, Result, Scope, Storage, UserId,
 };
-use lucida_library::{IngestOptions, Parts, Photos, Workers};
+use lucida_library::{IngestOptions, NamedModels, Parts, Photos, Workers};
 use lucida_memory::{MemoryIndex, MemoryMetadata, MemoryQueue, MemoryStorage};
 use lucida_testkit::{Controls, HashModel};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
@@ -94,6 +94,7 @@ pub(crate) struct Setup {
     pub(crate) strict_names: bool,
     keys: Vec<ApiKey>,
     plugins: Vec<Arc<dyn Plugin>>,
+    models: Vec<Arc<dyn Embedder>>,
     before_start: Box<dyn FnOnce(&Controls)>,
 }
 
@@ -115,6 +116,7 @@ impl Setup {
             strict_names: false,
             keys: Vec::new(),
             plugins: Vec::new(),
+            models: Vec::new(),
             before_start: Box::new(|_| {}),
         }
     }
@@ -131,6 +133,12 @@ impl Setup {
 
     pub(crate) fn plugin(mut self, plugin: impl Plugin + 'static) -> Self {
         self.plugins.push(Arc::new(plugin));
+        self
+    }
+
+    /// Serves a further model by its name.
+    pub(crate) fn model(mut self, model: Arc<dyn Embedder>) -> Self {
+        self.models.push(model);
         self
     }
 
@@ -166,8 +174,10 @@ impl Setup {
         let photos = Photos::new(parts, options).unwrap();
         let shutdown = CancellationToken::new();
         let workers = photos.start_workers(&shutdown);
+        let models = NamedModels::new(photos.clone(), self.models);
         let state = HttpState::new(HttpParts {
             photos,
+            models,
             options: self.options,
             keys: self.keys,
             metrics: METRICS.clone(),

@@ -62,8 +62,8 @@ async fn metrics_after_an_upload_and_a_search_are_those_of_the_list() {
         "lucida_photos{state=\"ready\"} 1",
         "lucida_photos{state=\"pending\"} 0",
         "lucida_breaker_open{part=\"index\"} 0",
-        "lucida_embedder_loaded{tower=\"image\"} 1",
-        "lucida_embedder_overloaded_total 0",
+        "lucida_embedder_loaded{model=\"starter\",tower=\"image\"} 1",
+        "lucida_embedder_overloaded_total{model=\"starter\"} 0",
         "lucida_http_requests_total{route=\"/v1/photos\",method=\"POST\",status=\"201\"} 1",
         "lucida_http_requests_total{route=\"/v1/search\",method=\"POST\",status=\"200\"} 1",
     ] {

@@ -4,19 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use async_trait::async_trait;
-use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream;
 use tokio::sync::Notify;
 
 use lucida_core::{
-    Deadline, EmbeddedPicture, Embedder, EmbedderInfo, Embedding, Embeddings, Error, ErrorKind, Lane, Result,
-    embed_image, embed_text,
-    picture::{ImageHeader, Picture},
+    Deadline, Embedder, Embedding, ErrorKind, Lane, Result, embed_image, embed_text, picture::Picture,
 };
-
-use crate::photos::Photos;
 
 /// How many texts of one request are in the queue at once, at most: enough for full batches, and few enough that other
 /// requests get in between.
@@ -141,53 +135,5 @@ impl<'a> Asking<'a> {
 impl Drop for Asking<'_> {
     fn drop(&mut self) {
         self.count.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
-#[async_trait]
-impl Embeddings for Photos {
-    fn models(&self) -> Vec<EmbedderInfo> {
-        vec![self.parts().embedder.describe().clone()]
-    }
-
-    async fn texts(
-        &self,
-        model: &str,
-        texts: Vec<String>,
-        deadline: &Deadline,
-    ) -> Result<Vec<Result<Embedding>>> {
-        let embedder = self.embedder_named(model)?;
-        EmbedRequest::new(embedder, deadline.clone()).texts(texts).await
-    }
-
-    async fn picture(&self, model: &str, file: Bytes, deadline: &Deadline) -> Result<EmbeddedPicture> {
-        let embedder = self.embedder_named(model)?;
-        let short_side_pixels = embedder.describe().decode_short_side_pixels;
-        let read = move || Ok(file);
-        let decoding = self.decode(Lane::Interactive, short_side_pixels, read);
-        let (picture, file) = deadline.bound(decoding).await?;
-        let header = ImageHeader::peek(&file)?;
-        let embedding = EmbedRequest::new(embedder, deadline.clone())
-            .picture(picture)
-            .await?;
-        Ok(EmbeddedPicture {
-            embedding,
-            stored_width: header.width,
-            stored_height: header.height,
-        })
-    }
-}
-
-impl Photos {
-    fn embedder_named(&self, model: &str) -> Result<Arc<dyn Embedder>> {
-        let embedder = &self.parts().embedder;
-        let known = &embedder.describe().model;
-        if known == model {
-            return Ok(Arc::clone(embedder));
-        }
-        let message = format!("model `{model}` is not served here; the server has `{known}`");
-        Err(Error::not_found(message)
-            .with_code("model_not_found")
-            .with_field("model"))
     }
 }

@@ -21,6 +21,7 @@ mod lease;
 mod manifest;
 mod manifests;
 mod models;
+mod named_models;
 mod names;
 mod outage;
 mod photos;
@@ -42,6 +43,7 @@ pub use adopt::{AdoptNews, AdoptReport, Originals};
 pub use damage::{Damage, StorageReport};
 pub use edit::{PhotoEdit, TagEdit, TakenAtEdit};
 pub use embed::EmbedRequest;
+pub use named_models::NamedModels;
 pub use manifest::Manifest;
 pub use models::{
     KnownModel, ModelChange, ModelCommand, ModelControl, ModelRecipe, ModelRole, ModelSource, ModelStatus,

@@ -16,7 +16,6 @@ use crate::damage::{DamageLog, StorageReport};
 use crate::decoder::Decoder;
 use crate::delete::Deletion;
 use crate::edit::{Editing, PhotoEdit};
-use crate::embed::EmbedRequest;
 use crate::gauge;
 use crate::ingest::{self, Ingest};
 use crate::lease::Leases;
@@ -35,9 +34,9 @@ use crate::spool::{Spool, SpoolWriter};
 use crate::upload::{Intake, UploadDetails, Uploaded};
 use crate::workers::{Worker, Workers};
 use lucida_core::{
-    Backoff, Blob, CollectionName, Deadline, DerivedBlob, Embedder, Embeddings, Error, JobQueue, Lane,
-    MetadataStore, Photo, PhotoId, PhotoQuery, PhotoState, Plugin, QueueCounts, Result, SearchQuery,
-    StateCounts, Storage, UserId, VectorIndex, metrics, picture::Picture,
+    Backoff, Blob, CollectionName, DerivedBlob, Embedder, Error, JobQueue, Lane, MetadataStore, Photo,
+    PhotoId, PhotoQuery, PhotoState, Plugin, QueueCounts, Result, SearchQuery, StateCounts, Storage, UserId,
+    VectorIndex, metrics, picture::Picture,
 };
 
 /// The components that a library is built from.
@@ -174,18 +173,6 @@ impl Photos {
     #[must_use]
     pub fn collection(&self) -> &CollectionName {
         self.inner.models.collection()
-    }
-
-    /// Returns the models by name, for plugins.
-    #[must_use]
-    pub fn embeddings(&self) -> Arc<dyn Embeddings> {
-        Arc::new(self.clone())
-    }
-
-    /// Creates a request for embeddings of the configured model.
-    #[must_use]
-    pub fn embed_request(&self, deadline: Deadline) -> EmbedRequest {
-        EmbedRequest::new(Arc::clone(self.inner.models.configured()), deadline)
     }
 
     /// Decodes on a blocking thread once a permit is free; `None` for the short side asks for full size.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use lucida_core::config::{NoSettings, factory_fn};
 use lucida_core::{
-    Embedder, EmbedderInfo, Error, Factory, Fingerprint, Modalities, Picture, Result, TowerKind,
+    Embedder, EmbedderInfo, Error, Factory, Fingerprint, Modalities, Picture, Result, Token, TowerKind,
 };
 use lucida_models::{BatchOptions, Batched, Model, Tower};
 use rand::rngs::StdRng;
@@ -170,6 +170,18 @@ impl Model for HashModel {
 
     fn describe(&self) -> EmbedderInfo {
         self.info.clone()
+    }
+
+    fn tokenize(&self, text: &str) -> Result<Vec<Token>> {
+        let words = self.prepare_text(text)?.words.into_iter();
+        let token = |(text, _): (String, f32)| Token {
+            id: text
+                .bytes()
+                .fold(0, |id, byte| id * 31 % 65_521 + u32::from(byte)),
+            text,
+            special: false,
+        };
+        Ok(words.map(token).collect())
     }
 
     fn prepare_image(&self, picture: &Picture) -> Result<HashInput> {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use axum::http::Uri;
 use lucida_core::{Error, Result, Settings};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -69,6 +70,12 @@ impl Settings for ServerSettings {
     fn validate(&self) -> Result<()> {
         at_least_one("max_upload_bytes", self.max_upload_bytes)?;
         at_least_one("max_json_bytes", self.max_json_bytes)?;
+    /// Returns how much memory the weights of all further models may take; without a limit, if `None`.
+    #[must_use]
+    pub fn models_memory(&self) -> Option<u64> {
+        (self.models_memory_bytes > 0).then_some(self.models_memory_bytes)
+    }
+
         at_least_one("request_timeout_secs", self.request_timeout_secs)?;
         at_least_one("max_concurrent_requests", self.max_concurrent_requests as u64)?;
         at_least_one("max_embed_items", self.max_embed_items as u64)?;

@@ -1,0 +1,82 @@
+//! What a model sees of a text: its tokens.
+
+use axum::extract::{Extension, State};
+use axum::response::Json;
+use lucida_core::{Deadline, Error};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::embed::{check_count, check_text};
+use super::json::JsonBody;
+use super::problem::Answer;
+use super::query::Query;
+use super::refusals::Refusals;
+use super::state::HttpState;
+
+/// Texts to split.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({ "texts": ["dog on the beach"] }))]
+pub(super) struct TokenizeRequest {
+    /// The texts.
+    texts: Vec<String>,
+    /// The model, by a name of `GET /v1/models`; without it the library's own.
+    #[serde(default)]
+    model: Option<String>,
+}
+
+/// The tokens of each text.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Tokenized {
+    /// The tokens of each text, in order, as far as the model sees it.
+    tokens: Vec<Vec<TokenBody>>,
+    /// The model whose tokens they are.
+    model: String,
+}
+
+/// A token.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct TokenBody {
+    /// Its number in the model's vocabulary.
+    id: u32,
+    /// Its spelling in the vocabulary.
+    text: String,
+    /// Whether the model adds it to every text.
+    special: bool,
+}
+
+/// Splits texts into the tokens that a model sees of them, cut at its limit.
+#[utoipa::path(
+    post,
+    path = "/tokenize",
+    tag = "embed",
+    request_body = TokenizeRequest,
+    responses((status = 200, description = "The tokens.", body = Tokenized), Refusals)
+)]
+pub(super) async fn tokenize(
+    State(state): State<HttpState>,
+    Extension(deadline): Extension<Deadline>,
+    query: Query,
+    JsonBody(asked): JsonBody<TokenizeRequest>,
+) -> Answer<Json<Tokenized>> {
+    query.finish("none")?;
+    let model = state.models().choose(asked.model.as_deref())?;
+    check_count("texts", asked.texts.len(), &state)?;
+    for (place, text) in asked.texts.iter().enumerate() {
+        check_text(&format!("texts[{place}]"), text, model.describe().max_text_bytes)?;
+    }
+    let splitting = async { Ok::<_, Error>(model.tokenize(asked.texts).await) };
+    let mut texts = Vec::new();
+    for tokens in deadline.bound(splitting).await? {
+        let tokens = tokens?.into_iter().map(|token| TokenBody {
+            id: token.id,
+            text: token.text,
+            special: token.special,
+        });
+        texts.push(tokens.collect());
+    }
+    Ok(Json(Tokenized {
+        tokens: texts,
+        model: model.describe().model.clone(),
+    }))
+}
