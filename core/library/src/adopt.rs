@@ -152,7 +152,7 @@ impl Adoption {
         .await
     }
 
-    /// Compares vectors of photos that can be looked at with what the model makes of them.
+    /// Compares vectors of photos whose originals can be read with those that the model computes.
     async fn compare(
         &self,
         collection: &str,

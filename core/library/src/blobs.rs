@@ -183,7 +183,7 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    /// Makes a pace; 0 doesn't bound it.
+    /// Creates a pace; 0 is unlimited.
     pub(crate) fn new(bytes_per_sec: u64) -> Self {
         Self {
             bytes_per_sec,

@@ -21,8 +21,8 @@ use lucida_core::{
     Backoff, Error, ErrorKind, JobQueue, MetadataStore, Result, Storage, VectorIndex, metrics::Histogram,
 };
 
-/// How long a ping may take at most: whoever asks whether a part is ready waits for 3 s, and a ping that is given up
-/// by its caller tells the breaker nothing.
+/// How long a ping may take at most: a readiness check waits for 3 s, and a ping that its caller has dropped gives the
+/// breaker no result.
 const PING_TIMEOUT: Duration = Duration::from_millis(2_500);
 
 /// How calls of one part are guarded.
@@ -152,7 +152,7 @@ impl Guard {
             | ErrorKind::AlreadyExists
             | ErrorKind::InvalidInput
             | ErrorKind::Conflict => error,
-            // To a user it is a part that is away: 403 would say that the user's own rights are wanting.
+            // To a user the component is unavailable: 403 would mean that the user lacks permission.
             ErrorKind::PermissionDenied => error
                 .with_kind(ErrorKind::Unavailable)
                 .context(format!("{} ({})", self.part, self.backend)),

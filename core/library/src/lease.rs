@@ -61,7 +61,7 @@ impl Leases {
         }
     }
 
-    /// Renews the lease of work under way.
+    /// Renews the lease of work in progress.
     ///
     /// # Errors
     /// `Unavailable` when another process has taken the lease over; those of the metadata store.

@@ -95,7 +95,7 @@ impl Manifest {
             .map_err(|error| Error::internal("the manifest can't be written as JSON").with_source(error))
     }
 
-    /// Makes the photo's record as it is right after an upload.
+    /// Returns the photo's record as it is right after an upload.
     #[must_use]
     pub fn into_photo(self) -> Photo {
         Photo {

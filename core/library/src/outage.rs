@@ -1,4 +1,4 @@
-//! An outage as whoever tries again sees it: how long to wait before the next try, and what is worth a line in the log.
+//! An outage as its retries see it: how long to wait before the next try, and what to log.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ pub(super) struct Outage {
 }
 
 impl Outage {
-    /// Makes a counter that has seen no failure; waits begin at `min` and double up to `max`.
+    /// Creates a counter without failures; waits begin at `min` and double up to `max`.
     pub(super) fn new(min: Duration, max: Duration) -> Self {
         Self {
             backoff: Backoff {

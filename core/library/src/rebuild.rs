@@ -67,7 +67,7 @@ impl Rebuild {
     /// Creates a record for every original that has none. Existing records stay as they are.
     ///
     /// Each record is that of a photo right after its upload: workers bring it to ready again, with the vector that the
-    /// index still has. It may be repeated, and goes on where an earlier run was interrupted.
+    /// index still has. It may be repeated, and resumes where an earlier run was interrupted.
     ///
     /// # Errors
     /// Those of the stores, at the first call that fails.
@@ -108,7 +108,7 @@ impl Rebuild {
         .await
     }
 
-    /// Makes the record of one original, or returns why it is left alone.
+    /// Creates the record of one original, or returns why it is left alone.
     async fn take_back(
         &self,
         stat: &BlobStat,
@@ -173,7 +173,7 @@ impl Rebuild {
         }
     }
 
-    /// Makes the manifest of an original that has none, from its bytes.
+    /// Creates the manifest of an original that has none, from its bytes.
     async fn manifest_from_bytes(&self, id: &PhotoId, stat: &BlobStat, owner: &UserId) -> Result<Manifest> {
         let mut spool = self.spool.create().await?;
         let mut blob = self.storage.get(&stat.key, None).await?;

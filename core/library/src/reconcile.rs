@@ -194,7 +194,7 @@ pub struct CheckOptions {
     pub forget_unknown: Option<u64>,
     /// Whether originals are read and compared with their hashes.
     pub verify: Option<Verify>,
-    /// Whether it goes on where the last one was interrupted.
+    /// Whether it resumes where the last one was interrupted.
     pub resume: bool,
     /// What changed within this time is left alone: a server may be at work on it.
     pub grace: Duration,
@@ -251,7 +251,7 @@ impl Reconciler {
     /// Compares everything, reports what it finds as it goes, and repairs it if asked to.
     ///
     /// No original is deleted unless a deletion or a duplicate is recorded for it, or `forget_unknown` says how many there
-    /// are. How far it has come is kept in the metadata store.
+    /// are. The progress is saved in the metadata store.
     ///
     /// # Errors
     /// `Conflict` when `forget_unknown` is another number than was found, with nothing forgotten; those of the stores, at

@@ -87,7 +87,7 @@ impl SpoolWriter {
     }
 }
 
-/// The folder of uploads under way.
+/// The folder of uploads in progress.
 #[derive(Clone)]
 pub(crate) struct Spool {
     pub(crate) dir: PathBuf,

@@ -178,7 +178,7 @@ impl Intake {
     }
 
     /// Finds the same bytes of the same user, puts them back where the store has lost or damaged them, and merges what
-    /// the uploader says. A deletion of them that is under way is finished first.
+    /// the uploader says. A deletion of them in progress is finished first.
     async fn existing(
         &self,
         user: &UserId,

@@ -79,12 +79,12 @@ impl Breaker {
         Ok(self.pass(true))
     }
 
-    /// Lets a call through whose end tells how the part is, whatever is known of it.
+    /// Lets a call through in any state; its result counts.
     pub(super) fn probe(self: &Arc<Self>) -> Pass {
         self.pass(false)
     }
 
-    /// Tells whether calls are refused now.
+    /// Returns whether calls are refused now.
     pub(super) fn is_open(&self) -> bool {
         let state = self.lock();
         state
@@ -167,7 +167,7 @@ impl Breaker {
     }
 }
 
-/// Leave for one call. Dropped before the call's end, as when its caller goes away, it tells nothing.
+/// The permit for one call. Dropped before the call's end, as when its caller is cancelled, it counts as no result.
 pub(super) struct Pass {
     breaker: Arc<Breaker>,
     trial: bool,

@@ -1,4 +1,4 @@
-//! The guard around a ledger.
+//! The guard around a metadata store.
 
 use async_trait::async_trait;
 use serde_json::Value;

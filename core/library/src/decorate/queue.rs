@@ -15,9 +15,8 @@ impl JobQueue for Guarded<dyn JobQueue> {
             .await
     }
 
-    /// Waiting is what this call is for, so it is neither timed nor retried here: its caller loops. Nor is it ever
-    /// refused, since it would hold the place of the one call that may try for as long as it waits. That nothing came
-    /// tells nothing.
+    /// This call waits by design, so it is neither timed nor retried here: its caller loops. Nor is it ever refused, since it
+    /// would block the breaker's one trial call for as long as it waits. An empty answer is no result for the breaker.
     async fn receive(&self, wait: Duration) -> Result<Option<Delivery>> {
         let received = self.inner.receive(wait).await;
         if !matches!(received, Ok(None)) {

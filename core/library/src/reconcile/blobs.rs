@@ -73,7 +73,7 @@ impl Pass<'_> {
         Ok(())
     }
 
-    /// Deletes the originals that no record names, if there are as many as whoever asked for it says.
+    /// Deletes the originals that no record names, if there are exactly as many as expected.
     async fn forget(&mut self, expected: u64, tombstones: &Tombstones, run: &DeepRun<'_>) -> Result<()> {
         let counted = self.report.unknown_originals;
         if counted != expected {
@@ -200,7 +200,7 @@ impl Pass<'_> {
             let key = stat.key.clone();
             return Ok(Some(Unknown { key, manifest }));
         };
-        // An upload under way may still be about to record it.
+        // An upload in progress may be about to record it.
         if is_older(stat, ago(stores.orphan_grace)?) {
             if self.repair {
                 self.delete_original(&stat.key).await?;

@@ -80,7 +80,7 @@ impl<'a> Pass<'a> {
             for photo in page {
                 let id = photo.id;
                 if self.repair {
-                    // Its record stays as it is: the counts may differ only because an upload is under way, and then
+                    // Its record stays as it is: the counts may differ only because an upload is in progress, and then
                     // a worker has the photo in hand. A job too many is dropped, and keeps the next pass from
                     // publishing again.
                     let now = self.stores.metadata.get(&id).await?;
