@@ -6,8 +6,16 @@
 mod adopt;
 #[path = "pipeline/check.rs"]
 mod check;
+#[path = "pipeline/damage.rs"]
+mod damage;
 #[path = "pipeline/decoded_size.rs"]
 mod decoded_size;
+#[path = "pipeline/deletions.rs"]
+mod deletions;
+#[path = "pipeline/edits.rs"]
+mod edits;
+#[path = "pipeline/faults.rs"]
+mod faults;
 #[path = "pipeline/keeping.rs"]
 mod keeping;
 #[path = "pipeline/models.rs"]

@@ -353,6 +353,11 @@ impl Library {
         self.photos.upload(user, spool, details).await
     }
 
+    /// Uploads and returns the photo's record.
+    pub async fn uploaded(&self, user: &UserId, bytes: &Bytes) -> Photo {
+        self.upload(user, bytes).await.unwrap().photo().clone()
+    }
+
     /// Uploads and waits until the photo is ready or failed.
     pub async fn settle(&self, user: &UserId, bytes: &Bytes) -> Photo {
         let id = self.upload(user, bytes).await.unwrap().photo().id;
