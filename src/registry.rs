@@ -45,6 +45,7 @@ built_in! {
     "queue-rabbitmq" => with_queue(lucida_rabbitmq::factory()),
     "embedder-onnx" => with_embedder(lucida_onnx::factory()),
     "embedder-candle" => with_embedder(lucida_candle::factory()),
+    "plugin-api-immich" => with_plugin(lucida_plugin_api_immich::factory()),
     "plugin-exif" => with_plugin(lucida_plugin_exif::factory()),
     "plugin-thumbnail" => with_plugin(lucida_plugin_thumbnail::factory()),
 }
@@ -372,6 +373,7 @@ mod tests {
         feature = "queue-rabbitmq",
         feature = "embedder-onnx",
         feature = "embedder-candle",
+        feature = "plugin-api-immich",
         feature = "plugin-exif",
         feature = "plugin-thumbnail"
     ))]
@@ -418,7 +420,11 @@ mod tests {
         let left_out = registry.plugins.types(&[]).left_out;
         assert_eq!(
             left_out,
-            [("exif", "plugin-exif"), ("thumbnail", "plugin-thumbnail")]
+            [
+                ("api-immich", "plugin-api-immich"),
+                ("exif", "plugin-exif"),
+                ("thumbnail", "plugin-thumbnail")
+            ]
         );
     }
 }

@@ -8,6 +8,7 @@
     feature = "queue-sqlite",
     feature = "queue-rabbitmq",
     feature = "embedder-onnx",
+    feature = "plugin-api-immich",
     feature = "plugin-exif",
     feature = "plugin-thumbnail"
 ))]
@@ -341,7 +342,7 @@ fn an_unknown_plugin_names_its_place_in_the_list() {
     assert_eq!(
         file("[[plugins]]\ntype = \"exif\"\n\n[[plugins]]\ntype = \"fames\"\n").findings(),
         ["lucida.toml:5: plugins[1].type: plugin type `fames` is unknown; \
-             this build has: exif, frames, thumbnail; did you mean `frames`?"]
+             this build has: api-immich, exif, frames, thumbnail; did you mean `frames`?"]
     );
 }
 
@@ -351,7 +352,7 @@ fn a_plugin_without_a_type_is_told_which_there_are() {
         file("[[plugins]]\nstyle = \"golden\"\n").findings(),
         [
             "lucida.toml:1: plugins[0].type: must be set to the plugin's type; \
-             this build has: exif, frames, thumbnail"
+             this build has: api-immich, exif, frames, thumbnail"
         ]
     );
 }

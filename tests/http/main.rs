@@ -8,10 +8,13 @@ mod auth;
 mod bounds;
 mod clients;
 mod content;
+mod cors;
 mod dates;
 mod deadline;
 mod embed;
 mod endpoints;
+#[cfg(feature = "plugin-api-immich")]
+mod immich;
 mod library;
 mod limits;
 mod models;
