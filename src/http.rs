@@ -12,6 +12,7 @@ mod bounds;
 mod codes;
 mod conditional;
 mod content;
+mod cors;
 mod cursor;
 mod docs;
 mod dto;
@@ -79,11 +80,16 @@ fn probes(state: HttpState) -> Router {
 
 /// Puts around routes what is done around every request.
 fn answered(routes: Router<HttpState>, state: HttpState) -> Router {
-    routes
+    let routes = routes
         .fallback(observe::not_found)
         // Every body is bounded by the rules of its call.
         .layer(DefaultBodyLimit::disable())
-        .layer(panics::layer())
+        .layer(panics::layer());
+    let routes = match cors::layer(&state.options().cors_origins) {
+        Some(cors) => routes.layer(cors),
+        None => routes,
+    };
+    routes
         .layer(from_fn(linger::linger))
         .layer(from_fn_with_state(state.clone(), observe::observe))
         .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))

@@ -135,7 +135,7 @@ impl Config {
 
     /// Returns how the HTTP surface behaves.
     #[must_use]
-    pub const fn http_options(&self) -> HttpOptions {
+    pub fn http_options(&self) -> HttpOptions {
         let server = &self.server;
         HttpOptions {
             max_upload_bytes: server.max_upload_bytes,
@@ -144,6 +144,7 @@ impl Config {
             wait_timeout: Duration::from_secs(server.wait_timeout_secs),
             max_concurrent_requests: server.max_concurrent_requests,
             max_embed_items: server.max_embed_items,
+            cors_origins: server.cors_origins.clone(),
             default_search_limit: self.search.default_limit,
             max_search_limit: self.search.max_limit,
             shutdown_timeout: server.shutdown_timeout(),
@@ -203,8 +204,8 @@ impl Reading<'_> {
         let index = self.part(&registry.index);
         let queue = self.part(&registry.queue);
         let embedder = self.part(&registry.embedder);
-        let plugins = self.entries::<dyn Plugin>(&registry.plugins);
         let models = self.models(registry);
+        let plugins = self.entries::<dyn Plugin>(&registry.plugins);
         self.check_exposure(server.as_ref(), auth.as_ref());
         let config = || {
             Some(Config {
@@ -220,8 +221,8 @@ impl Reading<'_> {
                 index: index?,
                 queue: queue?,
                 embedder: embedder?,
-                plugins: plugins?,
                 models: models?,
+                plugins: plugins?,
                 merged: self.merged.clone(),
                 schema: schema.clone(),
             })
@@ -324,7 +325,6 @@ impl Reading<'_> {
         Some(selections)
     }
 
-    /// A server without keys gives everything to whoever reaches it, so only this machine may.
     /// Reads the further models. Their types have keys of the same names as the pool's own, and get those values.
     fn models(&mut self, registry: &Registry) -> Option<Vec<ModelSelection>> {
         let entries: Vec<serde_json::Map<String, serde_json::Value>> =
@@ -368,6 +368,7 @@ impl Reading<'_> {
         Some(models)
     }
 
+    /// A server without keys gives everything to whoever reaches it, so only this machine may.
     fn check_exposure(&mut self, server: Option<&ServerSettings>, auth: Option<&AuthSettings>) {
         let (Some(server), Some(auth)) = (server, auth) else {
             return;

@@ -21,11 +21,11 @@ pub(super) fn shown_key(headers: &HeaderMap) -> Option<&[u8]> {
 
 /// Checks a request to a server without keys. Only the loopback address keeps strangers out then, and a web page in the
 /// user's own browser is behind it: so a page of another origin, or one whose name was made to resolve to loopback, is
-/// refused.
+/// refused. A page whose origin is among the allowed ones passes; `*` allows none here.
 ///
 /// # Errors
 /// `PermissionDenied` (`cross_origin`).
-pub(super) fn check_local(headers: &HeaderMap) -> Result<()> {
+pub(super) fn check_local(headers: &HeaderMap, allowed_origins: &[String]) -> Result<()> {
     let host = headers
         .get(HOST)
         .and_then(|host| host.to_str().ok())
@@ -42,7 +42,7 @@ pub(super) fn check_local(headers: &HeaderMap) -> Result<()> {
     };
     let origin = origin.to_str().unwrap_or_default();
     let authority = origin.split_once("://").map_or("", |(_, authority)| authority);
-    if authority.eq_ignore_ascii_case(host) {
+    if authority.eq_ignore_ascii_case(host) || allowed_origins.iter().any(|allowed| allowed == origin) {
         Ok(())
     } else {
         refuse(
@@ -93,9 +93,23 @@ mod tests {
 
     #[test]
     fn without_keys_other_web_pages_are_refused() {
-        let allowed = |pairs: &[(&'static str, &str)]| check_local(&headers(pairs)).is_ok();
+        let allowed = |pairs: &[(&'static str, &str)]| {
+            check_local(
+                &headers(pairs),
+                &["https://app.example".to_owned(), "*".to_owned()],
+            )
+            .is_ok()
+        };
         assert!(allowed(&[]));
         assert!(allowed(&[("host", "127.0.0.1:8080")]));
+        assert!(allowed(&[
+            ("host", "127.0.0.1:8080"),
+            ("origin", "https://app.example")
+        ]));
+        assert!(!allowed(&[
+            ("host", "127.0.0.1:8080"),
+            ("origin", "https://app.example.evil")
+        ]));
         assert!(allowed(&[
             ("host", "[::1]:8080"),
             ("origin", "http://[::1]:8080")

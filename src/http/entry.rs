@@ -19,7 +19,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::auth::{check_local, shown_key};
 use super::body;
 use super::problem::Answer;
-use super::shape::shaped;
+use super::shape::{shaped, with_openai_error};
 use super::state::HttpState;
 
 /// How long after the deadline a call is cut off that was to answer at it.
@@ -35,6 +35,8 @@ pub(super) struct Rules {
     pub(super) answers_at_deadline: bool,
     /// Whether the call is for those who watch the server: always admitted, from any page.
     pub(super) is_probe: bool,
+    /// Whether failures also have the shape of OpenAI's API.
+    pub(super) openai_errors: bool,
     /// The plugin whose call it is.
     pub(super) plugin: Option<Arc<dyn Plugin>>,
 }
@@ -61,6 +63,7 @@ pub(super) async fn enter(State(entry): State<Entry>, request: Request, next: Ne
     let response = answer.unwrap_or_else(IntoResponse::into_response);
     match &entry.rules.plugin {
         Some(plugin) => shaped(&**plugin, response).await,
+        None if entry.rules.openai_errors => with_openai_error(response).await,
         None => response,
     }
 }
@@ -108,7 +111,7 @@ impl Entry {
         let keys = self.state.keys();
         if keys.is_empty() {
             if !self.rules.is_probe {
-                check_local(&parts.headers)?;
+                check_local(&parts.headers, &self.state.options().cors_origins)?;
             }
             return Ok(local());
         }

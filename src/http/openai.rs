@@ -197,7 +197,8 @@ fn texts_of(input: serde_json::Value) -> Result<Vec<String>, Error> {
     let refuse = || {
         invalid(
             "input",
-            "`input` must be a text or a list of texts; token ids are not supported",
+            "`input` must be a text or a list of texts; token ids are not supported: send the text itself (in LangChain, \
+             set `check_embedding_ctx_length=False`)",
         )
     };
     match input {

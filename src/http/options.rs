@@ -26,6 +26,8 @@ pub struct HttpOptions {
     pub max_concurrent_requests: usize,
     /// How many texts or pictures one `/embed` call may hold.
     pub max_embed_items: usize,
+    /// The origins of other web pages that may call; `*` is every one.
+    pub cors_origins: Vec<String>,
     /// How many hits a search gives when it doesn't say.
     pub default_search_limit: usize,
     /// How many hits a search may ask for.

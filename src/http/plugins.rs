@@ -129,6 +129,7 @@ pub(super) fn mount(calls: Vec<PluginCall>, state: &HttpState) -> Router<HttpSta
             body: endpoint.body,
             answers_at_deadline: true,
             is_probe: false,
+            openai_errors: false,
             plugin: Some(plugin),
         };
         let handler = endpoint
@@ -189,6 +190,7 @@ async fn enter_namespace(State(state): State<HttpState>, request: Request, next:
         },
         answers_at_deadline: false,
         is_probe: false,
+        openai_errors: false,
         plugin: None,
     };
     enter(State(Entry::new(&state, rules)), request, next).await

@@ -13,7 +13,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use lucida_core::{Error, ErrorKind, Failure, PhotoError, PhotoId};
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use tracing::{debug, error, warn};
 use utoipa::ToSchema;
 
@@ -75,7 +75,8 @@ pub(super) struct ProblemBody {
     field: Option<String>,
     /// The id that the server's log has too.
     request_id: String,
-    /// More, by code: `photo_id` of a photo that failed, `parts` of a server that is not ready.
+    /// More, by code: `photo_id` of a photo that failed, `parts` of a server that is not ready. The calls of OpenAI's API have
+    /// `error`, as its clients expect it.
     #[serde(flatten)]
     extensions: Map<String, Value>,
 }
@@ -157,6 +158,26 @@ impl Problem {
         };
         let mut inner = (*self.inner).clone();
         inner.detail = detail;
+        Self {
+            inner: Arc::new(inner),
+        }
+    }
+
+    /// Adds the failure as OpenAI's API writes it. The fields of the problem stay, so that one body serves both kinds of client.
+    pub(super) fn with_openai_error(self) -> Self {
+        let mut inner = (*self.inner).clone();
+        let kind = match inner.status.as_u16() {
+            429 => "rate_limit_error",
+            500.. => "server_error",
+            _ => "invalid_request_error",
+        };
+        let error = json!({
+            "message": inner.detail,
+            "type": kind,
+            "param": inner.field,
+            "code": inner.code,
+        });
+        inner.extensions.insert("error".to_owned(), error);
         Self {
             inner: Arc::new(inner),
         }

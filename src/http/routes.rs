@@ -40,6 +40,7 @@ impl Call {
                 body: BodyKind::None,
                 answers_at_deadline: false,
                 is_probe: false,
+                openai_errors: false,
                 plugin: None,
             },
         }
@@ -52,6 +53,11 @@ impl Call {
 
     fn answers_at_deadline(mut self) -> Self {
         self.rules.answers_at_deadline = true;
+        self
+    }
+
+    fn openai_errors(mut self) -> Self {
+        self.rules.openai_errors = true;
         self
     }
 
@@ -90,10 +96,12 @@ pub(super) fn calls() -> Vec<Call> {
         Call::new(routes!(embed::text), embed())
             .body(BodyKind::Json)
             .answers_at_deadline(),
-        Call::new(routes!(openai::embeddings), embed()).body(BodyKind::Json),
+        Call::new(routes!(openai::embeddings), embed())
+            .body(BodyKind::Json)
+            .openai_errors(),
         Call::new(routes!(tokenize::tokenize), embed()).body(BodyKind::Json),
-        Call::new(routes!(info::models), any_key.clone()),
-        Call::new(routes!(info::model), any_key),
+        Call::new(routes!(info::models), any_key.clone()).openai_errors(),
+        Call::new(routes!(info::model), any_key).openai_errors(),
         Call::new(routes!(info::stats), read()),
     ];
     calls.extend(probes());

@@ -1,10 +1,18 @@
-//! Failures of a plugin's calls in the shape that its clients know.
+//! Failures in the shape that the clients of another API know: a plugin's, or OpenAI's.
 
 use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::response::Response;
 use lucida_core::Plugin;
 
 use super::problem::Problem;
+
+/// Adds the failure in the shape of OpenAI's API, which its clients read, to the problem.
+pub(super) async fn with_openai_error(response: Response) -> Response {
+    match Problem::found_in(response).await {
+        (Some(problem), response) => problem.with_openai_error().attached_to(response),
+        (None, response) => response,
+    }
+}
 
 /// Marks an answer whose body is the plugin's own, whatever it looks like.
 #[derive(Clone)]

@@ -6,7 +6,7 @@ use lucida_testkit::{Fault, jpeg};
 use reqwest::multipart::Form;
 use serde_json::{Value, json};
 
-use crate::server::{Server, file_form, file_part, send};
+use crate::server::{Server, Setup, file_form, file_part, send};
 
 const RED: [u8; 3] = [220, 30, 30];
 const BLUE: [u8; 3] = [30, 50, 220];
@@ -241,9 +241,58 @@ async fn an_openai_client_gets_what_it_expects() {
         ),
         (json!({}), 422, "missing_field", "input"),
     ] {
-        server
+        let problem = server
             .post_json("/v1/embeddings", body)
             .await
             .problem_of(status, code, field);
+        let error = &problem["error"];
+        assert_eq!(error["type"], "invalid_request_error", "{problem}");
+        assert_eq!((&error["code"], &error["param"]), (&json!(code), &json!(field)));
+        assert_eq!(error["message"], problem["detail"]);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_openai_client_may_send_as_many_texts_as_openai_takes() {
+    let server = Server::start().await;
+    let texts = |count: usize| (0..count).map(|number| format!("t{number}")).collect::<Vec<_>>();
+    let answer = server
+        .post_json("/v1/embeddings", json!({"input": texts(2048)}))
+        .await
+        .json();
+    let data = answer["data"].as_array().unwrap();
+    assert_eq!((data.len(), &data[2047]["index"]), (2048, &json!(2047)));
+    let last = server
+        .post_json("/embed/text", json!({"text": "t2047"}))
+        .await
+        .json();
+    assert_eq!(data[2047]["embedding"], last["embedding"]);
+    let problem = server
+        .post_json("/v1/embeddings", json!({"input": texts(2049)}))
+        .await
+        .problem_of(422, "invalid_field", "input");
+    assert!(problem["detail"].as_str().unwrap().contains("2048"), "{problem}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_openai_client_without_a_key_gets_the_error_in_openais_shape() {
+    let server = Setup::new()
+        .key("some-key", "alice", &[lucida_core::Scope::Embed])
+        .start()
+        .await;
+    let problem = server
+        .post_json("/v1/embeddings", json!({"input": "red"}))
+        .await
+        .problem(401, "unauthorized");
+    let error = &problem["error"];
+    assert_eq!(
+        (&error["type"], &error["code"], &error["param"]),
+        (
+            &json!("invalid_request_error"),
+            &json!("unauthorized"),
+            &json!(null)
+        )
+    );
+    let other = server.post_json("/embed/text", json!({"text": "red"})).await;
+    assert!(other.problem(401, "unauthorized").get("error").is_none());
 }

@@ -108,6 +108,7 @@ impl Setup {
                 wait_timeout: Duration::from_secs(30),
                 max_concurrent_requests: 64,
                 max_embed_items: 4,
+                cors_origins: Vec::new(),
                 default_search_limit: 20,
                 max_search_limit: 100,
                 shutdown_timeout: Duration::from_secs(60),

@@ -38,6 +38,15 @@ pub struct ServerSettings {
     /// The most texts or pictures in one `/embed` call.
     #[schemars(example = 64)]
     pub max_embed_items: usize,
+    /// The origins of web pages on other hosts that may call the API, such as `https://photos.example.com`; `"*"` is every one.
+    /// Browsers send no cookies or passwords with such calls, so a page needs a key. A server without keys accepts only origins
+    /// that are listed by name.
+    #[schemars(example = ["https://photos.example.com"])]
+    pub cors_origins: Vec<String>,
+    /// The most bytes that the weights of all models of `[[models]]` may take in memory at a time; 0 is no limit. The least
+    /// recently used is unloaded first.
+    #[schemars(example = 4_294_967_296_u64)]
+    pub models_memory_bytes: u64,
     /// How long a stopping server lets running requests and photos finish, in seconds.
     #[schemars(example = 30)]
     pub shutdown_timeout_secs: u64,
@@ -53,12 +62,20 @@ impl Default for ServerSettings {
             wait_timeout_secs: 30,
             max_concurrent_requests: 256,
             max_embed_items: 64,
+            cors_origins: Vec::new(),
+            models_memory_bytes: 0,
             shutdown_timeout_secs: 30,
         }
     }
 }
 
 impl ServerSettings {
+    /// Returns how much memory the weights of all further models may take; without a limit, if `None`.
+    #[must_use]
+    pub fn models_memory(&self) -> Option<u64> {
+        (self.models_memory_bytes > 0).then_some(self.models_memory_bytes)
+    }
+
     /// Returns how long a stopping server waits for what it accepted.
     #[must_use]
     pub const fn shutdown_timeout(&self) -> Duration {
@@ -70,15 +87,12 @@ impl Settings for ServerSettings {
     fn validate(&self) -> Result<()> {
         at_least_one("max_upload_bytes", self.max_upload_bytes)?;
         at_least_one("max_json_bytes", self.max_json_bytes)?;
-    /// Returns how much memory the weights of all further models may take; without a limit, if `None`.
-    #[must_use]
-    pub fn models_memory(&self) -> Option<u64> {
-        (self.models_memory_bytes > 0).then_some(self.models_memory_bytes)
-    }
-
         at_least_one("request_timeout_secs", self.request_timeout_secs)?;
         at_least_one("max_concurrent_requests", self.max_concurrent_requests as u64)?;
         at_least_one("max_embed_items", self.max_embed_items as u64)?;
+        for (place, origin) in self.cors_origins.iter().enumerate() {
+            check_origin(&format!("cors_origins[{place}]"), origin)?;
+        }
         if self.wait_timeout_secs >= self.request_timeout_secs {
             return Err(Error::config(
                 "wait_timeout_secs",
@@ -90,6 +104,30 @@ impl Settings for ServerSettings {
         }
         Ok(())
     }
+}
+
+/// Checks that a text is an origin as browsers write it, or `*`.
+fn check_origin(field: &str, origin: &str) -> Result<()> {
+    let is_origin = || {
+        let uri: Uri = origin.parse().ok()?;
+        let (scheme, authority) = (uri.scheme_str()?, uri.authority()?.as_str());
+        let is_usual_port = matches!(
+            (scheme, uri.port_u16()),
+            ("http", Some(80)) | ("https", Some(443))
+        );
+        let written = format!("{scheme}://{authority}");
+        let is_exact =
+            written == origin && written == written.to_ascii_lowercase() && !authority.contains(['@', '*']);
+        (matches!(scheme, "http" | "https") && is_exact && !is_usual_port).then_some(())
+    };
+    if origin == "*" || is_origin().is_some() {
+        return Ok(());
+    }
+    let message = format!(
+        "`{origin}` is not an origin; expected one like `https://photos.example.com` or `http://localhost:3000`: lower case, \
+         without a path and without the usual port"
+    );
+    Err(Error::config(field, message))
 }
 
 /// An address and a port to listen on, such as `127.0.0.1:8080`, `localhost:8080`, `[::]:8080` or `8080`.
@@ -170,6 +208,41 @@ mod tests {
                 error.starts_with(&format!("`{text}` is not an address with a port")),
                 "{error}"
             );
+        }
+    }
+
+    #[test]
+    fn an_origin_is_written_as_browsers_send_it() {
+        let check = |origin: &str| {
+            let settings = ServerSettings {
+                cors_origins: vec!["*".to_owned(), origin.to_owned()],
+                ..ServerSettings::default()
+            };
+            settings.validate()
+        };
+        for origin in [
+            "*",
+            "https://photos.example.com",
+            "http://localhost:3000",
+            "http://[::1]:3000",
+        ] {
+            check(origin).unwrap();
+        }
+        for origin in [
+            "",
+            "null",
+            "photos.example.com",
+            "https://photos.example.com/",
+            "https://photos.example.com/app",
+            "https://Photos.example.com",
+            "https://photos.example.com:443",
+            "https://*.example.com",
+            "https://me@photos.example.com",
+            "ftp://photos.example.com",
+        ] {
+            let error = check(origin).unwrap_err();
+            assert_eq!(error.field(), Some("cors_origins[1]"), "{origin}");
+            assert!(error.message().contains("is not an origin"), "{error}");
         }
     }
 
