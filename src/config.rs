@@ -30,8 +30,8 @@ pub use finding::{Finding, Findings};
 pub use load::{Config, ModelSelection, Sources};
 pub use reference::reference;
 pub use settings::{
-    AuthKey, AuthSettings, CallSettings, IngestSettings, Listen, LogFormat, LogSettings, ModelSettings, ResilienceSettings,
-    SearchSettings, ServerSettings, WorkerSettings,
+    AuthKey, AuthSettings, CallSettings, IngestSettings, Listen, LogFormat, LogSettings, ModelSettings,
+    ResilienceSettings, SearchSettings, ServerSettings, WorkerSettings,
 };
 
 #[cfg(all(

@@ -472,8 +472,8 @@ pub(super) fn join_field(table: &str, field: &str) -> String {
     }
 }
 
+#[cfg(test)]
 #[cfg(all(
-    test,
     feature = "storage-disk",
     feature = "metadata-sqlite",
     feature = "index-embedded",

@@ -43,12 +43,12 @@ pub use adopt::{AdoptNews, AdoptReport, Originals};
 pub use damage::{Damage, StorageReport};
 pub use edit::{PhotoEdit, TagEdit, TakenAtEdit};
 pub use embed::EmbedRequest;
-pub use named_models::NamedModels;
 pub use manifest::Manifest;
 pub use models::{
     KnownModel, ModelChange, ModelCommand, ModelControl, ModelRecipe, ModelRole, ModelSource, ModelStatus,
     OpenModel, request_of_models,
 };
+pub use named_models::NamedModels;
 pub use photos::{IngestOptions, Parts, Photos, Stats};
 pub use readiness::{PartHealth, Readiness};
 pub use rebuild::{RebuildNews, RebuildOptions, RebuildReport};

@@ -41,6 +41,9 @@ impl Readiness {
     }
 }
 
+/// When the model was last asked, and its error.
+type LastOfModel = Option<(Instant, Option<String>)>;
+
 /// Checks the health of all components.
 #[derive(Clone)]
 pub(crate) struct Health {
@@ -50,8 +53,7 @@ pub(crate) struct Health {
     pub(crate) queue: Arc<dyn JobQueue>,
     pub(crate) models: Models,
     pub(crate) damage: DamageLog,
-    /// When the model was last asked, and its error.
-    pub(crate) last_of_model: Arc<Mutex<Option<(Instant, Option<String>)>>>,
+    pub(crate) last_of_model: Arc<Mutex<LastOfModel>>,
 }
 
 impl Health {
