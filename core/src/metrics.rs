@@ -152,11 +152,11 @@ metrics_table! {
     EMBEDDER_LOADED = Gauge("lucida_embedder_loaded", ["model", "tower"],
         "1 while a tower is in memory, else 0.");
     MODEL_OPENED = Counter("lucida_model_opened_total", ["model"],
-        "How often a model of [[models]] was opened for requests.");
+        "How often a further model was opened for requests.");
     MODEL_CLOSED = Counter("lucida_model_closed_total", ["model", "reason"],
-        "How often a model of [[models]] was closed, because it was idle or to make room in memory.");
+        "How often a further model was closed, because it was idle or to make room in memory.");
     MODEL_RESERVED_BYTES = Gauge("lucida_model_reserved_bytes", ["model"],
-        "Bytes of weights that are counted for a model of [[models]] while it is open, else 0.");
+        "Bytes of weights that are counted for a further model while it is open, else 0.");
     INGEST_PHOTOS = Counter("lucida_ingest_photos_total", ["outcome"],
         "Tries to bring a photo to ready, by how they ended: ready, added to another model, retried, failed, dropped.");
     INGEST_DURATION = Histogram("lucida_ingest_duration_seconds", [],
