@@ -85,6 +85,8 @@ fn values(metric: &Metric, label: &str) -> Option<BTreeSet<String>> {
         ("lucida_ingest_photos_total", "outcome") => vec!["ready", "added", "retried", "failed", "dropped"],
         ("lucida_breaker_open", "part") => vec!["storage", "metadata", "index", "queue"],
         (_, "outcome") => outcomes().collect(),
+        // Names from a configuration: those of alerts_test.yml.
+        (_, "model") => vec!["clip", "e5"],
         (_, "damage") => Damage::ALL.map(Damage::as_str).to_vec(),
         (_, "finding") => FindingKind::ALL.map(FindingKind::as_str).to_vec(),
         (_, "tower") => [TowerKind::Image, TowerKind::Text]
@@ -168,6 +170,14 @@ fn check_value(place: &str, metric: &Metric, matcher: &Matcher) {
         );
     }
 }
+
+/// Metrics without a series until `[[models]]` or an API plugin is configured and used.
+const WITH_SETTINGS: [&str; 4] = [
+    "lucida_model_opened_total",
+    "lucida_model_closed_total",
+    "lucida_model_reserved_bytes",
+    "lucida_api_inputs_refused_total",
+];
 
 #[test]
 fn every_series_asked_for_is_a_metric_with_these_labels_and_values() {
@@ -306,7 +316,8 @@ async fn a_server_at_work_shows_every_series_asked_for() {
     let shown = series(&server.get("/metrics").await);
     for (place, expression) in expressions() {
         for selector in parse(&expression).selectors {
-            if selector.name == "up" || place == "alerts_test.yml" {
+            let needs_settings = WITH_SETTINGS.contains(&&*selector.name);
+            if selector.name == "up" || place == "alerts_test.yml" || needs_settings {
                 continue;
             }
             let found = shown
