@@ -68,7 +68,15 @@ async fn processes_that_open_a_new_store_at_once_make_it_once() {
         indexes.sort();
         assert_eq!(
             indexes,
-            ["_id_", "content", "state", "user_state", "user_tag", "user_taken"]
+            [
+                "_id_",
+                "content",
+                "state",
+                "user_local",
+                "user_state",
+                "user_tag",
+                "user_taken"
+            ]
         );
     }
 }
