@@ -226,7 +226,8 @@ fn check_text(text: &str, max_bytes: usize) -> Result<()> {
     Ok(())
 }
 
-fn no_tower(model: &str, tower: TowerKind) -> Error {
+/// Returns the error of a model that lacks the tower for an input.
+pub(crate) fn no_tower(model: &str, tower: TowerKind) -> Error {
     Error::new(
         ErrorKind::Unsupported,
         format!("model `{model}` has no {} tower", tower.as_str()),

@@ -41,15 +41,6 @@ pub struct ModelPool {
 }
 
 impl ModelPool {
-    /// Returns a pool without any model.
-    #[must_use]
-    pub const fn empty() -> Self {
-        Self {
-            models: Vec::new(),
-            closing: None,
-        }
-    }
-
     /// Opens each model once, to learn what it is, and keeps those open that are to be preloaded. `max_bytes` bounds the sum of
     /// the weights of open models.
     ///
@@ -57,7 +48,8 @@ impl ModelPool {
     /// Those of opening a model; `ConfigInvalid` for a model that is larger than the bound, or that is to be preloaded and no
     /// longer fits, with the figures. The error comes with the place of the model in `specs`.
     pub async fn open(specs: Vec<ModelSpec>, max_bytes: Option<u64>) -> Result<Self, (usize, Error)> {
-        let memory = Memory::new(specs.len(), max_bytes);
+        let closes_when_idle = specs.iter().any(|spec| spec.idle_unload.is_some());
+        let memory = Memory::new(specs.iter().map(|spec| spec.idle_unload), max_bytes);
         let mut models: Vec<Arc<PooledModel>> = Vec::with_capacity(specs.len());
         for (place, spec) in specs.into_iter().enumerate() {
             if models.iter().any(|model| model.name() == spec.name) {
@@ -76,8 +68,7 @@ impl ModelPool {
             );
             models.push(Arc::new(model));
         }
-        let closing = models.iter().any(|model| model.closes_when_idle());
-        let closing = closing.then(|| tokio::spawn(memory::close_idle(Arc::clone(&memory))));
+        let closing = closes_when_idle.then(|| tokio::spawn(memory::close_idle(Arc::clone(&memory))));
         Ok(Self { models, closing })
     }
 

@@ -136,14 +136,18 @@ impl Slot {
 }
 
 impl Memory {
-    pub(super) fn new(models: usize, max_bytes: Option<u64>) -> Arc<Self> {
-        let slot = || Slot {
+    /// Creates the memory of models by the times after which they are closed.
+    pub(super) fn new(
+        idle_unloads: impl Iterator<Item = Option<Duration>>,
+        max_bytes: Option<u64>,
+    ) -> Arc<Self> {
+        let slots = idle_unloads.map(|idle_unload| Slot {
             open: None,
-            idle_unload: None,
-        };
+            idle_unload,
+        });
         Arc::new(Self {
             max_bytes,
-            slots: Mutex::new((0..models).map(|_| slot()).collect()),
+            slots: Mutex::new(slots.collect()),
             reserved: Arc::default(),
             opening: tokio::sync::Mutex::new(()),
             released: Notify::new(),
@@ -160,10 +164,6 @@ impl Memory {
 
     pub(super) fn reserved_bytes(&self) -> u64 {
         self.reserved.bytes.load(Ordering::SeqCst)
-    }
-
-    pub(super) fn set_idle_unload(&self, place: usize, after: Option<Duration>) {
-        self.lock()[place].idle_unload = after;
     }
 
     /// Returns a model if it is open.

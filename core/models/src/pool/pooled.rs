@@ -4,19 +4,19 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use lucida_core::{
-    Embedder, EmbedderInfo, Embedding, Error, ErrorKind, Lane, Picture, Result, Token, metrics,
+    Embedder, EmbedderInfo, Embedding, Error, Lane, Picture, Result, Token, TowerKind, metrics,
 };
 use tracing::info;
 
 use super::memory::{Lease, Memory};
 use super::{ModelSpec, OpenEmbedder};
+use crate::batched::no_tower;
 
 /// A model by name. Asking it opens it.
 pub struct PooledModel {
     place: usize,
     info: EmbedderInfo,
     weight_bytes: Option<u64>,
-    closes_when_idle: bool,
     open: OpenEmbedder,
     memory: Arc<Memory>,
 }
@@ -27,7 +27,7 @@ impl PooledModel {
         let ModelSpec {
             name,
             preload,
-            idle_unload,
+            idle_unload: _,
             open,
         } = spec;
         let embedder = open().await?;
@@ -36,7 +36,6 @@ impl PooledModel {
             model: name.clone(),
             ..embedder.describe().clone()
         };
-        memory.set_idle_unload(place, idle_unload);
         let bytes = weight_bytes.unwrap_or(0);
         check_size(&name, bytes, memory)?;
         metrics::MODEL_OPENED.add(0, &[&name]);
@@ -52,7 +51,6 @@ impl PooledModel {
             place,
             info,
             weight_bytes,
-            closes_when_idle: idle_unload.is_some(),
             open,
             memory: Arc::clone(memory),
         })
@@ -62,10 +60,6 @@ impl PooledModel {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.info.model
-    }
-
-    pub(super) const fn closes_when_idle(&self) -> bool {
-        self.closes_when_idle
     }
 
     /// Returns the model for use, and opens it first where it isn't.
@@ -170,7 +164,7 @@ impl Embedder for PooledModel {
 
     async fn embed_images(&self, pictures: Vec<Arc<Picture>>, lane: Lane) -> Vec<Result<Embedding>> {
         if !self.info.modalities.image {
-            return self.lacks("image", pictures.len());
+            return self.lacks(TowerKind::Image, pictures.len());
         }
         match self.lease_for(pictures.len()).await {
             Ok(lease) => lease.embedder().embed_images(pictures, lane).await,
@@ -180,7 +174,7 @@ impl Embedder for PooledModel {
 
     async fn embed_texts(&self, texts: Vec<String>, lane: Lane) -> Vec<Result<Embedding>> {
         if !self.info.modalities.text {
-            return self.lacks("text", texts.len());
+            return self.lacks(TowerKind::Text, texts.len());
         }
         match self.lease_for(texts.len()).await {
             Ok(lease) => lease.embedder().embed_texts(texts, lane).await,
@@ -199,9 +193,7 @@ impl Embedder for PooledModel {
 
 impl PooledModel {
     /// Refuses inputs before the model is opened for them.
-    fn lacks<T>(&self, tower: &str, inputs: usize) -> Vec<Result<T>> {
-        let message = format!("model `{}` has no {tower} tower", self.name());
-        let refuse = |_| Err(Error::new(ErrorKind::Unsupported, message.clone()));
-        (0..inputs).map(refuse).collect()
+    fn lacks<T>(&self, tower: TowerKind, inputs: usize) -> Vec<Result<T>> {
+        (0..inputs).map(|_| Err(no_tower(self.name(), tower))).collect()
     }
 }
