@@ -75,13 +75,17 @@ pub enum BodyKind {
     Form,
     /// Either of them, each up to its own limit.
     JsonOrForm,
-    /// Whatever the handler takes, up to a limit.
-    Any {
-        /// The limit in bytes; `None` is `server.max_upload_bytes`.
-        max_bytes: Option<u64>,
-        /// The setting that holds the limit, for the refusal.
-        setting: String,
-    },
+    /// Whatever the handler takes, up to a limit; `None` is `server.max_upload_bytes`.
+    Any(Option<BodyLimit>),
+}
+
+/// A limit of a plugin's own on the body of a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BodyLimit {
+    /// The limit in bytes.
+    pub max_bytes: u64,
+    /// The setting that holds the limit, for the refusal.
+    pub setting: String,
 }
 
 /// A failure that the client of a plugin's call gets, whoever refused it: the handler, or the server around it.

@@ -38,7 +38,7 @@ pub use embedder::{
 };
 pub use embeddings::{EmbeddedPicture, Embeddings};
 #[cfg(feature = "http")]
-pub use endpoint::{Access, BodyKind, Endpoint, Failure, KeyPlace, Refusal};
+pub use endpoint::{Access, BodyKind, BodyLimit, Endpoint, Failure, KeyPlace, Refusal};
 pub use error::{Error, ErrorKind, Result, ResultExt};
 pub use foreign::{ForeignCollection, ForeignPage, ForeignPoint};
 pub use id::{ContentHash, Fingerprint, PhotoId, UserId};

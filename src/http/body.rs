@@ -92,10 +92,8 @@ fn limit<'a>(
         BodyKind::JsonOrForm => refuse(
             "the body must be JSON (`content-type: application/json`) or a form (`multipart/form-data`)",
         ),
-        BodyKind::Any { max_bytes, setting } => Ok(Some(match max_bytes {
-            Some(max_bytes) => (*max_bytes, setting.as_str()),
-            None => form,
-        })),
+        BodyKind::Any(None) => Ok(Some(form)),
+        BodyKind::Any(Some(limit)) => Ok(Some((limit.max_bytes, limit.setting.as_str()))),
     }
 }
 

@@ -91,13 +91,14 @@ pub(super) fn body_size(kind: &BodyKind, options: &HttpOptions) -> Option<String
         BodyKind::Json => Some(json),
         BodyKind::Form => Some(form),
         BodyKind::JsonOrForm => Some(format!("{json} {form}")),
-        BodyKind::Any { max_bytes, setting } => Some(match max_bytes {
-            Some(max_bytes) => format!("At most {max_bytes} bytes (`{setting}`)."),
-            None => format!(
-                "At most {} bytes (`server.max_upload_bytes`).",
-                options.max_upload_bytes
-            ),
-        }),
+        BodyKind::Any(None) => Some(format!(
+            "At most {} bytes (`server.max_upload_bytes`).",
+            options.max_upload_bytes
+        )),
+        BodyKind::Any(Some(limit)) => Some(format!(
+            "At most {} bytes (`{}`).",
+            limit.max_bytes, limit.setting
+        )),
     }
 }
 

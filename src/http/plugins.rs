@@ -25,9 +25,6 @@ const PAGES: [&str; 6] = [
     "/docs/{*file}",
 ];
 
-/// The setting that bounds the bodies of a plugin's namespace.
-const UPLOAD_LIMIT: &str = "server.max_upload_bytes";
-
 /// A call of a plugin.
 pub(super) struct PluginCall {
     /// Whose it is.
@@ -184,10 +181,7 @@ pub(super) fn namespaces(state: &HttpState) -> Router<HttpState> {
 async fn enter_namespace(State(state): State<HttpState>, request: Request, next: Next) -> Response {
     let rules = Rules {
         access: access_by_method(request.method()),
-        body: BodyKind::Any {
-            max_bytes: None,
-            setting: UPLOAD_LIMIT.to_owned(),
-        },
+        body: BodyKind::Any(None),
         answers_at_deadline: false,
         is_probe: false,
         openai_errors: false,

@@ -10,8 +10,8 @@ use axum::http::Method;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use lucida_core::{
-    Access, BodyKind, Caller, Deadline, Embeddings, Endpoint, Error, Failure, Hook, KeyPlace, Plugin,
-    PluginHost, Refusal, Scope,
+    Access, BodyKind, BodyLimit, Caller, Deadline, Embeddings, Endpoint, Error, Failure, Hook, KeyPlace,
+    Plugin, PluginHost, Refusal, Scope,
 };
 use lucida_testkit::jpeg;
 use serde_json::{Value, json};
@@ -38,10 +38,10 @@ fn key(also_in: Option<KeyPlace>) -> Access {
 
 fn endpoint(method: Method, path: &str, access: Access, handler: axum::routing::MethodRouter) -> Endpoint {
     let body = if method == Method::POST {
-        BodyKind::Any {
-            max_bytes: Some(100_000),
+        BodyKind::Any(Some(BodyLimit {
+            max_bytes: 100_000,
             setting: "plugins.oracle.max_bytes".to_owned(),
-        }
+        }))
     } else {
         BodyKind::None
     };

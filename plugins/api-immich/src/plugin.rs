@@ -71,10 +71,7 @@ impl Plugin for ApiImmichPlugin {
                 method: Method::POST,
                 path: "/predict".to_owned(),
                 access,
-                body: BodyKind::Any {
-                    max_bytes: None,
-                    setting: "server.max_upload_bytes".to_owned(),
-                },
+                body: BodyKind::Any(None),
                 handler: predict,
                 operation: json!({
                     "summary": "Embeds a picture or a text, in the shapes of Immich's machine-learning service.",
