@@ -13,13 +13,13 @@ use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http_body::{Frame, SizeHint};
-use lucida_core::{Access, BodyKind, Caller, Deadline, Error, KeyPlace, Plugin, Result, Scope, UserId};
+use lucida_core::{Access, BodyKind, Caller, Deadline, Error, KeyPlace, Result, Scope, UserId};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::auth::{check_local, shown_key};
 use super::body;
 use super::problem::Answer;
-use super::shape::{shaped, with_openai_error};
+use super::shape::FailureShape;
 use super::state::HttpState;
 
 /// How long after the deadline a call is cut off that was to answer at it.
@@ -35,10 +35,21 @@ pub(super) struct Rules {
     pub(super) answers_at_deadline: bool,
     /// Whether the call is for those who watch the server: always admitted, from any page.
     pub(super) is_probe: bool,
-    /// Whether failures also have the shape of OpenAI's API.
-    pub(super) openai_errors: bool,
-    /// The plugin whose call it is.
-    pub(super) plugin: Option<Arc<dyn Plugin>>,
+    /// How failures are written.
+    pub(super) failures: FailureShape,
+}
+
+impl Rules {
+    /// Returns the rules of a call that the server bounds and cuts off by itself, and whose failures are problems.
+    pub(super) const fn new(access: Access, body: BodyKind) -> Self {
+        Self {
+            access,
+            body,
+            answers_at_deadline: false,
+            is_probe: false,
+            failures: FailureShape::Problem,
+        }
+    }
 }
 
 /// The state of [`enter`].
@@ -61,11 +72,7 @@ impl Entry {
 pub(super) async fn enter(State(entry): State<Entry>, request: Request, next: Next) -> Response {
     let answer = entry.pass(request, next).await;
     let response = answer.unwrap_or_else(IntoResponse::into_response);
-    match &entry.rules.plugin {
-        Some(plugin) => shaped(&**plugin, response).await,
-        None if entry.rules.openai_errors => with_openai_error(response).await,
-        None => response,
-    }
+    entry.rules.failures.apply(response).await
 }
 
 impl Entry {

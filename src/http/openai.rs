@@ -155,8 +155,8 @@ pub(super) async fn embeddings(
         check_text(&format!("input[{place}]"), text, info.max_text_bytes)?;
     }
     let request = EmbedRequest::new(Arc::clone(&model), deadline.clone());
-    let counting = deadline.bound(count_tokens(&*model, &texts));
-    let (tokens, results) = tokio::join!(counting, request.texts(texts.clone()));
+    let counting = deadline.bound(count_tokens(&*model, texts.clone()));
+    let (tokens, results) = tokio::join!(counting, request.texts(texts));
     let (tokens, results) = (tokens?, results?);
     let mut data = Vec::with_capacity(results.len());
     for (index, result) in results.into_iter().enumerate() {
@@ -180,12 +180,13 @@ pub(super) async fn embeddings(
 }
 
 /// Counts the tokens of all texts.
-async fn count_tokens(model: &dyn Embedder, texts: &[String]) -> Result<usize, Error> {
+async fn count_tokens(model: &dyn Embedder, texts: Vec<String>) -> Result<usize, Error> {
+    let lengths: Vec<_> = texts.iter().map(String::len).collect();
     let mut count = 0;
-    for (tokens, text) in model.tokenize(texts.to_vec()).await.into_iter().zip(texts) {
+    for (tokens, length) in model.tokenize(texts).await.into_iter().zip(lengths) {
         count += match tokens {
             Ok(tokens) => tokens.len(),
-            Err(error) if error.kind() == ErrorKind::Unsupported => text.len().div_ceil(BYTES_PER_TOKEN),
+            Err(error) if error.kind() == ErrorKind::Unsupported => length.div_ceil(BYTES_PER_TOKEN),
             Err(error) => return Err(error),
         };
     }

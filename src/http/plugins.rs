@@ -13,6 +13,7 @@ use tracing::{error, info};
 use super::entry::{Entry, Rules, access_by_method, enter};
 use super::panics;
 use super::routes::Call;
+use super::shape::FailureShape;
 use super::state::HttpState;
 
 /// Routes of the server that are not in the table of calls.
@@ -122,12 +123,9 @@ pub(super) fn mount(calls: Vec<PluginCall>, state: &HttpState) -> Router<HttpSta
     for PluginCall { plugin, endpoint } in calls {
         info!(plugin = plugin.name(), method = %endpoint.method, path = endpoint.path, "mounting a plugin's call");
         let rules = Rules {
-            access: endpoint.access,
-            body: endpoint.body,
             answers_at_deadline: true,
-            is_probe: false,
-            openai_errors: false,
-            plugin: Some(plugin),
+            failures: FailureShape::OfPlugin(plugin),
+            ..Rules::new(endpoint.access, endpoint.body)
         };
         let handler = endpoint
             .handler
@@ -179,14 +177,7 @@ pub(super) fn namespaces(state: &HttpState) -> Router<HttpState> {
 
 /// Passes a request to a plugin's namespace by the rules of its method.
 async fn enter_namespace(State(state): State<HttpState>, request: Request, next: Next) -> Response {
-    let rules = Rules {
-        access: access_by_method(request.method()),
-        body: BodyKind::Any(None),
-        answers_at_deadline: false,
-        is_probe: false,
-        openai_errors: false,
-        plugin: None,
-    };
+    let rules = Rules::new(access_by_method(request.method()), BodyKind::Any(None));
     enter(State(Entry::new(&state, rules)), request, next).await
 }
 

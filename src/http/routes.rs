@@ -13,6 +13,7 @@ use utoipa::openapi::schema::Schema;
 use utoipa_axum::routes;
 
 use super::entry::{Entry, Rules, enter};
+use super::shape::FailureShape;
 use super::state::HttpState;
 use super::{content, embed, health, info, openai, panics, photos, search, tokenize, upload};
 
@@ -35,14 +36,7 @@ impl Call {
             paths,
             schemas,
             handler,
-            rules: Rules {
-                access,
-                body: BodyKind::None,
-                answers_at_deadline: false,
-                is_probe: false,
-                openai_errors: false,
-                plugin: None,
-            },
+            rules: Rules::new(access, BodyKind::None),
         }
     }
 
@@ -57,7 +51,7 @@ impl Call {
     }
 
     fn openai_errors(mut self) -> Self {
-        self.rules.openai_errors = true;
+        self.rules.failures = FailureShape::OpenAi;
         self
     }
 

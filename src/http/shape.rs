@@ -1,13 +1,37 @@
 //! Failures in the shape that the clients of another API know: a plugin's, or OpenAI's.
 
+use std::sync::Arc;
+
 use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::response::Response;
 use lucida_core::Plugin;
 
 use super::problem::Problem;
 
+/// How the failures of a call are written.
+#[derive(Clone)]
+pub(super) enum FailureShape {
+    /// As `application/problem+json`.
+    Problem,
+    /// As a problem that has OpenAI's `error` as well.
+    OpenAi,
+    /// As the clients of a plugin's call expect it.
+    OfPlugin(Arc<dyn Plugin>),
+}
+
+impl FailureShape {
+    /// Writes an answer's failure, if it is one.
+    pub(super) async fn apply(&self, response: Response) -> Response {
+        match self {
+            Self::Problem => response,
+            Self::OpenAi => with_openai_error(response).await,
+            Self::OfPlugin(plugin) => shaped(&**plugin, response).await,
+        }
+    }
+}
+
 /// Adds the failure in the shape of OpenAI's API, which its clients read, to the problem.
-pub(super) async fn with_openai_error(response: Response) -> Response {
+async fn with_openai_error(response: Response) -> Response {
     match Problem::found_in(response).await {
         (Some(problem), response) => problem.with_openai_error().attached_to(response),
         (None, response) => response,
@@ -19,7 +43,7 @@ pub(super) async fn with_openai_error(response: Response) -> Response {
 pub(super) struct Shaped;
 
 /// Writes the body of a failure as a plugin's clients expect it; status and headers stay.
-pub(super) async fn shaped(plugin: &dyn Plugin, response: Response) -> Response {
+async fn shaped(plugin: &dyn Plugin, response: Response) -> Response {
     let (problem, response) = Problem::found_in(response).await;
     let Some(problem) = problem else {
         return response;
