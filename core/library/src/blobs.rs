@@ -108,7 +108,8 @@ impl Blobs {
         {
             self.damage.note(&photo.id, Some(Damage::WrongBytes)).await;
         }
-        decoded.map_err(Fault::of_decoding)
+        let decoded = decoded.map_err(Fault::of_decoding)?;
+        Ok((decoded.picture, decoded.file))
     }
 
     /// Checks an original without reading it; `None` when it exists in its right size.

@@ -9,6 +9,13 @@ use lucida_core::{
     picture::{self, DecodeOptions, ImageHeader, Picture},
 };
 
+/// A decoded picture, with what it was decoded from.
+pub(crate) struct Decoded<B> {
+    pub(crate) picture: Arc<Picture>,
+    pub(crate) file: B,
+    pub(crate) header: ImageHeader,
+}
+
 /// Decodes pictures and reads their headers.
 #[derive(Clone)]
 pub(crate) struct Decoder {
@@ -37,7 +44,7 @@ impl Decoder {
         lane: Lane,
         short_side_pixels: Option<u32>,
         read: impl FnOnce() -> Result<B> + Send + 'static,
-    ) -> Result<(Arc<Picture>, B)>
+    ) -> Result<Decoded<B>>
     where
         B: AsRef<[u8]> + Send + 'static,
     {
@@ -48,14 +55,15 @@ impl Decoder {
         };
         let failed = |error| Error::internal("decoding a picture failed").with_source(error);
         let measure = move || {
-            let bytes = read()?;
-            let header = ImageHeader::peek(bytes.as_ref())?;
-            Ok::<_, Error>((bytes, picture::memory_bytes(&header, short_side_pixels)))
+            let file = read()?;
+            let header = ImageHeader::peek(file.as_ref())?;
+            Ok::<_, Error>((file, header))
         };
-        let (bytes, memory_bytes) = tokio::task::spawn_blocking(measure).await.map_err(failed)??;
+        let (file, header) = tokio::task::spawn_blocking(measure).await.map_err(failed)??;
+        let memory_bytes = picture::memory_bytes(&header, short_side_pixels);
         let permit = self.budget.enter(lane, memory_bytes).await?;
         let decode = move || {
-            let picture = picture::decode(bytes.as_ref(), &options)?;
+            let picture = picture::decode(file.as_ref(), &options)?;
             let kept = permit.shrink_to(picture.pixels().as_raw().len() as u64);
             // A worker has one picture, and its memory stays taken until that is done with. A call may bring many, which
             // must not wait for each other.
@@ -63,7 +71,11 @@ impl Decoder {
                 Lane::Background => picture.holding(Arc::new(kept)),
                 Lane::Interactive => picture,
             };
-            Ok((Arc::new(picture), bytes))
+            Ok(Decoded {
+                picture: Arc::new(picture),
+                file,
+                header,
+            })
         };
         tokio::task::spawn_blocking(decode).await.map_err(failed)?
     }
@@ -78,7 +90,10 @@ impl Decoder {
         short_side_pixels: Option<u32>,
     ) -> Result<Arc<Picture>> {
         let read = move || std::fs::read(&spooled.path).context("reading an upload back");
-        Ok(self.decode(Lane::Interactive, short_side_pixels, read).await?.0)
+        Ok(self
+            .decode(Lane::Interactive, short_side_pixels, read)
+            .await?
+            .picture)
     }
 
     /// Reads the header of an upload.

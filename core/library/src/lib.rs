@@ -2,8 +2,7 @@
 //! what was interrupted.
 //!
 //! [`Photos`] is what HTTP handlers, workers and the command line use; behind it each task is a service that holds only what
-//! it uses. The metadata store is the truth:
-//! every step may run twice, and any step may be the last before a crash. The decorators in [`decorate`] put timeouts,
+//! it uses. The metadata store is the truth: every step may run twice, and any step may be the last before a crash. The decorators in [`decorate`] put timeouts,
 //! retries, breakers, spans and metrics around any backend.
 
 mod adopt;
@@ -33,6 +32,7 @@ mod reconcile;
 mod records;
 mod scrub;
 mod search;
+mod services;
 mod settled;
 mod spool;
 mod state_record;

@@ -7,8 +7,7 @@ use bytes::Bytes;
 
 use lucida_core::{
     Deadline, EmbeddedPicture, Embedder, EmbedderInfo, Embedding, Embeddings, Error, Lane, Result,
-    ResultExt as _,
-    picture::{ImageHeader, Picture},
+    picture::Picture,
 };
 
 use crate::embed::EmbedRequest;
@@ -65,10 +64,11 @@ impl NamedModels {
     /// Those of decoding, which are the picture's; `Unavailable` for a spool that can't be read.
     pub async fn decode(&self, model: &EmbedderInfo, spool: SpoolWriter) -> Result<Arc<Picture>> {
         let spooled = spool.finish().await?;
-        let read = move || std::fs::read(&spooled.path).context("reading an upload back");
         let short_side_pixels = model.decode_short_side_pixels;
-        let decoded = self.photos.decode(Lane::Interactive, short_side_pixels, read);
-        Ok(decoded.await?.0)
+        self.photos
+            .decoder()
+            .decode_spooled(spooled, short_side_pixels)
+            .await
     }
 
     fn all(&self) -> impl Iterator<Item = &Arc<dyn Embedder>> {
@@ -95,17 +95,16 @@ impl Embeddings for NamedModels {
     async fn picture(&self, model: &str, file: Bytes, deadline: &Deadline) -> Result<EmbeddedPicture> {
         let embedder = self.choose(Some(model))?;
         let short_side_pixels = embedder.describe().decode_short_side_pixels;
-        let read = move || Ok(file);
-        let decoding = self.photos.decode(Lane::Interactive, short_side_pixels, read);
-        let (picture, file) = deadline.bound(decoding).await?;
-        let header = ImageHeader::peek(&file)?;
+        let decoder = self.photos.decoder();
+        let decoding = decoder.decode(Lane::Interactive, short_side_pixels, move || Ok(file));
+        let decoded = deadline.bound(decoding).await?;
         let embedding = EmbedRequest::new(embedder, deadline.clone())
-            .picture(picture)
+            .picture(decoded.picture)
             .await?;
         Ok(EmbeddedPicture {
             embedding,
-            stored_width: header.width,
-            stored_height: header.height,
+            stored_width: decoded.header.width,
+            stored_height: decoded.header.height,
         })
     }
 }

@@ -1,5 +1,4 @@
-//! [`Photos`], the library as HTTP handlers, workers and the command line see it: it builds the services, and exposes what
-//! each of them offers.
+//! [`Photos`], the library as HTTP handlers, workers and the command line see it: what each service offers.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -10,32 +9,25 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, info_span};
 
-use crate::adopt::{AdoptReport, Adoption, OnNews as OnAdoptNews, Originals};
-use crate::blobs::Blobs;
-use crate::damage::{DamageLog, StorageReport};
+use crate::adopt::{AdoptReport, OnNews as OnAdoptNews, Originals};
+use crate::damage::StorageReport;
 use crate::decoder::Decoder;
-use crate::delete::Deletion;
-use crate::edit::{Editing, PhotoEdit};
+use crate::edit::PhotoEdit;
 use crate::gauge;
-use crate::ingest::{self, Ingest};
-use crate::lease::Leases;
-use crate::manifests::Manifests;
-use crate::models::{ModelControl, ModelSource, ModelStatus, ModelSwitch, Models};
-use crate::plugins::Plugins;
-use crate::points::Points;
-use crate::readiness::{Health, Readiness};
-use crate::rebuild::{OnNews as OnRebuildNews, Rebuild, RebuildOptions, RebuildReport};
-use crate::reconcile::{self, CheckOptions, CheckReport, OnNews as OnCheckNews, Reconciler};
-use crate::records::{PhotoPage, Records};
-use crate::scrub::Scrub;
-use crate::search::{Search, SearchResult};
-use crate::settled::Settled;
-use crate::spool::{Spool, SpoolWriter};
-use crate::upload::{Intake, UploadDetails, Uploaded};
-use crate::workers::{Worker, Workers};
+use crate::ingest::{self};
+use crate::models::{ModelControl, ModelSource, ModelStatus};
+use crate::readiness::Readiness;
+use crate::rebuild::{OnNews as OnRebuildNews, RebuildOptions, RebuildReport};
+use crate::reconcile::{self, CheckOptions, CheckReport, OnNews as OnCheckNews};
+use crate::records::PhotoPage;
+use crate::search::SearchResult;
+use crate::services::Services;
+use crate::spool::SpoolWriter;
+use crate::upload::{UploadDetails, Uploaded};
+use crate::workers::Workers;
 use lucida_core::{
-    Backoff, Blob, CollectionName, DerivedBlob, Embedder, Error, JobQueue, Lane, MetadataStore, Photo,
-    PhotoId, PhotoQuery, PhotoState, Plugin, QueueCounts, Result, SearchQuery, StateCounts, Storage, UserId,
+    Backoff, Blob, CollectionName, DerivedBlob, Embedder, Error, JobQueue, MetadataStore, Photo, PhotoId,
+    PhotoQuery, PhotoState, Plugin, QueueCounts, Result, SearchQuery, StateCounts, Storage, UserId,
     VectorIndex, metrics, picture::Picture,
 };
 
@@ -96,31 +88,6 @@ pub struct Photos {
     inner: Arc<Services>,
 }
 
-/// The services, each of which holds only what it uses.
-struct Services {
-    parts: Parts,
-    options: IngestOptions,
-    spool: Spool,
-    decoder: Decoder,
-    records: Records,
-    settled: Settled,
-    blobs: Blobs,
-    damage: DamageLog,
-    plugins: Plugins,
-    models: Models,
-    model_switch: ModelSwitch,
-    search: Search,
-    intake: Intake,
-    editing: Editing,
-    deletion: Deletion,
-    worker: Worker,
-    reconciler: Reconciler,
-    scrub: Scrub,
-    rebuild: Rebuild,
-    adoption: Adoption,
-    health: Health,
-}
-
 /// What a user has, and what serves it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stats {
@@ -175,17 +142,9 @@ impl Photos {
         self.inner.models.collection()
     }
 
-    /// Decodes on a blocking thread once a permit is free; `None` for the short side asks for full size.
-    pub(crate) async fn decode<B>(
-        &self,
-        lane: Lane,
-        short_side_pixels: Option<u32>,
-        read: impl FnOnce() -> Result<B> + Send + 'static,
-    ) -> Result<(Arc<Picture>, B)>
-    where
-        B: AsRef<[u8]> + Send + 'static,
-    {
-        self.inner.decoder.decode(lane, short_side_pixels, read).await
+    /// Returns what decodes pictures.
+    pub(crate) fn decoder(&self) -> &Decoder {
+        &self.inner.decoder
     }
 
     /// Makes sure that the library knows the configured model, once; the next call retries after a failure.
@@ -462,193 +421,5 @@ impl Photos {
             tasks,
             plugins: services.plugins.clone(),
         }
-    }
-}
-
-impl Services {
-    fn new(parts: Parts, options: IngestOptions) -> Result<Self> {
-        let Parts {
-            storage,
-            metadata,
-            index,
-            queue,
-            embedder,
-            model_source,
-            plugins,
-        } = parts.clone();
-        let models = Models::new(Arc::clone(&metadata), Arc::clone(&index), embedder, model_source)?;
-        let leases = Leases::new(Arc::clone(&metadata));
-        let settled = Settled::new(Arc::clone(&metadata));
-        let damage = DamageLog::new(Arc::clone(&metadata));
-        let plugins = Plugins::new(plugins, Arc::clone(&storage));
-        let points = Points {
-            index: Arc::clone(&index),
-        };
-        let decoder = Decoder::new(
-            options.max_pixels,
-            options.accept_truncated,
-            options.decode_memory_bytes,
-        );
-        let spool = Spool {
-            dir: options.spool_dir.clone(),
-            grace: options.orphan_grace,
-        };
-        let records = Records {
-            metadata: Arc::clone(&metadata),
-            queue: Arc::clone(&queue),
-        };
-        let manifests = Manifests {
-            storage: Arc::clone(&storage),
-            metadata: Arc::clone(&metadata),
-        };
-        let blobs = Blobs {
-            storage: Arc::clone(&storage),
-            metadata: Arc::clone(&metadata),
-            damage: damage.clone(),
-            decoder: decoder.clone(),
-        };
-        let editing = Editing {
-            metadata: Arc::clone(&metadata),
-            queue: Arc::clone(&queue),
-            records: records.clone(),
-            manifests: manifests.clone(),
-            points: points.clone(),
-        };
-        let deletion = Deletion {
-            storage: Arc::clone(&storage),
-            metadata: Arc::clone(&metadata),
-            queue: Arc::clone(&queue),
-            records: records.clone(),
-            manifests: manifests.clone(),
-            points: points.clone(),
-            damage: damage.clone(),
-            plugins: plugins.clone(),
-            settled: settled.clone(),
-        };
-        let intake = Intake {
-            storage: Arc::clone(&storage),
-            metadata: Arc::clone(&metadata),
-            queue: Arc::clone(&queue),
-            decoder: decoder.clone(),
-            records: records.clone(),
-            blobs: blobs.clone(),
-            manifests: manifests.clone(),
-            damage: damage.clone(),
-            deletion: deletion.clone(),
-            editing: editing.clone(),
-            plugins: plugins.clone(),
-            strict_names: options.strict_names,
-        };
-        let search = Search {
-            metadata: Arc::clone(&metadata),
-            index: Arc::clone(&index),
-            records: records.clone(),
-            models: models.clone(),
-            decoder: decoder.clone(),
-            plugins: plugins.clone(),
-        };
-        let health = Health {
-            storage: Arc::clone(&storage),
-            metadata: Arc::clone(&metadata),
-            index: Arc::clone(&index),
-            queue: Arc::clone(&queue),
-            models: models.clone(),
-            damage: damage.clone(),
-            last_of_model: Arc::default(),
-        };
-        let ingest = Ingest {
-            storage: Arc::clone(&storage),
-            metadata: Arc::clone(&metadata),
-            index: Arc::clone(&index),
-            queue: Arc::clone(&queue),
-            models: models.clone(),
-            records: records.clone(),
-            blobs: blobs.clone(),
-            points: points.clone(),
-            plugins: plugins.clone(),
-            editing: editing.clone(),
-            deletion: deletion.clone(),
-            settled: settled.clone(),
-            backoff: options.backoff,
-            max_attempts: options.max_attempts,
-        };
-        let worker = Worker {
-            queue: Arc::clone(&queue),
-            ingest,
-            health: health.clone(),
-        };
-        let model_switch = ModelSwitch {
-            metadata: Arc::clone(&metadata),
-            index: Arc::clone(&index),
-            queue: Arc::clone(&queue),
-            models: models.clone(),
-            leases: leases.clone(),
-            photos_per_sec: options.model_change_photos_per_sec,
-        };
-        let scrub = Scrub {
-            metadata: Arc::clone(&metadata),
-            leases: leases.clone(),
-            blobs: blobs.clone(),
-            damage: damage.clone(),
-            bytes_per_sec: options.scrub_bytes_per_sec,
-            interval: options.reconcile_interval,
-        };
-        let rebuild = Rebuild {
-            storage: Arc::clone(&storage),
-            metadata: Arc::clone(&metadata),
-            manifests: manifests.clone(),
-            spool: spool.clone(),
-            decoder: decoder.clone(),
-        };
-        let adoption = Adoption {
-            metadata: Arc::clone(&metadata),
-            index: Arc::clone(&index),
-            models: models.clone(),
-            blobs: blobs.clone(),
-            spool: spool.clone(),
-            search: search.clone(),
-            intake: intake.clone(),
-        };
-        let reconciler = Reconciler {
-            storage,
-            metadata,
-            index,
-            queue,
-            leases,
-            models: models.clone(),
-            records: records.clone(),
-            blobs: blobs.clone(),
-            manifests,
-            points,
-            damage: damage.clone(),
-            deletion: deletion.clone(),
-            spool: spool.clone(),
-            interval: options.reconcile_interval,
-            deep_interval: options.deep_reconcile_interval,
-            orphan_grace: options.orphan_grace,
-        };
-        Ok(Self {
-            parts,
-            options,
-            spool,
-            decoder,
-            records,
-            settled,
-            blobs,
-            damage,
-            plugins,
-            models,
-            model_switch,
-            search,
-            intake,
-            editing,
-            deletion,
-            worker,
-            reconciler,
-            scrub,
-            rebuild,
-            adoption,
-            health,
-        })
     }
 }
