@@ -14,10 +14,10 @@ use jiff::tz::Offset;
 use jiff::{SignedDuration, Timestamp};
 use lucida_core::{
     ContentHash, Error, ErrorKind, Inserted, MetadataStore, Order, Photo, PhotoFilter, PhotoId, PhotoQuery,
-    PhotoState, StateCounts, UserId,
+    PhotoState, UserId,
 };
 use lucida_mongodb::MongodbMetadata;
-use lucida_testkit::{photo, user};
+use lucida_testkit::{counts_as_a_plain_filter, lists_as_a_plain_filter, photo, user};
 use mongodb::bson::{Document, doc};
 use mongodb::{Client, Collection};
 use rand::prelude::*;
@@ -435,35 +435,10 @@ async fn random_lists_and_counts_are_those_of_a_plain_filter() {
         let order = *[Order::NewestFirst, Order::OldestFirst]
             .choose(&mut random)
             .unwrap();
-        let mut expected: Vec<&Photo> = photos.iter().filter(|photo| filter.matches(photo)).collect();
-        if order == Order::NewestFirst {
-            expected.reverse();
-        }
         let limit = random.random_range(1..150);
-        let mut after = None;
-        // Three pages, each as far as there is one.
-        for page in expected.chunks(limit).chain([&[][..]]).take(3) {
-            let query = PhotoQuery {
-                filter: filter.clone(),
-                order,
-                after,
-                limit,
-            };
-            let listed = store.list(&query).await.unwrap();
-            assert!(listed.iter().eq(page.iter().copied()), "{query:?}");
-            after = listed.last().map(|photo| photo.id).or(after);
-        }
+        lists_as_a_plain_filter(&store, &photos, &filter, order, limit).await;
     }
-    for user in users.iter().map(Some).chain([None]) {
-        let mut expected = StateCounts::default();
-        for photo in photos
-            .iter()
-            .filter(|photo| user.is_none_or(|user| photo.user_id == *user))
-        {
-            *expected.get_mut(photo.state) += 1;
-        }
-        assert_eq!(store.count_by_state(user).await.unwrap(), expected);
-    }
+    counts_as_a_plain_filter(&store, &photos, &users).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

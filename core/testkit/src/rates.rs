@@ -1,64 +1,43 @@
-//! Measures the metadata store: `metadata_rate URI DATABASE [PHOTOS] [CLIENTS]` fills it, then reads, lists and counts.
+//! Measures a store or a queue, for the examples of its backend.
 
-use std::env;
 use std::time::{Duration, Instant};
 
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
-use lucida_core::config::Secret;
 use lucida_core::{
-    BlobKey, ContentHash, Error, MetadataStore, Photo, PhotoFilter, PhotoId, PhotoQuery, PhotoState, Result,
-    UserId,
+    BlobKey, ContentHash, Error, Job, JobQueue, MetadataStore, Photo, PhotoFilter, PhotoId, PhotoQuery,
+    PhotoState, Result, UserId,
 };
-use lucida_mongodb::{MongodbConfig, MongodbMetadata};
 use serde_json::json;
 
-#[tokio::main]
-async fn main() -> Result<()> {
-    let argument = |at: usize, default: &str| env::args().nth(at).unwrap_or_else(|| default.to_owned());
-    let number = |at: usize, default: usize| argument(at, "").parse().unwrap_or(default);
-    let (photos, clients) = (number(3, 10_000), number(4, 8));
-    let store = MongodbMetadata::open(MongodbConfig {
-        uri: Some(Secret::new(argument(1, "mongodb://127.0.0.1:27017"))),
-        uri_file: None,
-        database: Some(argument(2, "lucida_rate")),
-        collection_prefix: String::new(),
-        max_connections: 100,
-        min_connections: 0,
-        max_idle_secs: 300,
-        connect_timeout_ms: 3_000,
-        server_selection_timeout_ms: 5_000,
-        operation_timeout_ms: 60_000,
-    })
-    .await?;
+const NOW: Duration = Duration::ZERO;
 
+/// Fills a metadata store with so many photos, by so many clients at once; then reads, lists and counts. Prints figures.
+///
+/// # Errors
+/// Those of the store.
+pub async fn measure_metadata(store: &dyn MetadataStore, photos: usize, clients: usize) -> Result<()> {
     let start = Instant::now();
     let ids: Vec<PhotoId> = stream::iter(0..photos)
-        .map(|at| {
-            let store = &store;
-            async move {
-                let photo = photo(at)?;
-                store.insert(&photo).await?;
-                Ok::<_, Error>(photo.id)
-            }
+        .map(|at| async move {
+            let photo = photo(at)?;
+            store.insert(&photo).await?;
+            Ok::<_, Error>(photo.id)
         })
         .buffer_unordered(clients)
         .try_collect()
         .await?;
     report(&format!("insert, {clients} at once"), photos, start.elapsed());
 
-    let some = photos.min(1_000);
+    let some = photos.min(10_000);
     let start = Instant::now();
     stream::iter(ids.iter().take(some))
-        .map(|id| {
-            let store = &store;
-            async move {
-                if let Some(mut photo) = store.get(id).await? {
-                    photo.state = PhotoState::Ready;
-                    store.update(&photo).await?;
-                }
-                Ok::<_, Error>(())
+        .map(|id| async move {
+            if let Some(mut photo) = store.get(id).await? {
+                photo.state = PhotoState::Ready;
+                store.update(&photo).await?;
             }
+            Ok::<_, Error>(())
         })
         .buffer_unordered(clients)
         .try_collect::<Vec<()>>()
@@ -172,11 +151,81 @@ async fn timed<T, F: Future<Output = Result<T>>>(name: &str, call: impl Fn() -> 
     Ok(())
 }
 
-#[expect(clippy::print_stdout, reason = "a command that prints figures")]
-fn report(operation: &str, count: usize, took: Duration) {
-    let seconds = took.as_secs_f64();
-    println!(
-        "{operation}: {count} in {seconds:.2} s, {:.0}/s",
-        count as f64 / seconds
+/// Publishes so many jobs by so many clients at once, counts them, and receives and acks all. Prints figures.
+///
+/// # Errors
+/// Those of the queue.
+pub async fn measure_queue(queue: &dyn JobQueue, jobs: usize, clients: usize) -> Result<()> {
+    let start = Instant::now();
+    stream::iter(0..jobs)
+        .map(|_| publish(queue, NOW))
+        .buffer_unordered(clients)
+        .try_collect::<Vec<()>>()
+        .await?;
+    report(&format!("publish, {clients} at once"), jobs, start.elapsed());
+
+    let start = Instant::now();
+    queue.counts().await?;
+    report("count", 1, start.elapsed());
+
+    let start = Instant::now();
+    stream::iter(0..jobs)
+        .map(|_| async {
+            if let Some(delivery) = queue.receive(NOW).await? {
+                queue.ack(&delivery).await?;
+            }
+            Ok::<_, Error>(())
+        })
+        .buffer_unordered(clients)
+        .try_collect::<Vec<()>>()
+        .await?;
+    report(
+        &format!("receive and ack, {clients} at once"),
+        jobs,
+        start.elapsed(),
     );
+
+    let mut times = Vec::new();
+    for _ in 0..201 {
+        let waiting = queue.receive(Duration::from_secs(10));
+        let published = async {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            let start = Instant::now();
+            publish(queue, NOW).await?;
+            Ok::<_, Error>(start)
+        };
+        let (delivery, start) = tokio::try_join!(waiting, published)?;
+        times.push(start.elapsed());
+        if let Some(delivery) = delivery {
+            queue.ack(&delivery).await?;
+        }
+    }
+    times.sort();
+    report("publish to a waiting receiver, median", 1, times[100]);
+    Ok(())
+}
+
+/// Publishes a job of a photo that doesn't exist.
+///
+/// # Errors
+/// Those of the queue.
+pub async fn publish(queue: &dyn JobQueue, delay: Duration) -> Result<()> {
+    let job = Job {
+        photo_id: PhotoId::generate(),
+    };
+    queue.publish(&job, delay).await
+}
+
+/// Prints how many operations took how long.
+#[expect(clippy::print_stdout, reason = "a command that prints figures")]
+pub fn report(operation: &str, count: usize, took: Duration) {
+    let rate = count as f64 / took.as_secs_f64();
+    println!("{operation}: {count} in {took:.2?}, {rate:.0}/s");
+}
+
+/// Returns the argument of a command at a place, where it is a number.
+#[must_use]
+pub fn number(at: usize, default: usize) -> usize {
+    let text = std::env::args().nth(at);
+    text.and_then(|text| text.parse().ok()).unwrap_or(default)
 }
