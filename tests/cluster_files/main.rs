@@ -19,3 +19,5 @@ mod lucida;
 mod production;
 mod promql;
 mod watched;
+#[path = "../server/with_settings.rs"]
+mod with_settings;

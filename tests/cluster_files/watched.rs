@@ -12,6 +12,7 @@ use serde_json::Value;
 use crate::files::{CLUSTER, path, strings, text, yaml};
 use crate::lucida::Server;
 use crate::promql::{Matcher, Selector, parse};
+use crate::with_settings::WITH_SETTINGS;
 
 /// Labels that Prometheus puts on every series.
 const SCRAPED: [&str; 3] = ["job", "instance", "namespace"];
@@ -170,14 +171,6 @@ fn check_value(place: &str, metric: &Metric, matcher: &Matcher) {
         );
     }
 }
-
-/// Metrics without a series until `[[models]]` or an API plugin is configured and used.
-const WITH_SETTINGS: [&str; 4] = [
-    "lucida_model_opened_total",
-    "lucida_model_closed_total",
-    "lucida_model_reserved_bytes",
-    "lucida_api_inputs_refused_total",
-];
 
 #[test]
 fn every_series_asked_for_is_a_metric_with_these_labels_and_values() {

@@ -29,4 +29,5 @@ mod process;
 mod readme;
 mod store_away;
 mod survives_kill;
+mod with_settings;
 mod worker;

@@ -4,15 +4,8 @@ use std::collections::BTreeSet;
 use std::io::Cursor;
 
 use crate::process::Server;
+use crate::with_settings::WITH_SETTINGS;
 use lucida_core::metrics::{ALL, MetricKind};
-
-/// Metrics without a series until `[[models]]` or an API plugin is configured and used.
-const WITH_SETTINGS: [&str; 4] = [
-    "lucida_model_opened_total",
-    "lucida_model_closed_total",
-    "lucida_model_reserved_bytes",
-    "lucida_api_inputs_refused_total",
-];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn metrics_after_an_upload_and_a_search_are_those_of_the_list() {

@@ -116,7 +116,7 @@ async fn a_photo_that_waits_for_its_lost_bytes_is_ready_once_they_are_uploaded_a
         }
         let library = library.again();
         let workers = library.start();
-        eventually("the loss is told", async || {
+        eventually("the loss is reported", async || {
             let now = library.photos.photo(&library.alice, &photo.id).await.unwrap();
             now.error.is_some_and(|error| error.code.starts_with("blob_")) && now.attempts > 3
         })

@@ -67,6 +67,15 @@ async fn fill(library: &Library, sizes: std::ops::Range<u32>) -> Vec<PhotoId> {
     ids
 }
 
+/// Returns a library whose photos are ready, with nothing running.
+async fn filled(sizes: std::ops::Range<u32>) -> (Library, Vec<PhotoId>) {
+    let library = Library::new();
+    let workers = library.start();
+    let ids = fill(&library, sizes).await;
+    library.stop(workers).await;
+    (library, ids)
+}
+
 async fn assert_clean(library: &Library) {
     let report = library.photos.check(&CHECK, &mut |_| ()).await.unwrap();
     assert!(report.is_clean(), "{report:?}");
@@ -74,10 +83,7 @@ async fn assert_clean(library: &Library) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn searches_use_the_old_model_until_the_new_one_has_seen_everything() {
-    let library = Library::new();
-    let workers = library.start();
-    let ids = fill(&library, 0..10).await;
-    library.stop(workers).await;
+    let (library, ids) = filled(0..10).await;
 
     let other = library.with_model(HashModel::named("other"));
     other.model.hold();
@@ -195,10 +201,7 @@ async fn no_search_fails_and_none_mixes_two_models_while_photos_come_and_the_mod
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_goes_on_where_it_was_after_its_process_is_gone() {
-    let library = Library::new();
-    let workers = library.start();
-    fill(&library, 0..20).await;
-    library.stop(workers).await;
+    let (library, _) = filled(0..20).await;
 
     for _ in 0..2 {
         let other = library.with_model(HashModel::named("other"));
@@ -290,10 +293,7 @@ async fn a_rollback_serves_the_old_model_at_once_and_catches_up() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_model_dropped_during_the_last_sweep_is_not_one_to_go_back_to() {
-    let library = Library::new();
-    let workers = library.start();
-    fill(&library, 0..2).await;
-    library.stop(workers).await;
+    let (library, _) = filled(0..2).await;
     let other = library.with_model(HashModel::named("other"));
     let workers = other.start();
     eventually_serves(&other, "other").await;
@@ -308,10 +308,7 @@ async fn a_model_dropped_during_the_last_sweep_is_not_one_to_go_back_to() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_photo_that_the_new_model_cant_embed_does_not_stop_the_change() {
-    let library = Library::new();
-    let workers = library.start();
-    let ids = fill(&library, 0..4).await;
-    library.stop(workers).await;
+    let (library, ids) = filled(0..4).await;
     let other = library.with_model(HashModel::named("other"));
     other.model.fault_on_size(21, 30, Fault::NotANumber);
     let workers = other.start();
@@ -374,10 +371,7 @@ async fn a_model_that_is_gone_is_told_and_the_configured_one_takes_over() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_running_server_does_what_somebody_without_the_index_asks_for() {
-    let library = Library::new();
-    let workers = library.start();
-    fill(&library, 0..2).await;
-    library.stop(workers).await;
+    let (library, _) = filled(0..2).await;
     let other = library.with_model(HashModel::named("other"));
     let workers = other.start();
     eventually_serves(&other, "other").await;

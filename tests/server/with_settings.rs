@@ -1,0 +1,9 @@
+//! The metrics that a server with the default settings has no series of.
+
+/// Metrics without a series until `[[models]]` or an API plugin is configured and used.
+pub(crate) const WITH_SETTINGS: [&str; 4] = [
+    "lucida_model_opened_total",
+    "lucida_model_closed_total",
+    "lucida_model_reserved_bytes",
+    "lucida_api_inputs_refused_total",
+];
