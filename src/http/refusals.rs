@@ -23,16 +23,16 @@ impl IntoResponses for Refusals {
             )
         };
         [
-            ("401", "There is no key, or it is not valid."),
+            ("401", "The key is missing or not valid."),
             ("403", "The key lacks the scope."),
             ("422", "The input is wrong; `field` names what."),
             (
                 "429",
-                "Too much work is waiting; `Retry-After` says when to come back.",
+                "Too much work is waiting; `Retry-After` says when to try again.",
             ),
             (
                 "503",
-                "A part of the server is away or took too long; `Retry-After` says when to come back.",
+                "A component is unavailable or took too long; `Retry-After` says when to try again.",
             ),
             ("default", "Any other failure; `code` says which."),
         ]

@@ -158,7 +158,7 @@ impl Photos {
     /// Returns a user's photo.
     ///
     /// # Errors
-    /// `NotFound` when there is none of that id, it is another user's, or it is being deleted.
+    /// `NotFound` when the photo does not exist, belongs to another user, or is being deleted.
     pub async fn photo(&self, user: &UserId, id: &PhotoId) -> Result<Photo> {
         self.inner.records.of_user(user, id).await
     }

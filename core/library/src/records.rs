@@ -33,7 +33,7 @@ impl Records {
     /// Returns a user's photo.
     ///
     /// # Errors
-    /// `NotFound` when there is none of that id, it is another user's, or it is being deleted.
+    /// `NotFound` when the photo does not exist, belongs to another user, or is being deleted.
     pub(crate) async fn of_user(&self, user: &UserId, id: &PhotoId) -> Result<Photo> {
         let found = self.metadata.get(id).await?;
         found
