@@ -55,27 +55,17 @@ pub(super) fn document(calls: &[Call], plugins: &[PluginCall], state: &HttpState
     components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
     for call in calls {
         components.schemas.extend(call.schemas.iter().cloned());
-    }
-    for call in calls {
         document.paths.merge(call.paths.clone());
     }
     let mut document = serde_json::to_value(document).expect("the document has only strings as keys");
     let options = state.options();
     for call in calls {
-        for path in call.paths.paths.keys() {
-            let methods = document["paths"][path]
-                .as_object()
-                .map(|item| item.keys().cloned().collect());
-            let methods: Vec<String> = methods.unwrap_or_default();
-            let own = call.paths.paths.get(path);
-            for method in methods {
-                let is_own = own.is_some_and(|item| {
-                    serde_json::to_value(item).is_ok_and(|item| item.get(&method).is_some())
-                });
-                if is_own {
-                    let operation = &mut document["paths"][path][&method];
-                    state_rules(operation, &call.rules.access, &call.rules.body, state);
-                }
+        for (path, item) in &call.paths.paths {
+            // The document's item of a path may have the operations of other calls as well.
+            let own = serde_json::to_value(item).expect("an operation has only strings as keys");
+            for method in own.as_object().into_iter().flat_map(Map::keys) {
+                let operation = &mut document["paths"][path][method];
+                state_rules(operation, &call.rules.access, &call.rules.body, state);
             }
         }
     }
