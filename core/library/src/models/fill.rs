@@ -170,7 +170,7 @@ impl ModelSwitch {
 
     async fn finish_change(&self, change: &ModelChange, live: &Live) -> Result<()> {
         ModelRecord::change(&*self.metadata, |record| {
-            if let Some(ended) = record.change.take_if(|now| now.to == change.to) {
+            if let Some(ended) = record.change.take_if(|now| now.is_same(change)) {
                 record.previous = ended.from.or_else(|| record.previous.take());
             }
             Ok(())
