@@ -61,8 +61,10 @@ impl Service for Seaweedfs {
             .args(["-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.telemetry=false"])
             // The only master waits this long for others before it leads again.
             .arg("-master.electionTimeout=1s")
-            // As many volumes as fit, small enough to fit into a temporary folder.
-            .args(["-volume.max=0", "-master.volumeSizeLimitMB=64"])
+            // Small enough to fit into a temporary folder, however full its disk is: by default a disk that is 99 %
+            // full takes no volume.
+            .args(["-volume.max=64", "-master.volumeSizeLimitMB=64"])
+            .arg("-volume.minFreeSpace=16MiB")
             // It would else say goodbye to the master for ten seconds.
             .arg("-volume.preStopSeconds=0")
             // Two more services, on fixed ports.
