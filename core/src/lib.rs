@@ -14,6 +14,7 @@ mod endpoint;
 mod error;
 mod foreign;
 mod id;
+mod image_format;
 mod index;
 mod lane_semaphore;
 mod memory_release;
@@ -21,7 +22,7 @@ mod metadata;
 pub mod metrics;
 pub mod panics;
 mod photo;
-pub mod picture;
+mod picture;
 mod plugin;
 mod queue;
 mod scope;
@@ -42,12 +43,13 @@ pub use endpoint::{Access, BodyKind, BodyLimit, Endpoint, Failure, KeyPlace, Ref
 pub use error::{Error, ErrorKind, Result, ResultExt};
 pub use foreign::{ForeignCollection, ForeignPage, ForeignPoint};
 pub use id::{ContentHash, Fingerprint, PhotoId, UserId};
+pub use image_format::ImageFormat;
 pub use index::{CollectionName, IndexFilter, Point, ScoredId, VectorIndex};
 pub use lane_semaphore::LaneSemaphore;
 pub use memory_release::{limit_arenas, release_free_memory};
 pub use metadata::{Inserted, MetadataStore, Order, PhotoFilter, PhotoQuery, Record, first_microsecond_from};
 pub use photo::{DerivedBlob, Photo, PhotoError, PhotoState, StateCounts};
-pub use picture::{ImageFormat, Picture};
+pub use picture::{ColourProfile, Layers, Picture};
 pub use plugin::{
     Caller, EnrichInput, Enrichment, Event, Hit, Hook, NewBlob, OnFailure, Plugin, PluginHost, SearchInput,
     SearchQuery, Upload,

@@ -15,10 +15,11 @@ use crate::embeddings::Embeddings;
 use crate::endpoint::{Endpoint, Failure};
 use crate::error::Result;
 use crate::id::{PhotoId, UserId};
+use crate::image_format::ImageFormat;
 use crate::index::IndexFilter;
 use crate::metadata::MetadataStore;
 use crate::photo::Photo;
-use crate::picture::{ImageFormat, Picture};
+use crate::picture::Picture;
 use crate::storage::Storage;
 
 /// The points in a photo's life at which a plugin can take part.

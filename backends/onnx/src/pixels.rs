@@ -1,9 +1,9 @@
 //! The square pictures that the starter model sees.
 
-use lucida_core::picture::{ResizeFilter, resize as resize_pixels};
 use lucida_core::{Picture, Result};
+use lucida_picture::{ResizeFilter, resize as resize_pixels};
 
-pub use lucida_core::picture::Region;
+pub use lucida_picture::Region;
 
 /// Resizes a region to `size` × `size` with Pillow's antialiased bicubic filter: `(size, size, 3)` u8, 0 to 255.
 ///

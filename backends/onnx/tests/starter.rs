@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use lucida_core::picture::{DecodeOptions, decode};
 use lucida_core::{BuildContext, Embedder, Embedding, Factory as _, Lane, Picture, Result};
+use lucida_picture::{DecodeOptions, decode};
 
 /// Each word and the photos that show it.
 const WORDS: [(&str, &[&str]); 10] = [

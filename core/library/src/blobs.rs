@@ -12,7 +12,7 @@ use crate::decoder::Decoder;
 use crate::fault::Fault;
 use lucida_core::{
     Blob, BlobKey, BlobStat, ContentHash, DerivedBlob, Error, ErrorKind, Lane, MetadataStore, Photo,
-    PhotoState, Result, Storage, metrics, picture::Picture,
+    PhotoState, Picture, Result, Storage, metrics,
 };
 
 /// The blobs of photos. What it finds damaged, it records.

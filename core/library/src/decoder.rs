@@ -4,10 +4,8 @@ use std::sync::Arc;
 
 use crate::decode_budget::DecodeBudget;
 use crate::spool::Spooled;
-use lucida_core::{
-    Error, Lane, Result, ResultExt,
-    picture::{self, DecodeOptions, ImageHeader, Picture},
-};
+use lucida_core::{Error, Lane, Picture, Result, ResultExt};
+use lucida_picture::{DecodeOptions, ImageHeader};
 
 /// A decoded picture, with what it was decoded from.
 pub(crate) struct Decoded<B> {
@@ -38,7 +36,7 @@ impl Decoder {
     /// Decodes what `read` returns once a permit is free, no larger than the short side needs; `None` asks for full size.
     ///
     /// # Errors
-    /// Those of `read` and of [`picture::decode`].
+    /// Those of `read` and of [`lucida_picture::decode`].
     pub(crate) async fn decode<B>(
         &self,
         lane: Lane,
@@ -60,10 +58,10 @@ impl Decoder {
             Ok::<_, Error>((file, header))
         };
         let (file, header) = tokio::task::spawn_blocking(measure).await.map_err(failed)??;
-        let memory_bytes = picture::memory_bytes(&header, short_side_pixels);
+        let memory_bytes = lucida_picture::memory_bytes(&header, short_side_pixels);
         let permit = self.budget.enter(lane, memory_bytes).await?;
         let decode = move || {
-            let picture = picture::decode(file.as_ref(), &options)?;
+            let picture = lucida_picture::decode(file.as_ref(), &options)?;
             let kept = permit.shrink_to(picture.pixels().as_raw().len() as u64);
             // A worker has one picture, and its memory stays taken until that is done with. A call may bring many, which
             // must not wait for each other.
@@ -83,7 +81,7 @@ impl Decoder {
     /// Decodes an upload that is only to be embedded, and removes its file.
     ///
     /// # Errors
-    /// Those of [`picture::decode`].
+    /// Those of [`lucida_picture::decode`].
     pub(crate) async fn decode_spooled(
         &self,
         spooled: Spooled,
@@ -99,14 +97,14 @@ impl Decoder {
     /// Reads the header of an upload.
     ///
     /// # Errors
-    /// Those of [`picture::probe`].
+    /// Those of [`lucida_picture::probe`].
     pub(crate) async fn probe(&self, spooled: &Spooled) -> Result<ImageHeader> {
         // The file is held in memory meanwhile.
         let permit = self.budget.enter(Lane::Interactive, spooled.size_bytes).await?;
         let path = spooled.path.to_path_buf();
         let max_pixels = self.max_pixels;
         let probe = move || {
-            let header = picture::probe(&path, max_pixels);
+            let header = lucida_picture::probe(&path, max_pixels);
             drop(permit);
             header
         };
@@ -123,7 +121,7 @@ impl Decoder {
         if header.complete || self.accept_truncated {
             Ok(())
         } else {
-            Err(picture::truncated())
+            Err(lucida_picture::truncated())
         }
     }
 }

@@ -8,9 +8,7 @@ use futures::StreamExt;
 use futures::stream;
 use tokio::sync::Notify;
 
-use lucida_core::{
-    Deadline, Embedder, Embedding, ErrorKind, Lane, Result, embed_image, embed_text, picture::Picture,
-};
+use lucida_core::{Deadline, Embedder, Embedding, ErrorKind, Lane, Picture, Result, embed_image, embed_text};
 
 /// How many texts of one request are in the queue at once, at most: enough for full batches, and few enough that other
 /// requests get in between.

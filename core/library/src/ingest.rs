@@ -17,9 +17,9 @@ use crate::points::Points;
 use crate::records::Records;
 use crate::settled::Settled;
 use lucida_core::{
-    Backoff, Delivery, Embedder, Embedding, EnrichInput, Error, ErrorKind, Event, Hook, Job, JobQueue, Lane,
-    MetadataStore, Photo, PhotoError, PhotoState, Point, Result, Storage, VectorIndex, embed_image, metrics,
-    picture::{ImageFormat, Picture},
+    Backoff, Delivery, Embedder, Embedding, EnrichInput, Error, ErrorKind, Event, Hook, ImageFormat, Job,
+    JobQueue, Lane, MetadataStore, Photo, PhotoError, PhotoState, Picture, Point, Result, Storage,
+    VectorIndex, embed_image, metrics,
 };
 
 /// A job that comes back this often without a failure being recorded takes the process down with it each time.

@@ -6,8 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use lucida_core::{
-    Deadline, EmbeddedPicture, Embedder, EmbedderInfo, Embedding, Embeddings, Error, Lane, Result,
-    picture::Picture,
+    Deadline, EmbeddedPicture, Embedder, EmbedderInfo, Embedding, Embeddings, Error, Lane, Picture, Result,
 };
 
 use crate::embed::EmbedRequest;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use lucida_core::picture::ImageFormat;
+use lucida_core::ImageFormat;
 
 /// The key of the note among a photo's attributes; plugins have names of their own.
 pub(super) const KEY: &str = "file";

@@ -27,8 +27,8 @@ use crate::upload::{UploadDetails, Uploaded};
 use crate::workers::Workers;
 use lucida_core::{
     Backoff, Blob, CollectionName, DerivedBlob, Embedder, Error, JobQueue, MetadataStore, Photo, PhotoId,
-    PhotoQuery, PhotoState, Plugin, QueueCounts, Result, SearchQuery, StateCounts, Storage, UserId,
-    VectorIndex, metrics, picture::Picture,
+    PhotoQuery, PhotoState, Picture, Plugin, QueueCounts, Result, SearchQuery, StateCounts, Storage, UserId,
+    VectorIndex, metrics,
 };
 
 /// The components that a library is built from.
@@ -230,7 +230,7 @@ impl Photos {
     /// Decodes an upload that is only to be embedded, no larger than the models need it, and removes its file.
     ///
     /// # Errors
-    /// Those of [`lucida_core::picture::decode`].
+    /// Those of [`lucida_picture::decode`].
     pub async fn decode_upload(&self, spool: SpoolWriter) -> Result<Arc<Picture>> {
         self.inner.search.decode_upload(spool).await
     }

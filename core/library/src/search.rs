@@ -11,8 +11,8 @@ use crate::plugins::Plugins;
 use crate::records::Records;
 use crate::spool::SpoolWriter;
 use lucida_core::{
-    Embedding, Error, ErrorKind, Hit, Lane, MetadataStore, Photo, PhotoState, Result, ScoredId, SearchInput,
-    SearchQuery, VectorIndex, embed_image, embed_text, picture::Picture,
+    Embedding, Error, ErrorKind, Hit, Lane, MetadataStore, Photo, PhotoState, Picture, Result, ScoredId,
+    SearchInput, SearchQuery, VectorIndex, embed_image, embed_text,
 };
 
 /// What a search found.

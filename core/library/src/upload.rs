@@ -22,8 +22,9 @@ use crate::records::Records;
 use crate::spool::{SpoolWriter, Spooled};
 use lucida_core::{
     BlobKey, Error, Inserted, Job, JobQueue, MetadataStore, Photo, PhotoId, PhotoState, Result, ResultExt,
-    Storage, TakenAt, Upload, UserId, picture::ImageHeader,
+    Storage, TakenAt, Upload, UserId,
 };
+use lucida_picture::ImageHeader;
 
 /// How much of a spool file is read at once, in bytes.
 const PIECE_BYTES: usize = 256 * 1024;

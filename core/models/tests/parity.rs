@@ -1,7 +1,7 @@
 //! What reaches a model, held against what transformers makes of the same texts and pictures; no engine is needed for it.
 
-use lucida_core::picture::{DecodeOptions, decode};
 use lucida_models::checkpoint::ModelFolder;
+use lucida_picture::{DecodeOptions, decode};
 use lucida_testkit::parity::{Expected, folder, model_folder};
 
 const DECODE: DecodeOptions = DecodeOptions {

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use image::RgbImage;
 use serde::Deserialize;
 
-use lucida_core::picture::{CropRecipe, CropSize, DecodeOptions, ResizeFilter, ResizeTo, decode};
 use lucida_core::{Embedder, Embedding, Lane, Picture, Result};
+use lucida_picture::{CropRecipe, CropSize, DecodeOptions, ResizeFilter, ResizeTo, decode};
 
 /// Makes the tests of an engine's vectors from an async function that opens a model, given its folder and perhaps that of a
 /// text model.

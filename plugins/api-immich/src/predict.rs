@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use axum::extract::Request;
 use axum::http::StatusCode;
-use lucida_core::picture::ImageHeader;
 use lucida_core::{Deadline, Embeddings, Error, ErrorKind, metrics};
+use lucida_picture::ImageHeader;
 use serde_json::Map;
 use tracing::debug;
 

@@ -1,7 +1,7 @@
 //! Takes a file's EXIF block apart, wherever the file keeps it.
 
 use exif::{Error, Exif, Reader};
-use lucida_core::picture::exif_block;
+use lucida_picture::exif_block;
 use tracing::debug;
 
 /// Finds and parses the block; `None` where there is none, or none that can be understood at all. Of a block that

@@ -1,8 +1,8 @@
 //! The plugin: reads the EXIF block of an original, on a thread of its own.
 
 use async_trait::async_trait;
-use lucida_core::picture::stored_orientation;
 use lucida_core::{EnrichInput, Enrichment, Error, Hook, Plugin, Result};
+use lucida_picture::stored_orientation;
 use tracing::debug;
 
 use crate::attributes::ExifAttributes;

@@ -9,7 +9,7 @@ use std::io::Write;
 
 use exif::Tag;
 use lucida_core::Enrichment;
-use lucida_core::picture::{DecodeOptions, decode};
+use lucida_picture::{DecodeOptions, decode};
 use lucida_plugin_exif::ExifPlugin;
 use serde_json::json;
 use support::{block, byte, jpeg, rationals, short, text, webp};

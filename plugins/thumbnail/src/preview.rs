@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use jpeg_encoder::{ColorType, Encoder};
-use lucida_core::picture::{Region, ResizeFilter, resize};
 use lucida_core::{Error, Picture, Result};
+use lucida_picture::{Region, ResizeFilter, for_people, resize};
 
 /// Makes a JPEG for each size, by size; computes, so not on an async thread.
 ///
@@ -27,7 +27,7 @@ pub(crate) fn make(picture: &Picture, sizes_pixels: &[u32], quality: u8) -> Resu
             continue;
         }
         let preview = match &last {
-            None => picture.for_people(width, height)?,
+            None => for_people(picture, width, height)?,
             Some(larger) => {
                 let region = Region::whole(larger);
                 Cow::Owned(resize(larger, region, width, height, ResizeFilter::Lanczos)?)

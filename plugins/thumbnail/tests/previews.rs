@@ -50,12 +50,12 @@ async fn a_black_letter_on_nothing_is_shown_on_white() {
     });
     let mut file = std::io::Cursor::new(Vec::new());
     letter.write_to(&mut file, image::ImageFormat::Png).unwrap();
-    let options = lucida_core::picture::DecodeOptions {
+    let options = lucida_picture::DecodeOptions {
         max_pixels: 1_000_000,
         accept_truncated: false,
         short_side_pixels: None,
     };
-    let picture = lucida_core::picture::decode(file.get_ref(), &options).unwrap();
+    let picture = lucida_picture::decode(file.get_ref(), &options).unwrap();
     let made = enrich(sizes(&[400, 100]), Arc::new(picture)).await;
     for (name, side) in [("400.jpg", 400), ("100.jpg", 100)] {
         let preview = decoded(&made, name);

@@ -135,7 +135,7 @@ impl Opened {
             .read_to_end(&mut head)
             .map_err(unreadable)?;
         file.rewind().map_err(unreadable)?;
-        let format = ImageFormat::sniff(&head).map_err(|error| {
+        let format = lucida_picture::sniff(&head).map_err(|error| {
             let unknown = matches!(error.code(), "not_an_image" | "empty_file");
             Refusal {
                 no_picture: unknown && is_named_as_something_else(path),

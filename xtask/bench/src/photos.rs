@@ -9,7 +9,7 @@ use image::RgbImage;
 use image::imageops;
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 use lucida_core::Picture;
-use lucida_core::picture::{DecodeOptions, Region, ResizeFilter, decode, resize};
+use lucida_picture::{DecodeOptions, Region, ResizeFilter, decode, resize};
 use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
 

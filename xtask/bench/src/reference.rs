@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use lucida_core::BuildContext;
-use lucida_core::picture::{DecodeOptions, Normaliser, decode};
 use lucida_models::checkpoint::{ImageRecipe, ModelFolder};
 use lucida_onnx::{Device, Region, Runtime, resize};
+use lucida_picture::{DecodeOptions, Normaliser, decode};
 use ort::session::Session;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::value::TensorRef;

@@ -1,8 +1,8 @@
 //! The picture half: the classifier on two views of a picture, then ConSE.
 
-use lucida_core::picture::Normaliser;
 use lucida_core::{Error, Result};
 use lucida_models::Tower;
+use lucida_picture::Normaliser;
 use ort::session::Session;
 use ort::value::TensorRef;
 

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use lucida_core::{
     CollectionName, ErrorKind, Lane, Photo, PhotoId, PhotoState, Point, TowerKind, embed_image,
-    picture::DecodeOptions,
 };
 use lucida_library::{AdoptReport, Originals};
+use lucida_picture::DecodeOptions;
 use lucida_testkit::{HashModel, jpeg, picture, point};
 
 use super::support::{CHECK, Library};
@@ -38,7 +38,7 @@ impl Before {
             let id = PhotoId::from_uuid(uuid::Uuid::from_u128(u128::from(number) + 1));
             let bytes = jpeg(60 + number, 40, RED);
             std::fs::write(folder.path().join(format!("{id}.jpg")), &bytes).unwrap();
-            let decoded = lucida_core::picture::decode(&bytes, &DECODE).unwrap();
+            let decoded = lucida_picture::decode(&bytes, &DECODE).unwrap();
             let vector = embed_image(&model, decoded.into(), Lane::Background)
                 .await
                 .unwrap();

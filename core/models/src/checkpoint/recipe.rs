@@ -3,8 +3,8 @@
 use std::fmt;
 use std::path::Path;
 
-use lucida_core::picture::{Centring, CropRecipe, CropSize, Normaliser, ResizeFilter, ResizeTo};
 use lucida_core::{Picture, Result};
+use lucida_picture::{Centring, CropRecipe, CropSize, Normaliser, ResizeFilter, ResizeTo};
 use serde::Deserialize;
 use serde_json::Value;
 

@@ -7,7 +7,7 @@ use std::io::Cursor;
 use image::codecs::gif::GifEncoder;
 use image::{Frame, RgbImage, RgbaImage};
 use jpeg_encoder::{ColorType, Encoder};
-use lucida_core::picture::{DecodeOptions, ImageHeader, decode};
+use lucida_picture::{DecodeOptions, ImageHeader, decode};
 
 const OPTIONS: DecodeOptions = DecodeOptions {
     max_pixels: 1_000_000,

@@ -7,7 +7,7 @@ use png::{ColorType, Decoder, Limits, Reader, Transformations};
 use super::canvas::{Canvas, Decoded, divisor_for};
 use super::decode::not_read;
 use super::metadata::png_chunks;
-use crate::error::Result;
+use lucida_core::Result;
 
 /// What the decoder may take beside its rows, in bytes.
 const LIMIT_BYTES: usize = 64 << 20;

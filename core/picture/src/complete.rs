@@ -54,11 +54,9 @@ pub(super) fn inspect(format: ImageFormat, bytes: &[u8]) -> Completeness {
 
 /// Decodes a file with each of two fills; the same pixels mean that the fill was not looked at.
 fn is_filled_alike(make: impl Fn(&[u8]) -> Vec<u8>, decode: impl Fn(Vec<u8>) -> Option<Vec<u8>>) -> bool {
-    let decoded = FILLS.map(|fill| {
-        let pixels = decode(make(&[fill; FILL_BYTES]))?;
-        Some(blake3::hash(&pixels))
-    });
-    decoded[0].is_some() && decoded[0] == decoded[1]
+    let decoded = |fill: u8| Some(blake3::hash(&decode(make(&[fill; FILL_BYTES]))?));
+    let [first, second] = FILLS;
+    decoded(first).is_some_and(|pixels| decoded(second) == Some(pixels))
 }
 
 /// Decodes a JPEG that must be sound: another is given up halfway, whatever follows.

@@ -8,10 +8,10 @@ use image::{ImageDecoder, ImageReader};
 
 use super::complete::{self, Completeness};
 use super::decode::{corrupt, decode_error, guarded, truncated};
-use super::format::SNIFFED_BYTES;
+use super::format::{SNIFFED_BYTES, library_format, sniff};
 use super::metadata::{Blocks, png_chunks};
 use super::{ImageFormat, heic, jpeg, png_rows, recognise, tiff};
-use crate::error::{Error, ErrorKind, Result, ResultExt};
+use lucida_core::{Error, ErrorKind, Result, ResultExt};
 
 /// What the header of a picture's file says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,7 +91,7 @@ impl ImageHeader {
     /// Reads the header of a file's bytes without asking whether all pixels are there; decodes nothing.
     ///
     /// # Errors
-    /// Those of [`ImageFormat::sniff`] alone: a header that can't be read is one without pixels.
+    /// Those of [`sniff`](crate::sniff) alone: a header that can't be read is one without pixels.
     pub fn peek(bytes: &[u8]) -> Result<Self> {
         let (bytes, format) = recognise(bytes)?;
         let size = guarded(format, || size(format, bytes));
@@ -120,7 +120,7 @@ impl ImageHeader {
 /// Reads a file's header; blocks on the disk. Decodes pixels only where the file's structure ends too early.
 ///
 /// # Errors
-/// Those of [`ImageFormat::sniff`]; `InvalidInput` (`truncated_image`, `corrupt_image`) for a broken header, and
+/// Those of [`sniff`](crate::sniff); `InvalidInput` (`truncated_image`, `corrupt_image`) for a broken header, and
 /// (`too_many_pixels`) for more than `max_pixels`.
 pub fn probe(path: &Path, max_pixels: u64) -> Result<ImageHeader> {
     let mut file = File::open(path).context("opening the upload")?;
@@ -130,7 +130,7 @@ pub fn probe(path: &Path, max_pixels: u64) -> Result<ImageHeader> {
         .read_to_end(&mut bytes)
         .context("reading the upload")?;
     // What is not a picture is not read to its end.
-    ImageFormat::sniff(&bytes)?;
+    sniff(&bytes)?;
     file.read_to_end(&mut bytes).context("reading the upload")?;
     ImageHeader::read(&bytes, max_pixels)
 }
@@ -179,7 +179,7 @@ pub(super) fn size(format: ImageFormat, bytes: &[u8]) -> Result<Size> {
 }
 
 fn by_library(format: ImageFormat, bytes: &[u8]) -> Result<(u32, u32)> {
-    let Some(library_format) = format.library_format() else {
+    let Some(library_format) = library_format(format) else {
         return Err(truncated());
     };
     let mut reader = ImageReader::with_format(Cursor::new(bytes), library_format);

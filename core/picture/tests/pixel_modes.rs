@@ -6,7 +6,8 @@
 
 use std::path::Path;
 
-use lucida_core::picture::{DecodeOptions, Picture, decode};
+use lucida_core::Picture;
+use lucida_picture::{DecodeOptions, decode};
 
 /// What a JPEG decoder may differ by: each rounds its cosine transform in its own way.
 const JPEG_TOLERANCE: u8 = 1;

@@ -2,7 +2,7 @@
 
 use super::canvas::Decoded;
 use super::decode::not_read;
-use crate::error::{Error, Result};
+use lucida_core::{Error, Result};
 
 /// The formats that this build reads, for people.
 pub(super) const READ_FORMATS: &str = "JPEG, PNG, WebP, GIF, BMP or TIFF";

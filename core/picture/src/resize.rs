@@ -6,7 +6,7 @@ use fast_image_resize::{Filter, FilterType, ResizeAlg, ResizeOptions, Resizer};
 use image::RgbImage;
 
 use super::Picture;
-use crate::error::{Error, ErrorKind, Result};
+use lucida_core::{Error, ErrorKind, Result};
 
 /// A part of a picture: left, top, width and height in its pixels, with fractions.
 #[derive(Debug, Clone, Copy, PartialEq)]

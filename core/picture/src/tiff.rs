@@ -18,7 +18,7 @@ use layout::{Alpha, Colour, Compression, Format, Layout, Refusal};
 
 use super::canvas::{Canvas, Decoded, DeepGrey, divisor_for};
 use super::decode::{corrupt, not_read, truncated};
-use crate::error::{Error, Result};
+use lucida_core::{Error, Result};
 
 /// The most bytes that a piece may have when expanded.
 const MAX_PIECE_BYTES: usize = 2 << 30;

@@ -5,21 +5,21 @@
 
 use std::borrow::Cow;
 
-use crate::error::Result;
-use crate::picture::decode::not_read;
+use crate::decode::not_read;
+use lucida_core::Result;
 
 /// A segment with its marker.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::picture) struct Segment<'a> {
-    pub(in crate::picture) marker: u8,
+pub(crate) struct Segment<'a> {
+    pub(crate) marker: u8,
     /// Where the marker's code is in the file.
     at: usize,
     /// Without the length; cut where the file ends.
-    pub(in crate::picture) body: &'a [u8],
+    pub(crate) body: &'a [u8],
 }
 
 /// Returns the segments up to the first scan; bytes between them are skipped, as libjpeg does.
-pub(in crate::picture) fn header_segments(bytes: &[u8]) -> impl Iterator<Item = Segment<'_>> {
+pub(crate) fn header_segments(bytes: &[u8]) -> impl Iterator<Item = Segment<'_>> {
     const END: u8 = 0xD9;
     const SCAN: u8 = 0xDA;
     let mut position = 2;
@@ -71,7 +71,7 @@ fn next_code(bytes: &[u8], mut position: usize) -> Option<usize> {
 ///
 /// # Errors
 /// `Unsupported` (`unsupported_image_type`) for a lossless, hierarchical, arithmetic-coded or 12-bit JPEG, by name.
-pub(in crate::picture) fn prepared(bytes: &[u8]) -> Result<Cow<'_, [u8]>> {
+pub(crate) fn prepared(bytes: &[u8]) -> Result<Cow<'_, [u8]>> {
     let segments: Vec<Segment<'_>> = header_segments(bytes).collect();
     let Some(frame) = segments.iter().find(|segment| {
         matches!(segment.marker, 0xC0..=0xCF | 0xF7) && !matches!(segment.marker, 0xC4 | 0xC8 | 0xCC)
@@ -165,7 +165,7 @@ fn without_gaps(bytes: &[u8], segments: &[Segment<'_>]) -> Vec<u8> {
 }
 
 /// Finds the end mark, `EOI`, after the first scan; returns whether there is one.
-pub(in crate::picture) fn has_end(bytes: &[u8]) -> bool {
+pub(crate) fn has_end(bytes: &[u8]) -> bool {
     let mut position = 2;
     while let Some(at) = next_code(bytes, position) {
         match bytes[at] {

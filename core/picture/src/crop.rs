@@ -5,7 +5,7 @@ use image::imageops;
 
 use super::resize::resize_rows_first;
 use super::{Picture, Region, ResizeFilter};
-use crate::error::{Error, Result};
+use lucida_core::{Error, Result};
 
 /// The most pixels that a recipe may ask for: a long picture whose short side is enlarged, and that is not cropped,
 /// would fill the memory.
@@ -230,7 +230,7 @@ mod tests {
         let seen = recipe.apply(&Picture::gradient(448, 1000)).unwrap();
         assert_eq!(seen.pixels().dimensions(), (224, 500));
         let error = recipe.apply(&Picture::gradient(1, 60_000)).unwrap_err();
-        assert_eq!(error.kind(), crate::ErrorKind::InvalidInput);
+        assert_eq!(error.kind(), lucida_core::ErrorKind::InvalidInput);
     }
 
     #[test]

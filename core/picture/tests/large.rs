@@ -6,7 +6,7 @@
 
 use std::process::Command;
 
-use lucida_core::picture::{DecodeOptions, ImageHeader, decode};
+use lucida_picture::{DecodeOptions, ImageHeader, decode};
 
 const WIDTH: u32 = 16_000;
 const HEIGHT: u32 = 15_625;

@@ -6,7 +6,8 @@ use image::codecs::jpeg::JpegEncoder;
 use image::codecs::png::PngEncoder;
 use image::codecs::webp::WebPEncoder;
 use image::{ExtendedColorType, ImageEncoder, Rgb, RgbImage, Rgba, RgbaImage};
-use lucida_core::picture::{DecodeOptions, Picture, decode};
+use lucida_core::Picture;
+use lucida_picture::{DecodeOptions, decode, for_people};
 use moxcms::ColorProfile;
 
 const OPTIONS: DecodeOptions = DecodeOptions {
@@ -48,7 +49,7 @@ fn shows_swapped(file: &[u8], what: &str) {
         &format!("{what}, to models"),
     );
     for (width, height) in [(16, 16), (8, 8)] {
-        let shown = picture.for_people(width, height).unwrap();
+        let shown = for_people(&picture, width, height).unwrap();
         is_close(
             shown.pixels().get_pixel(3, 3).0,
             [10, 220, 10],
@@ -98,7 +99,7 @@ fn a_profile_of_srgb_changes_next_to_nothing_and_a_broken_one_nothing() {
             .write_image(picture.pixels(), 32, 32, ExtendedColorType::Rgb8)
             .unwrap();
         let decoded = decode(&png, &OPTIONS).unwrap();
-        let shown = decoded.for_people(32, 32).unwrap();
+        let shown = for_people(&decoded, 32, 32).unwrap();
         let pairs = shown.pixels().iter().zip(picture.pixels().iter());
         let worst = pairs.map(|(left, right)| left.abs_diff(*right)).max().unwrap();
         assert!(worst <= most, "{worst}");
@@ -117,10 +118,10 @@ fn black_letters_on_nothing_are_shown_on_white() {
         picture.pixels().pixels().all(|pixel| pixel.0 == [0; 3]),
         "models see black"
     );
-    let shown = picture.for_people(16, 16).unwrap();
+    let shown = for_people(&picture, 16, 16).unwrap();
     assert_eq!(shown.pixels().get_pixel(2, 8).0, [0; 3]);
     assert_eq!(shown.pixels().get_pixel(13, 8).0, [255; 3]);
-    let small = picture.for_people(4, 4).unwrap();
+    let small = for_people(&picture, 4, 4).unwrap();
     assert!(small.pixels().get_pixel(3, 1).0[0] > 240);
 }
 
@@ -132,6 +133,6 @@ fn half_transparent_is_half_white() {
         .write_image(&glass, 4, 4, ExtendedColorType::Rgba8)
         .unwrap();
     let picture = decode(&png, &OPTIONS).unwrap();
-    let shown = picture.for_people(4, 4).unwrap();
+    let shown = for_people(&picture, 4, 4).unwrap();
     assert_eq!(shown.pixels().get_pixel(1, 1).0, [227, 177, 127]);
 }

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use super::{Blocks, Profile};
-use crate::picture::jpeg::header_segments;
+use super::{Blocks, ColourProfile};
+use crate::jpeg::header_segments;
 
 const XMP: &[u8] = b"http://ns.adobe.com/xap/1.0/\0";
 const ICC: &[u8] = b"ICC_PROFILE\0";
@@ -32,6 +32,6 @@ pub(super) fn blocks(bytes: &[u8]) -> Blocks<'_> {
         }
     }
     let parts: Vec<&[u8]> = profile.into_values().collect();
-    blocks.profile = (!parts.is_empty()).then(|| Profile::icc(&parts.concat()));
+    blocks.profile = (!parts.is_empty()).then(|| ColourProfile::icc(&parts.concat()));
     blocks
 }

@@ -6,7 +6,8 @@
 
 use std::path::{Path, PathBuf};
 
-use lucida_core::picture::{DecodeOptions, ImageFormat, Picture, decode, probe};
+use lucida_core::{ImageFormat, Picture};
+use lucida_picture::{DecodeOptions, decode, for_people, probe};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
@@ -84,7 +85,7 @@ fn a_profile_counts_for_people_and_not_for_models() {
     let picture = decode(&file("heic_wide.heic"), &OPTIONS).unwrap();
     let [red, green, _] = picture.pixels().get_pixel(30, 30).0;
     assert!(red > 210 && green < 20, "as stored: {red}, {green}");
-    let shown = picture.for_people(32, 32).unwrap();
+    let shown = for_people(&picture, 32, 32).unwrap();
     let [red, green, _] = shown.pixels().get_pixel(15, 15).0;
     assert!(
         red < 20 && green > 210,
@@ -96,7 +97,7 @@ fn a_profile_counts_for_people_and_not_for_models() {
 fn opacity_is_kept_for_people() {
     let picture = decode(&file("heic_alpha.heic"), &OPTIONS).unwrap();
     let (width, height) = (picture.width(), picture.height());
-    let shown = picture.for_people(width, height).unwrap();
+    let shown = for_people(&picture, width, height).unwrap();
     // The first pixels are all but transparent, the last ones opaque.
     assert!(shown.pixels().get_pixel(2, 0).0.iter().all(|value| *value > 245));
     let (x, y) = (width - 1, height - 1);

@@ -8,7 +8,7 @@ use image::{GrayImage, RgbImage};
 
 use super::canvas::Decoded;
 use super::decode::{corrupt, not_read, truncated};
-use crate::error::{Error, Result};
+use lucida_core::{Error, Result};
 
 /// The formats that this build reads, for people.
 pub(super) const READ_FORMATS: &str = "JPEG, PNG, WebP, HEIC, GIF, BMP or TIFF";

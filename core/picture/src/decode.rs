@@ -8,11 +8,13 @@ use tracing::error;
 
 use super::canvas::{Decoded, DeepGrey};
 use super::complete::{self, Completeness};
+use super::format::library_format;
 use super::header::{self, ImageHeader};
 use super::metadata::Blocks;
+use super::pixels::upright;
 use super::{ImageFormat, Picture, heic, jpeg, png_rows, recognise, tiff};
-use crate::error::{Error, ErrorKind, Result};
-use crate::{metrics, panics};
+use lucida_core::{Error, ErrorKind, Result};
+use lucida_core::{metrics, panics};
 
 /// How to decode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +36,7 @@ const LARGE_PIXELS: u64 = 64_000_000;
 /// Pixels become 8-bit RGB: grey is spread, alpha is kept beside, 16 bits are scaled, CMYK, Lab and palettes converted.
 ///
 /// # Errors
-/// Those of [`ImageFormat::sniff`]; `InvalidInput` with `too_many_pixels`, `truncated_image` or `corrupt_image`;
+/// Those of [`sniff`](crate::sniff); `InvalidInput` with `too_many_pixels`, `truncated_image` or `corrupt_image`;
 /// `Unsupported` (`unsupported_image_type`) for a variant of a format that is not read.
 pub fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Picture> {
     let (bytes, format) = recognise(bytes)?;
@@ -104,7 +106,7 @@ fn decode_as(format: ImageFormat, bytes: &[u8], options: &DecodeOptions) -> Resu
     let decoded = match format {
         ImageFormat::Heic => {
             let decoded = heic::decode(bytes, options.max_pixels)?;
-            return Picture::upright(decoded, None, blocks.profile);
+            return upright(decoded, None, blocks.profile);
         }
         ImageFormat::Tiff => {
             let (width, height) = tiff::size(bytes)?;
@@ -136,11 +138,11 @@ fn decode_as(format: ImageFormat, bytes: &[u8], options: &DecodeOptions) -> Resu
         }
         ImageFormat::Webp | ImageFormat::Gif | ImageFormat::Bmp => by_library(format, bytes, options)?,
     };
-    Picture::upright(decoded, blocks.orientation(), blocks.profile)
+    upright(decoded, blocks.orientation(), blocks.profile)
 }
 
 fn by_library(format: ImageFormat, bytes: &[u8], options: &DecodeOptions) -> Result<Decoded> {
-    let Some(library_format) = format.library_format() else {
+    let Some(library_format) = library_format(format) else {
         return Err(Error::internal(format!("{format} has a decoder of its own")));
     };
     let mut reader = ImageReader::with_format(Cursor::new(bytes), library_format);
@@ -295,14 +297,14 @@ mod tests {
     fn writable() -> impl Iterator<Item = ImageFormat> {
         ImageFormat::ALL
             .into_iter()
-            .filter(|format| format.library_format().is_some())
+            .filter(|format| library_format(*format).is_some())
     }
 
     fn encoded(format: ImageFormat) -> Vec<u8> {
         let pixels = Picture::gradient(64, 48).pixels().clone();
         let mut bytes = Vec::new();
         pixels
-            .write_to(&mut Cursor::new(&mut bytes), format.library_format().unwrap())
+            .write_to(&mut Cursor::new(&mut bytes), library_format(format).unwrap())
             .unwrap();
         bytes
     }

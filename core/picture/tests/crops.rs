@@ -7,7 +7,8 @@
 use std::path::Path;
 
 use image::RgbImage;
-use lucida_core::picture::{CropRecipe, CropSize, Picture, ResizeFilter, ResizeTo};
+use lucida_core::Picture;
+use lucida_picture::{CropRecipe, CropSize, ResizeFilter, ResizeTo};
 
 const CLIP: CropRecipe = CropRecipe {
     resize: Some(ResizeTo::ShortSide(32)),

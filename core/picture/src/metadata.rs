@@ -11,8 +11,8 @@ pub(super) use png::chunks as png_chunks;
 
 use super::ImageFormat;
 use super::boxes::Boxes;
-use super::profile::Profile;
 use super::tiff::directory::{File, tag};
+use lucida_core::ColourProfile;
 
 /// The blocks of a file, as stored.
 #[derive(Default)]
@@ -20,7 +20,7 @@ pub(super) struct Blocks<'a> {
     /// What may be EXIF, the likeliest first.
     exif: Vec<Cow<'a, [u8]>>,
     xmp: Option<Cow<'a, [u8]>>,
-    pub(super) profile: Option<Profile>,
+    pub(super) profile: Option<ColourProfile>,
 }
 
 impl<'a> Blocks<'a> {
@@ -36,18 +36,21 @@ impl<'a> Blocks<'a> {
         }
     }
 
-    /// Returns the EXIF block, from its TIFF header on.
-    fn exif(&self) -> Option<&[u8]> {
+    /// Returns the block that holds EXIF, and where in it the TIFF header is.
+    fn exif(&self) -> Option<(&Cow<'a, [u8]>, usize)> {
         self.exif.iter().find_map(|block| {
-            let block = tiff_part(block)?;
-            File::open(block)?.first_directory().map(|_| block)
+            let part = tiff_part(block)?;
+            File::open(part)?.first_directory()?;
+            Some((block, block.len() - part.len()))
         })
     }
 
     /// Returns how the stored picture must be turned, 1 to 8 as EXIF counts: EXIF says so, else XMP.
     pub(super) fn orientation(&self) -> Option<u8> {
-        let of_exif = self.exif().and_then(|block| {
-            let number = File::open(block)?.first_directory()?.number(tag::ORIENTATION)?;
+        let of_exif = self.exif().and_then(|(block, start)| {
+            let number = File::open(&block[start..])?
+                .first_directory()?
+                .number(tag::ORIENTATION)?;
             u8::try_from(number).ok()
         });
         of_exif
@@ -63,17 +66,10 @@ impl<'a> Blocks<'a> {
 pub fn exif_block(bytes: &[u8]) -> Option<Cow<'_, [u8]>> {
     let (bytes, format) = super::recognise(bytes).ok()?;
     let blocks = Blocks::read(format, bytes);
-    let start = blocks.exif.iter().find_map(|block| {
-        let part = tiff_part(block)?;
-        File::open(part)?.first_directory()?;
-        Some((block.clone(), block.len() - part.len()))
-    });
-    start.map(|(block, start)| match block {
+    let (block, start) = blocks.exif()?;
+    Some(match block {
         Cow::Borrowed(block) => Cow::Borrowed(&block[start..]),
-        Cow::Owned(mut block) => {
-            block.drain(..start);
-            Cow::Owned(block)
-        }
+        Cow::Owned(block) => Cow::Owned(block[start..].to_vec()),
     })
 }
 
@@ -139,7 +135,7 @@ fn webp(bytes: &[u8]) -> Blocks<'_> {
         match &[a, b, c, d] {
             b"EXIF" => blocks.exif.push(Cow::Borrowed(chunk)),
             b"XMP " => blocks.xmp = Some(Cow::Borrowed(chunk)),
-            b"ICCP" => blocks.profile = Some(Profile::icc(chunk)),
+            b"ICCP" => blocks.profile = Some(ColourProfile::icc(chunk)),
             _ => {}
         }
         let padded = size.saturating_add(size % 2);
@@ -155,7 +151,7 @@ fn tiff(bytes: &[u8]) -> Blocks<'_> {
     Blocks {
         exif: vec![Cow::Borrowed(bytes)],
         xmp: value(tag::XMP).map(Cow::Borrowed),
-        profile: value(tag::ICC_PROFILE).map(Profile::icc),
+        profile: value(tag::ICC_PROFILE).map(ColourProfile::icc),
     }
 }
 
@@ -177,9 +173,9 @@ fn heif(bytes: &[u8]) -> Blocks<'_> {
         let colours = boxes.properties(id).filter(|property| &property.kind == b"colr");
         for property in colours {
             let found = match property.body.split_at_checked(4) {
-                Some((b"prof" | b"rICC", icc)) => Some(Profile::icc(icc)),
+                Some((b"prof" | b"rICC", icc)) => Some(ColourProfile::icc(icc)),
                 Some((b"nclx", &[primaries_high, primaries, transfer_high, transfer, ..])) => {
-                    Some(Profile::coded(
+                    Some(ColourProfile::coded(
                         u16::from_be_bytes([primaries_high, primaries]),
                         u16::from_be_bytes([transfer_high, transfer]),
                     ))
@@ -187,7 +183,7 @@ fn heif(bytes: &[u8]) -> Blocks<'_> {
                 _ => None,
             };
             // A profile says more than code points do.
-            if profile.is_none() || matches!(found, Some(Profile::Icc(_))) {
+            if profile.is_none() || matches!(found, Some(ColourProfile::Icc(_))) {
                 profile = found.or(profile);
             }
         }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::io::Read;
 
-use super::{Blocks, Profile};
+use super::{Blocks, ColourProfile};
 
 /// No block of metadata is larger; a few compressed bytes could be.
 const MAX_BLOCK_BYTES: u64 = 16 << 20;
@@ -44,7 +44,7 @@ pub(super) fn blocks(bytes: &[u8]) -> Blocks<'_> {
             b"iCCP" => icc = profile(chunk.body),
             b"cICP" => {
                 if let [primaries, transfer, ..] = *chunk.body {
-                    coded = Some(Profile::coded(primaries.into(), transfer.into()));
+                    coded = Some(ColourProfile::coded(primaries.into(), transfer.into()));
                 }
             }
             b"IEND" => break,
@@ -55,10 +55,10 @@ pub(super) fn blocks(bytes: &[u8]) -> Blocks<'_> {
     blocks
 }
 
-fn profile(body: &[u8]) -> Option<Profile> {
+fn profile(body: &[u8]) -> Option<ColourProfile> {
     let name_end = memchr::memchr(0, body)?;
     let compressed = body.get(name_end + 2..)?;
-    Some(Profile::icc(&inflate(compressed)?))
+    Some(ColourProfile::icc(&inflate(compressed)?))
 }
 
 fn inflate(compressed: &[u8]) -> Option<Vec<u8>> {

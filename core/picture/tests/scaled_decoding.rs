@@ -6,7 +6,8 @@ use std::path::Path;
 
 use image::RgbImage;
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
-use lucida_core::picture::{DecodeOptions, Picture, decode};
+use lucida_core::Picture;
+use lucida_picture::{DecodeOptions, decode};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 

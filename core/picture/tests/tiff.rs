@@ -6,8 +6,8 @@
 
 mod tiff_files;
 
-use lucida_core::ErrorKind;
-use lucida_core::picture::{DecodeOptions, Picture, decode};
+use lucida_core::{ErrorKind, Picture};
+use lucida_picture::{DecodeOptions, decode, for_people};
 use tiff_files::{Form, HEIGHT, Tiff, WIDTH, bits, colour, packed};
 
 const OPTIONS: DecodeOptions = DecodeOptions {
@@ -176,7 +176,7 @@ fn a_picture_with_small_values_is_not_black_to_people() {
         picture.pixels().pixels().all(|pixel| pixel[0] <= 8),
         "as models see it"
     );
-    let shown = picture.for_people(picture.width(), picture.height()).unwrap();
+    let shown = for_people(&picture, picture.width(), picture.height()).unwrap();
     let shown: Vec<u8> = shown.pixels().pixels().map(|pixel| pixel[0]).collect();
     let brightest = values.last().unwrap();
     let expected: Vec<u8> = values
@@ -256,7 +256,7 @@ fn opacity_is_kept_for_people_and_dropped_for_models() {
     );
     assert_eq!(pixels(&file), [[200, 0, 0], [0, 200, 0]].repeat(count / 2));
     let picture = decode(&file, &OPTIONS).unwrap();
-    let shown = picture.for_people(picture.width(), picture.height()).unwrap();
+    let shown = for_people(&picture, picture.width(), picture.height()).unwrap();
     let shown: Vec<[u8; 3]> = shown.pixels().pixels().map(|pixel| pixel.0).collect();
     assert_eq!(shown, [[255, 255, 255], [0, 200, 0]].repeat(count / 2));
 
