@@ -1,4 +1,4 @@
-//! Puts the service together: each part as configured, behind its guard.
+//! Builds the library from the configuration: each component behind its decorators.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,11 +15,20 @@ use lucida_models::{ModelPool, ModelSpec};
 use crate::config::{Config, ModelSelection};
 use crate::registry::{Factories, Registry, Selection};
 
-/// Opens every part and puts the service together; starts no worker.
+/// Opens the library; starts no worker.
 ///
 /// # Errors
-/// The part's own, naming it; `ConfigInvalid` for two plugins of one name.
+/// Those of [`open_parts`] and of [`Photos::new`].
 pub async fn open(registry: &Registry, config: &Config) -> Result<Photos> {
+    let parts = open_parts(registry, config).await?;
+    Photos::new(parts, config.ingest.options())
+}
+
+/// Opens every component as configured, each behind its decorators.
+///
+/// # Errors
+/// The component's own, naming it; `ConfigInvalid` for two plugins of one name.
+pub async fn open_parts(registry: &Registry, config: &Config) -> Result<Parts> {
     let context = BuildContext::from_env();
     let guards = &config.resilience;
     let storage = registry.storage.build(&config.storage, &context).await?;
@@ -29,7 +38,7 @@ pub async fn open(registry: &Registry, config: &Config) -> Result<Photos> {
     let embedder = registry.embedder.build(&config.embedder, &context).await?;
     let plugins = plugins(&registry.plugins, &config.plugins, &context).await?;
     make_spool(&config.ingest.spool_dir)?;
-    let parts = Parts {
+    Ok(Parts {
         storage: guard_storage(storage.part, storage.type_name, guards.storage()),
         metadata: guard_metadata(metadata.part, metadata.type_name, guards.metadata()),
         index: guard_index(index.part, index.type_name, guards.index()),
@@ -43,8 +52,7 @@ pub async fn open(registry: &Registry, config: &Config) -> Result<Photos> {
             }),
         }),
         plugins,
-    };
-    Photos::new(parts, config.ingest.options())
+    })
 }
 
 /// Opens the models of `[[models]]`; `library` is the model of the library, whose name no other may have.

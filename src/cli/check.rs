@@ -88,8 +88,7 @@ pub(super) async fn run(registry: &Registry, args: CheckArgs) -> Outcome {
 
 /// Lists the photos that were given up; they are where they should be, so they are not findings.
 async fn print_dead_letters(photos: &Photos) -> Outcome {
-    let queue = &photos.parts().queue;
-    for letter in queue.dead_letters(DEAD_LETTERS).await? {
+    for letter in photos.dead_letters(DEAD_LETTERS).await? {
         let photo = letter.job.photo_id;
         print(&format!(
             "given up, until it is retried: {photo} ({})\n",

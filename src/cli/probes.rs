@@ -42,7 +42,7 @@ impl Probes {
 
     /// Answers from now on; not ready any more once `shutdown` is cancelled, but until [`Answering::stop`].
     pub(super) fn answer(self, photos: &Photos, config: &Config, shutdown: &CancellationToken) -> Answering {
-        let model = &photos.parts().embedder.describe().model;
+        let model = &photos.embedder().describe().model;
         metrics::BUILD_INFO.set(1.0, &[env!("CARGO_PKG_VERSION"), model]);
         let state = HttpState::new(HttpParts {
             photos: photos.clone(),

@@ -64,12 +64,9 @@ pub(super) async fn serve(registry: &Registry, args: ServeArgs) -> Outcome {
     let photos = app::open(registry, &config).await?;
     metrics::BUILD_INFO.set(
         1.0,
-        &[
-            env!("CARGO_PKG_VERSION"),
-            &photos.parts().embedder.describe().model,
-        ],
+        &[env!("CARGO_PKG_VERSION"), &photos.embedder().describe().model],
     );
-    let pool = app::open_named_models(registry, &config, photos.parts().embedder.describe()).await?;
+    let pool = app::open_named_models(registry, &config, photos.embedder().describe()).await?;
     let further = pool
         .models()
         .iter()

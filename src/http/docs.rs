@@ -82,7 +82,7 @@ pub(super) fn document(calls: &[Call], plugins: &[PluginCall], state: &HttpState
         let method = endpoint.method.as_str().to_ascii_lowercase();
         document["paths"][path][method] = operation;
     }
-    let max_text_bytes = state.photos().parts().embedder.describe().max_text_bytes;
+    let max_text_bytes = state.photos().embedder().describe().max_text_bytes;
     bounds::state(&mut document, options, max_text_bytes);
     document.to_string().into()
 }

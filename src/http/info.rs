@@ -136,7 +136,7 @@ impl ModelBody {
 
 /// Returns every model.
 async fn all_models(state: &HttpState) -> Result<Vec<ModelBody>> {
-    let configured = &state.photos().parts().embedder;
+    let configured = state.photos().embedder();
     let of_library = state.photos().models().await?;
     let of_library = of_library
         .into_iter()

@@ -35,18 +35,13 @@ pub(super) struct PluginCall {
 }
 
 fn host(state: &HttpState) -> PluginHost {
-    let parts = state.photos().parts();
-    PluginHost {
-        metadata: Arc::clone(&parts.metadata),
-        storage: Arc::clone(&parts.storage),
-        embeddings: Arc::new(state.models().clone()),
-    }
+    state.photos().plugin_host(Arc::new(state.models().clone()))
 }
 
 /// Returns the calls that plugins have at paths of their choice.
 pub(super) fn endpoints(state: &HttpState) -> Vec<PluginCall> {
     let mut calls = Vec::new();
-    for plugin in &state.photos().parts().plugins {
+    for plugin in state.photos().plugins() {
         calls.extend(
             plugin
                 .endpoints(host(state))
@@ -141,7 +136,7 @@ pub(super) fn mount(calls: Vec<PluginCall>, state: &HttpState) -> Router<HttpSta
 pub(super) fn namespaces(state: &HttpState) -> Router<HttpState> {
     let mut routes = Router::new();
     let mut names = BTreeSet::new();
-    for plugin in &state.photos().parts().plugins {
+    for plugin in state.photos().plugins() {
         let Some(router) = plugin.router(host(state)) else {
             continue;
         };

@@ -131,7 +131,7 @@ pub(super) async fn search(
 fn input_of(text: Option<String>, photo_id: Option<String>, state: &HttpState) -> Result<SearchInput> {
     match (text, photo_id) {
         (Some(text), None) => {
-            let most = state.photos().parts().embedder.describe().max_text_bytes;
+            let most = state.photos().embedder().describe().max_text_bytes;
             check_text("text", &text, most)?;
             Ok(SearchInput::Text(text))
         }

@@ -7,6 +7,7 @@
 
 mod adopt;
 mod blobs;
+mod counts;
 mod damage;
 mod decode_budget;
 mod decoder;
@@ -40,6 +41,7 @@ mod upload;
 mod workers;
 
 pub use adopt::{AdoptNews, AdoptReport, Originals};
+pub use counts::Stats;
 pub use damage::{Damage, StorageReport};
 pub use edit::{PhotoEdit, TagEdit, TakenAtEdit};
 pub use embed::EmbedRequest;
@@ -49,7 +51,7 @@ pub use models::{
     OpenModel, request_of_models,
 };
 pub use named_models::NamedModels;
-pub use photos::{IngestOptions, Parts, Photos, Stats};
+pub use photos::{IngestOptions, Parts, Photos};
 pub use readiness::{PartHealth, Readiness};
 pub use rebuild::{RebuildNews, RebuildOptions, RebuildReport};
 pub use reconcile::{CheckNews, CheckOptions, CheckReport, Finding, FindingKind, Verify};

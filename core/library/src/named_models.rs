@@ -42,7 +42,7 @@ impl NamedModels {
     /// `NotFound` (`model_not_found`), listing the names there are.
     pub fn choose(&self, name: Option<&str>) -> Result<Arc<dyn Embedder>> {
         let Some(name) = name else {
-            return Ok(Arc::clone(&self.photos.parts().embedder));
+            return Ok(Arc::clone(self.photos.embedder()));
         };
         let chosen = self.all().find(|model| model.describe().model == name);
         chosen.cloned().ok_or_else(|| {
@@ -71,7 +71,7 @@ impl NamedModels {
     }
 
     fn all(&self) -> impl Iterator<Item = &Arc<dyn Embedder>> {
-        std::iter::once(&self.photos.parts().embedder).chain(self.further.iter())
+        std::iter::once(self.photos.embedder()).chain(self.further.iter())
     }
 }
 

@@ -10,10 +10,10 @@ use tokio_util::task::TaskTracker;
 use tracing::{Instrument, info_span};
 
 use crate::adopt::{AdoptReport, OnNews as OnAdoptNews, Originals};
+use crate::counts::Stats;
 use crate::damage::StorageReport;
 use crate::decoder::Decoder;
 use crate::edit::PhotoEdit;
-use crate::gauge;
 use crate::ingest::{self};
 use crate::models::{ModelControl, ModelSource, ModelStatus};
 use crate::readiness::Readiness;
@@ -26,9 +26,8 @@ use crate::spool::SpoolWriter;
 use crate::upload::{UploadDetails, Uploaded};
 use crate::workers::Workers;
 use lucida_core::{
-    Backoff, Blob, CollectionName, DerivedBlob, Embedder, Error, JobQueue, MetadataStore, Photo, PhotoId,
-    PhotoQuery, PhotoState, Picture, Plugin, QueueCounts, Result, SearchQuery, StateCounts, Storage, UserId,
-    VectorIndex, metrics,
+    Backoff, Blob, DeadLetter, DerivedBlob, Embedder, Embeddings, Error, JobQueue, MetadataStore, Photo,
+    PhotoId, PhotoQuery, Picture, Plugin, PluginHost, Result, SearchQuery, Storage, UserId, VectorIndex,
 };
 
 /// The components that a library is built from.
@@ -88,17 +87,6 @@ pub struct Photos {
     inner: Arc<Services>,
 }
 
-/// What a user has, and what serves it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stats {
-    /// The user's photos by state.
-    pub photos: StateCounts,
-    /// The jobs of all users.
-    pub queue: QueueCounts,
-    /// The name of the model that searches use.
-    pub model: String,
-}
-
 impl Photos {
     /// Builds the services; opens and starts nothing.
     ///
@@ -124,22 +112,22 @@ impl Photos {
         })
     }
 
-    /// Returns the components.
+    /// Returns the configured model.
     #[must_use]
-    pub fn parts(&self) -> &Parts {
-        &self.inner.parts
+    pub fn embedder(&self) -> &Arc<dyn Embedder> {
+        self.inner.models.configured()
     }
 
-    /// Returns the options.
+    /// Returns the plugins, in the order of their hooks.
     #[must_use]
-    pub fn options(&self) -> &IngestOptions {
-        &self.inner.options
+    pub fn plugins(&self) -> &[Arc<dyn Plugin>] {
+        self.inner.plugins.all()
     }
 
-    /// Returns the collection of the configured model; searches may use another one.
+    /// Returns what the calls of plugins may use; `embeddings` are the models that they choose by name.
     #[must_use]
-    pub fn collection(&self) -> &CollectionName {
-        self.inner.models.collection()
+    pub fn plugin_host(&self, embeddings: Arc<dyn Embeddings>) -> PluginHost {
+        self.inner.plugins.host(embeddings)
     }
 
     /// Returns what decodes pictures.
@@ -359,45 +347,25 @@ impl Photos {
             .await
     }
 
+    /// Lists jobs that were given up, at most `limit`.
+    ///
+    /// # Errors
+    /// Those of the queue.
+    pub async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>> {
+        self.inner.records.dead_letters(limit).await
+    }
+
     /// Counts a user's photos and all jobs.
     ///
     /// # Errors
     /// Those of the metadata store and the queue.
     pub async fn stats(&self, user: &UserId) -> Result<Stats> {
-        let view = self.inner.models.view().await?;
-        Ok(Stats {
-            photos: self.inner.parts.metadata.count_by_state(Some(user)).await?,
-            queue: self.inner.parts.queue.counts().await?,
-            model: view.serving.embedder.describe().model.clone(),
-        })
+        self.inner.counts.of_user(user).await
     }
 
     /// Sets the gauges that count photos and jobs; an unavailable component leaves its gauges unchanged.
     pub async fn report_gauges(&self) {
-        if let Ok(counts) = self.inner.parts.metadata.count_by_state(None).await {
-            for state in PhotoState::ALL {
-                metrics::PHOTOS.set(gauge(counts.get(state)), &[state.as_str()]);
-            }
-        }
-        if let Ok(report) = self.inner.damage.report().await {
-            report.set_gauges();
-        }
-        if let Ok(counts) = self.inner.parts.queue.counts().await {
-            let QueueCounts {
-                ready,
-                delayed,
-                in_flight,
-                dead,
-            } = counts;
-            for (state, count) in [
-                ("ready", ready),
-                ("delayed", delayed),
-                ("in_flight", in_flight),
-                ("dead", dead),
-            ] {
-                metrics::QUEUE_JOBS.set(gauge(count), &[state]);
-            }
-        }
+        self.inner.counts.set_gauges().await;
     }
 
     /// Starts the workers, the reconciler, the scrub and the model switch; they stop when `shutdown` is cancelled, each
@@ -405,7 +373,7 @@ impl Photos {
     pub fn start_workers(&self, shutdown: &CancellationToken) -> Workers {
         let services = &self.inner;
         let tasks = TaskTracker::new();
-        for number in 0..services.options.workers {
+        for number in 0..services.workers {
             let (worker, stop) = (services.worker.clone(), shutdown.clone());
             let span = info_span!("worker", number);
             tasks.spawn(async move { worker.run_until(stop).await }.instrument(span));

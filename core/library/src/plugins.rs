@@ -9,8 +9,9 @@ use tracing::{Instrument, info_span, warn};
 
 use crate::fault::Fault;
 use lucida_core::{
-    BlobKey, DerivedBlob, EnrichInput, Enrichment, Error, ErrorKind, Event, Hit, Hook, OnFailure, Photo,
-    Plugin, Result, ResultExt, SearchQuery, Storage, Upload, clean_tag, metrics, stream_of,
+    BlobKey, DerivedBlob, Embeddings, EnrichInput, Enrichment, Error, ErrorKind, Event, Hit, Hook,
+    MetadataStore, OnFailure, Photo, Plugin, PluginHost, Result, ResultExt, SearchQuery, Storage, Upload,
+    clean_tag, metrics, stream_of,
 };
 
 /// Calls one hook; a panic of the plugin is its failure, not the server's.
@@ -55,16 +56,36 @@ fn is_refusal(error: &Error) -> bool {
 pub(crate) struct Plugins {
     plugins: Arc<[Arc<dyn Plugin>]>,
     storage: Arc<dyn Storage>,
+    metadata: Arc<dyn MetadataStore>,
     /// The events that plugins are taking.
     events: TaskTracker,
 }
 
 impl Plugins {
-    pub(crate) fn new(plugins: Vec<Arc<dyn Plugin>>, storage: Arc<dyn Storage>) -> Self {
+    pub(crate) fn new(
+        plugins: Vec<Arc<dyn Plugin>>,
+        storage: Arc<dyn Storage>,
+        metadata: Arc<dyn MetadataStore>,
+    ) -> Self {
         Self {
             plugins: plugins.into(),
             storage,
+            metadata,
             events: TaskTracker::new(),
+        }
+    }
+
+    /// Returns all of them.
+    pub(crate) fn all(&self) -> &[Arc<dyn Plugin>] {
+        &self.plugins
+    }
+
+    /// Returns what their calls may use.
+    pub(crate) fn host(&self, embeddings: Arc<dyn Embeddings>) -> PluginHost {
+        PluginHost {
+            metadata: Arc::clone(&self.metadata),
+            storage: Arc::clone(&self.storage),
+            embeddings,
         }
     }
 

@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use tracing::warn;
 
 use lucida_core::{
-    Error, ErrorKind, Job, JobQueue, MetadataStore, Photo, PhotoId, PhotoQuery, PhotoState, Result, UserId,
+    DeadLetter, Error, ErrorKind, Job, JobQueue, MetadataStore, Photo, PhotoId, PhotoQuery, PhotoState,
+    Result, UserId,
 };
 
 /// How often an update is tried against others that change the same record.
@@ -39,6 +40,14 @@ impl Records {
         found
             .filter(|photo| photo.user_id == *user && photo.state != PhotoState::Deleting)
             .ok_or_else(|| not_found(id))
+    }
+
+    /// Lists jobs that were given up, at most `limit`.
+    ///
+    /// # Errors
+    /// Those of the queue.
+    pub(crate) async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>> {
+        self.queue.dead_letters(limit).await
     }
 
     /// Lists a user's photos; those being deleted are never shown.

@@ -6,6 +6,7 @@ use lucida_core::Result;
 
 use crate::adopt::Adoption;
 use crate::blobs::Blobs;
+use crate::counts::Counts;
 use crate::damage::DamageLog;
 use crate::decoder::Decoder;
 use crate::delete::Deletion;
@@ -30,8 +31,8 @@ use crate::workers::Worker;
 
 /// The services, each of which holds only what it uses.
 pub(crate) struct Services {
-    pub(crate) parts: Parts,
-    pub(crate) options: IngestOptions,
+    /// How many workers this process runs.
+    pub(crate) workers: usize,
     pub(crate) spool: Spool,
     pub(crate) decoder: Decoder,
     pub(crate) records: Records,
@@ -51,6 +52,7 @@ pub(crate) struct Services {
     pub(crate) rebuild: Rebuild,
     pub(crate) adoption: Adoption,
     pub(crate) health: Health,
+    pub(crate) counts: Counts,
 }
 
 impl Services {
@@ -67,12 +69,12 @@ impl Services {
             embedder,
             model_source,
             plugins,
-        } = parts.clone();
+        } = parts;
         let models = Models::new(Arc::clone(&metadata), Arc::clone(&index), embedder, model_source)?;
         let leases = Leases::new(Arc::clone(&metadata));
         let settled = Settled::new(Arc::clone(&metadata));
         let damage = DamageLog::new(Arc::clone(&metadata));
-        let plugins = Plugins::new(plugins, Arc::clone(&storage));
+        let plugins = Plugins::new(plugins, Arc::clone(&storage), Arc::clone(&metadata));
         let points = Points {
             index: Arc::clone(&index),
         };
@@ -201,6 +203,12 @@ impl Services {
             search: search.clone(),
             intake: intake.clone(),
         };
+        let counts = Counts {
+            metadata: Arc::clone(&metadata),
+            queue: Arc::clone(&queue),
+            models: models.clone(),
+            damage: damage.clone(),
+        };
         let reconciler = Reconciler {
             storage,
             metadata,
@@ -220,8 +228,7 @@ impl Services {
             orphan_grace: options.orphan_grace,
         };
         Ok(Self {
-            parts,
-            options,
+            workers: options.workers,
             spool,
             decoder,
             records,
@@ -241,6 +248,7 @@ impl Services {
             rebuild,
             adoption,
             health,
+            counts,
         })
     }
 }

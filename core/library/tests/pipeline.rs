@@ -50,7 +50,7 @@ async fn an_uploaded_photo_becomes_ready_and_is_found_by_words_and_by_likeness()
     assert_eq!((red.state, red.width, red.height), (PhotoState::Ready, 120, 80));
     assert_eq!(
         red.fingerprint.as_ref(),
-        Some(&library.photos.parts().embedder.describe().fingerprint)
+        Some(&library.parts.embedder.describe().fingerprint)
     );
     assert_eq!(
         library.found_by_text(&library.alice, "red").await,
@@ -301,26 +301,10 @@ async fn a_deletion_that_a_store_interrupts_is_finished_by_the_reconciler() {
     library.storage.switch_off();
     library.photos.delete(&library.alice, &photo.id).await.unwrap();
     assert_eq!(library.found_by_text(&library.alice, "red").await, []);
-    assert!(
-        library
-            .photos
-            .parts()
-            .metadata
-            .get(&photo.id)
-            .await
-            .unwrap()
-            .is_some()
-    );
+    assert!(library.parts.metadata.get(&photo.id).await.unwrap().is_some());
     library.storage.switch_on();
     lucida_testkit::eventually("the deletion is finished", async || {
-        library
-            .photos
-            .parts()
-            .metadata
-            .get(&photo.id)
-            .await
-            .unwrap()
-            .is_none()
+        library.parts.metadata.get(&photo.id).await.unwrap().is_none()
     })
     .await;
     library.stop(workers).await;
@@ -368,7 +352,7 @@ async fn a_pending_photo_gets_a_lost_job_again_and_is_not_changed_under_its_work
 
     let expected = [(FindingKind::PendingWithoutJob, true)];
     assert_eq!(findings(&library, true).await, expected);
-    let metadata = &library.photos.parts().metadata;
+    let metadata = &library.parts.metadata;
     // A new version would be a conflict for a worker that has the photo in hand.
     assert_eq!(metadata.get(&photo.id).await.unwrap().as_ref(), Some(photo));
     assert_eq!(library.queue.counts().await.unwrap().ready, 1);

@@ -12,7 +12,8 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 use lucida::Registry;
 use lucida::config::{Config, Flag, Sources};
-use lucida_core::{ContentHash, Photo, PhotoId, PhotoQuery, Point};
+use lucida_core::{CollectionName, ContentHash, Photo, PhotoId, PhotoQuery, Point};
+use lucida_library::Parts;
 use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
 use tempfile::TempDir;
@@ -43,7 +44,7 @@ pub(crate) struct Library {
 }
 
 /// Opens the stores of a stopped server, with the configuration that it runs with.
-async fn open(program: &Program, folder: &Path) -> Result<lucida_library::Photos> {
+async fn open(program: &Program, folder: &Path) -> Result<(Parts, CollectionName)> {
     let registry = Registry::default();
     let below = |path: &str, relative: &str| {
         let value = folder.join(relative).to_string_lossy().into_owned();
@@ -64,7 +65,10 @@ async fn open(program: &Program, folder: &Path) -> Result<lucida_library::Photos
         ..Sources::default()
     };
     let config = Config::load(&registry, &sources).map_err(|findings| anyhow!("{findings}"))?;
-    Ok(lucida::app::open(&registry, &config).await?)
+    let stores = lucida::app::open_parts(&registry, &config).await?;
+    let fingerprint = &stores.embedder.describe().fingerprint;
+    let collection = CollectionName::for_fingerprint(stores.index.alias_name(), fingerprint)?;
+    Ok((stores, collection))
 }
 
 impl Library {
@@ -84,8 +88,7 @@ impl Library {
         }
         server.stop().await?;
 
-        let service = open(program, folder.path()).await?;
-        let stores = service.parts();
+        let (stores, collection) = open(program, folder.path()).await?;
         let query = PhotoQuery {
             limit: 1,
             ..PhotoQuery::default()
@@ -95,7 +98,7 @@ impl Library {
             .into_iter()
             .next()
             .context("the uploaded photo is not in the metadata store")?;
-        let vector = stores.index.vector(service.collection(), &template.id).await?;
+        let vector = stores.index.vector(&collection, &template.id).await?;
         let vectors = vector.context("the uploaded photo is not in the index")?;
         let random = SmallRng::seed_from_u64(SEED);
         Ok(Self {
@@ -119,8 +122,7 @@ impl Library {
         if self.ids.len() >= size {
             return Ok(());
         }
-        let service = open(&self.program, self.folder.path()).await?;
-        let stores = service.parts();
+        let (stores, collection) = open(&self.program, self.folder.path()).await?;
         while self.ids.len() < size {
             let points: Vec<_> = (self.ids.len()..size).take(CHUNK).map(|_| self.point()).collect();
             let photos = points.iter().map(|point| self.photo(point.photo_id));
@@ -130,7 +132,7 @@ impl Library {
                 .buffer_unordered(INSERTS)
                 .try_for_each(|_| async { Ok(()) })
                 .await?;
-            stores.index.upsert(service.collection(), &points).await?;
+            stores.index.upsert(&collection, &points).await?;
             for point in points {
                 self.ids.push(point.photo_id);
                 self.vectors.extend(point.vector);

@@ -30,9 +30,11 @@ pub(crate) async fn measure(effort: Effort) -> Result<Section> {
     let cluster = Cluster::start()?;
     let wanted = |setting: &Setting| setting.key.starts_with("index.");
     let settings = cluster::settings(&cluster.urls(), "points");
-    let service = open(folder.path(), settings.into_iter().filter(wanted)).await?;
-    let index = &service.parts().index;
-    fill(index.as_ref(), service.collection(), count).await?;
+    let stores = open(folder.path(), settings.into_iter().filter(wanted)).await?;
+    let index = &stores.index;
+    let fingerprint = &stores.embedder.describe().fingerprint;
+    let collection = CollectionName::for_fingerprint(index.alias_name(), fingerprint)?;
+    fill(index.as_ref(), &collection, count).await?;
     let mut random = SmallRng::seed_from_u64(SEED + 1);
     let filter = IndexFilter {
         user_id: Some(user()?),
@@ -42,7 +44,7 @@ pub(crate) async fn measure(effort: Effort) -> Result<Section> {
     for _ in 0..SEARCHES {
         let query = vector(&mut random);
         let begun = Instant::now();
-        index.search(service.collection(), &query, &filter, LIMIT).await?;
+        index.search(&collection, &query, &filter, LIMIT).await?;
         searches.push(begun.elapsed());
     }
     let searches = Latencies::new(searches);
@@ -61,7 +63,7 @@ pub(crate) async fn measure(effort: Effort) -> Result<Section> {
 }
 
 /// Opens stores that live as long as this program, but for an index.
-async fn open(folder: &Path, index: impl IntoIterator<Item = Setting>) -> Result<lucida_library::Photos> {
+async fn open(folder: &Path, index: impl IntoIterator<Item = Setting>) -> Result<lucida_library::Parts> {
     let spool = folder.join("spool").to_string_lossy().into_owned();
     let settings = [
         Setting::new("storage.type", "memory"),
@@ -79,7 +81,7 @@ async fn open(folder: &Path, index: impl IntoIterator<Item = Setting>) -> Result
     };
     let registry = slow::registry();
     let config = Config::load(&registry, &sources).map_err(|findings| anyhow!("{findings}"))?;
-    Ok(lucida::app::open(&registry, &config).await?)
+    Ok(lucida::app::open_parts(&registry, &config).await?)
 }
 
 /// Writes points of one user, which differ.

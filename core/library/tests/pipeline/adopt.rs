@@ -30,7 +30,7 @@ impl Before {
     async fn new(library: &Library, model: HashModel, photos: u32) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let collection = CollectionName::new("the_python_service").unwrap();
-        let index = &library.photos.parts().index;
+        let index = &library.parts.index;
         index.ensure(&collection, 64).await.unwrap();
         let model = model.start();
         let mut ids = Vec::new();
@@ -90,7 +90,7 @@ async fn originals_come_in_under_their_ids_and_none_is_embedded_again() {
     let report = library.photos.check(&CHECK, &mut |_| ()).await.unwrap();
     assert!(report.is_clean(), "{report:?}");
     // The other service's collection is as it was, and a second time changes nothing.
-    let index = &library.photos.parts().index;
+    let index = &library.parts.index;
     assert_eq!(index.count(&before.collection).await.unwrap(), 40);
     let versions: HashMap<_, _> = versions(&library, &before.ids).await;
     let again = before.adopt(&library, &before.originals()).await.unwrap();
@@ -133,9 +133,9 @@ async fn photos_that_are_not_here_are_counted_and_without_any_nothing_can_be_com
     originals.remove(&before.ids[2].to_string());
     // A file that is no photo.
     std::fs::write(&originals[&before.ids[3].to_string()], "text").unwrap();
-    let index = &library.photos.parts().index;
+    let index = &library.parts.index;
     let unknown = picture(10, 10, RED);
-    let vector = embed_image(&*library.photos.parts().embedder, unknown, Lane::Background)
+    let vector = embed_image(&*library.parts.embedder, unknown, Lane::Background)
         .await
         .unwrap();
     let stranger = point(PhotoId::generate(), &library.bob, vector);

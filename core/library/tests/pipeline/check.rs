@@ -29,8 +29,8 @@ async fn a_check_reports_what_is_out_of_order_and_a_repair_mends_it() {
     assert_eq!(findings(&library, false).await, []);
 
     let library = library.without_grace();
-    let parts = library.photos.parts();
-    let collection = library.photos.collection();
+    let parts = &library.parts;
+    let collection = &library.collection();
     parts.index.delete(collection, &[lost_point.id]).await.unwrap();
     library.storage.inner.delete(&lost_blob.blob).await.unwrap();
     let vector = parts
@@ -95,10 +95,10 @@ async fn a_check_that_was_interrupted_goes_on_where_it_was() {
     assert_eq!((broken.unwrap_err().kind(), looks), (ErrorKind::Unavailable, 1));
     library.storage.switch_on();
     // What has changed since in the part that is done is not seen again.
-    let parts = library.photos.parts();
+    let parts = &library.parts;
     parts
         .index
-        .delete(library.photos.collection(), &ids[..1])
+        .delete(&library.collection(), &ids[..1])
         .await
         .unwrap();
     let options = CheckOptions {

@@ -82,7 +82,7 @@ async fn the_scrub_finds_a_flipped_byte_in_the_background() {
     let mut flipped = bytes.to_vec();
     flipped[100] ^= 1;
     put(&library, &photo.blob, flipped).await;
-    let metadata = &library.photos.parts().metadata;
+    let metadata = &library.parts.metadata;
     metadata.delete_record("scrub").await.unwrap();
     let library = library.again();
     let workers = library.start();

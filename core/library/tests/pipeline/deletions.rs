@@ -36,10 +36,7 @@ async fn a_deleted_photo_never_comes_back_wherever_its_deletion_was_interrupted(
         // And with the record the deletion goes on.
         let report = library.without_grace().photos.check(&REPAIR, &mut |_| ()).await;
         assert_eq!(report.unwrap().unrepaired, 0);
-        assert_eq!(
-            library.photos.parts().metadata.get(&photo.id).await.unwrap(),
-            None
-        );
+        assert_eq!(library.parts.metadata.get(&photo.id).await.unwrap(), None);
         assert_eq!(stored(&library, &photo.blob).await, None, "after {steps} steps");
     }
 }
@@ -51,7 +48,7 @@ async fn a_metadata_store_from_before_a_deletion_forgets_the_photo_again() {
     let photo = library.uploaded(&library.alice, &bytes).await;
     library.photos.delete(&library.alice, &photo.id).await.unwrap();
     let restored = library.with_empty_metadata();
-    let metadata = &restored.photos.parts().metadata;
+    let metadata = &restored.parts.metadata;
     metadata.insert(&photo).await.unwrap();
     let found = subjects(&restored, REPAIR).await;
     assert!(

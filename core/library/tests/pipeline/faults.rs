@@ -16,9 +16,9 @@ async fn a_model_that_takes_only_texts_cant_be_a_librarys_model() {
     let library = Library::new();
     let parts = Parts {
         embedder: Arc::new(HashModel::named("texts").without(TowerKind::Image).start()),
-        ..library.photos.parts().clone()
+        ..library.parts.clone()
     };
-    let refused = Photos::new(parts, library.photos.options().clone());
+    let refused = Photos::new(parts, library.options.clone());
     let error = refused.err().unwrap();
     assert_eq!(
         (error.kind(), error.field()),
@@ -39,7 +39,7 @@ async fn an_earlier_versions_wrong_verdict_is_taken_back() {
             message: "given up".to_owned(),
             own_faults: 0,
         });
-        library.photos.parts().metadata.update(&photo).await.unwrap();
+        library.parts.metadata.update(&photo).await.unwrap();
         let workers = library.again();
         let running = workers.start();
         eventually("it is ready", async || {
@@ -74,11 +74,9 @@ async fn readiness_lists_what_an_index_that_works_notes() {
         },
     };
     // Behind its guard, as in a server.
-    let parts = library.photos.parts().clone();
-    let index = guard_index(Arc::clone(&parts.index), "test", options);
-    let parts = Parts { index, ..parts };
-    let photos = Photos::new(parts, library.photos.options().clone()).unwrap();
-    let readiness = photos.readiness().await;
+    let index = guard_index(Arc::clone(&library.parts.index), "test", options);
+    let library = library.with_parts(|parts| parts.index = index);
+    let readiness = library.photos.readiness().await;
     assert!(readiness.is_ready(), "{readiness:?}");
     let notes = readiness
         .parts

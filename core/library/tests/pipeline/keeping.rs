@@ -76,7 +76,7 @@ async fn a_small_library_survives_a_server_with_another_metadata_store() {
     }
     let wrong = library.with_empty_metadata();
     // What is younger than the reconciler's interval may be an upload under way.
-    tokio::time::sleep(wrong.photos.options().reconcile_interval * 2).await;
+    tokio::time::sleep(wrong.options.reconcile_interval * 2).await;
     let workers = wrong.start();
     eventually("the server has counted them", async || {
         wrong.photos.storage_report().await.unwrap().unknown_originals == 10

@@ -119,7 +119,7 @@ async fn searches_use_the_old_model_until_the_new_one_has_seen_everything() {
     let red: BTreeSet<_> = found.hits[..5].iter().map(|hit| hit.photo.id).collect();
     assert_eq!(red, ids.iter().step_by(2).copied().collect());
     for hit in found.hits {
-        let fingerprint = &other.photos.parts().embedder.describe().fingerprint;
+        let fingerprint = &other.parts.embedder.describe().fingerprint;
         assert_eq!(hit.photo.fingerprint.as_ref(), Some(fingerprint));
     }
     assert_eq!(points(&other, "hash").await, 10, "kept for a way back");
@@ -164,7 +164,7 @@ async fn no_search_fails_and_none_mixes_two_models_while_photos_come_and_the_mod
                     .unwrap()
                     .collection;
                 for hit in &found.hits[..3] {
-                    let index = &process.photos.parts().index;
+                    let index = &process.parts.index;
                     let vector = index.vector(collection, &hit.photo.id).await.unwrap().unwrap();
                     assert!(
                         (hit.score - score(&vector)).abs() < 1e-4,
@@ -269,7 +269,7 @@ async fn a_rollback_serves_the_old_model_at_once_and_catches_up() {
         (ErrorKind::Conflict, "model_serves")
     );
     // And forth again, by the beginning of its fingerprint.
-    let fingerprint = other.photos.parts().embedder.describe().fingerprint.to_string();
+    let fingerprint = other.parts.embedder.describe().fingerprint.to_string();
     command(&other, ModelCommand::Activate(fingerprint[..8].to_owned()))
         .await
         .unwrap();
@@ -281,7 +281,7 @@ async fn a_rollback_serves_the_old_model_at_once_and_catches_up() {
         .unwrap();
     let models = other.photos.models().await.unwrap();
     assert_eq!(models.len(), 1);
-    assert_eq!(other.photos.parts().index.collections().await.unwrap().len(), 1);
+    assert_eq!(other.parts.index.collections().await.unwrap().len(), 1);
     let error = command(&other, ModelCommand::Rollback).await.unwrap_err();
     assert_eq!(error.code(), "no_previous_model");
     let error = command(&other, ModelCommand::Activate("hash".to_owned()))
@@ -376,7 +376,7 @@ async fn a_running_server_does_what_somebody_without_the_index_asks_for() {
     let workers = other.start();
     eventually_serves(&other, "other").await;
     eventually_over(&other).await;
-    let metadata = &*other.photos.parts().metadata;
+    let metadata = &*other.parts.metadata;
     let patience = Duration::from_secs(120);
     request_of_models(metadata, ModelCommand::Rollback, patience)
         .await

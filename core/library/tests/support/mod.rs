@@ -215,6 +215,8 @@ pub const CHECK: CheckOptions = CheckOptions {
 /// A library to be tested; its workers stop with it.
 pub struct Library {
     pub photos: Photos,
+    pub parts: Parts,
+    pub options: IngestOptions,
     pub storage: Arc<Switchable<MemoryStorage>>,
     pub queue: Arc<Switchable<MemoryQueue>>,
     pub model: Arc<Controls>,
@@ -244,9 +246,11 @@ impl Library {
             embedder: Arc::new(model.start()),
             plugins,
         };
-        let photos = Photos::new(parts, options(&spool)).unwrap();
+        let options = options(&spool);
         Self {
-            photos,
+            photos: Photos::new(parts.clone(), options.clone()).unwrap(),
+            parts,
+            options,
             storage,
             queue,
             model: controls,
@@ -269,43 +273,45 @@ impl Library {
 
     /// The same stores in another process with other options.
     pub fn with_options(&self, change: impl FnOnce(&mut IngestOptions)) -> Self {
-        let mut options = self.photos.options().clone();
+        let mut options = self.options.clone();
         change(&mut options);
         self.opened(HashModel::new(), options)
     }
 
     /// The same stores in another process, to which the index's writes fail.
     pub fn with_failing_upserts(&self, error: impl Fn() -> Error + Send + Sync + 'static) -> Self {
-        let mut library = self.again();
-        let parts = library.photos.parts().clone();
         let index = FailingUpserts {
-            inner: Arc::clone(&parts.index),
+            inner: Arc::clone(&self.parts.index),
             error: Box::new(error),
         };
-        let parts = Parts {
-            index: Arc::new(index),
-            ..parts
-        };
-        library.photos = Photos::new(parts, library.photos.options().clone()).unwrap();
-        library
+        self.again().with_parts(|parts| parts.index = Arc::new(index))
     }
 
     /// The same blobs, none of which the metadata store knows, and none too young to be removed.
     pub fn with_empty_metadata(&self) -> Self {
-        let mut library = self.without_grace();
-        let parts = Parts {
-            metadata: Arc::new(MemoryMetadata::new()),
-            index: Arc::new(MemoryIndex::new()),
-            queue: Arc::new(MemoryQueue::new()),
-            ..library.photos.parts().clone()
-        };
-        library.photos = Photos::new(parts, library.photos.options().clone()).unwrap();
-        library
+        self.without_grace().with_parts(|parts| {
+            parts.metadata = Arc::new(MemoryMetadata::new());
+            parts.index = Arc::new(MemoryIndex::new());
+            parts.queue = Arc::new(MemoryQueue::new());
+        })
+    }
+
+    /// The same process with other components.
+    pub fn with_parts(mut self, change: impl FnOnce(&mut Parts)) -> Self {
+        change(&mut self.parts);
+        self.photos = Photos::new(self.parts.clone(), self.options.clone()).unwrap();
+        self
+    }
+
+    /// The collection of the configured model.
+    pub fn collection(&self) -> CollectionName {
+        let fingerprint = &self.parts.embedder.describe().fingerprint;
+        CollectionName::for_fingerprint(self.parts.index.alias_name(), fingerprint).unwrap()
     }
 
     /// The same stores under another model.
     pub fn with_model(&self, model: HashModel) -> Self {
-        self.opened(model, self.photos.options().clone())
+        self.opened(model, self.options.clone())
     }
 
     fn opened(&self, model: HashModel, options: IngestOptions) -> Self {
@@ -313,10 +319,12 @@ impl Library {
         let parts = Parts {
             model_source: Some(source(&model)),
             embedder: Arc::new(model.start()),
-            ..self.photos.parts().clone()
+            ..self.parts.clone()
         };
         Self {
-            photos: Photos::new(parts, options).unwrap(),
+            photos: Photos::new(parts.clone(), options.clone()).unwrap(),
+            parts,
+            options,
             storage: Arc::clone(&self.storage),
             queue: Arc::clone(&self.queue),
             model: controls,
