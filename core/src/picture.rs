@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use image::{GrayImage, RgbImage};
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
@@ -22,6 +23,63 @@ pub struct Picture {
     profile: Option<ColourProfile>,
     /// Kept as long as the picture: what its memory is accounted by.
     _held: Option<Arc<dyn Any + Send + Sync>>,
+}
+
+/// The least size, in pixels, that a reader of a picture needs: a larger photo may be decoded at a fraction of its size
+/// as long as what comes out has at least these sides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DecodeSize {
+    short_side_pixels: u32,
+    long_side_pixels: u32,
+}
+
+impl Default for DecodeSize {
+    /// Full size.
+    fn default() -> Self {
+        Self::FULL
+    }
+}
+
+impl DecodeSize {
+    /// Any size will do.
+    pub const ANY: Self = Self::new(0, 0);
+
+    /// Every pixel of the photo.
+    pub const FULL: Self = Self::new(u32::MAX, u32::MAX);
+
+    const fn new(short_side_pixels: u32, long_side_pixels: u32) -> Self {
+        Self {
+            short_side_pixels,
+            long_side_pixels,
+        }
+    }
+
+    /// A short side of at least so many pixels.
+    #[must_use]
+    pub const fn short_side(pixels: u32) -> Self {
+        Self::new(pixels, 0)
+    }
+
+    /// A long side of at least so many pixels.
+    #[must_use]
+    pub const fn long_side(pixels: u32) -> Self {
+        Self::new(0, pixels)
+    }
+
+    /// Returns the size that is enough for both.
+    #[must_use]
+    pub fn max(self, other: Self) -> Self {
+        Self::new(
+            self.short_side_pixels.max(other.short_side_pixels),
+            self.long_side_pixels.max(other.long_side_pixels),
+        )
+    }
+
+    /// Returns whether a picture of these sides is large enough.
+    #[must_use]
+    pub fn is_met_by(self, width: u32, height: u32) -> bool {
+        width.min(height) >= self.short_side_pixels && width.max(height) >= self.long_side_pixels
+    }
 }
 
 /// What a decoder makes of a file, turned upright; all of one size.

@@ -19,7 +19,7 @@ use crate::image_format::ImageFormat;
 use crate::index::IndexFilter;
 use crate::metadata::MetadataStore;
 use crate::photo::Photo;
-use crate::picture::Picture;
+use crate::picture::{DecodeSize, Picture};
 use crate::storage::Storage;
 
 /// The points in a photo's life at which a plugin can take part.
@@ -86,7 +86,7 @@ pub struct Upload {
 pub struct EnrichInput {
     /// The photo's record as it is.
     pub photo: Photo,
-    /// The decoded picture, upright; smaller than the photo where [`Plugin::decode_short_side_pixels`] of every
+    /// The decoded picture, upright; smaller than the photo where [`Plugin::decode_size`] of every
     /// enriching plugin allows that.
     pub picture: Arc<Picture>,
     /// The original's bytes.
@@ -193,10 +193,10 @@ pub trait Plugin: Send + Sync {
         Duration::from_secs(30)
     }
 
-    /// Returns the short side in pixels from which an enriching plugin may get a smaller picture than the photo is, 0
-    /// where it looks at no pixels; `None` asks for full size. A large JPEG is decoded several times faster then.
-    fn decode_short_side_pixels(&self) -> Option<u32> {
-        None
+    /// Returns the size of picture that is enough for an enriching plugin: [`DecodeSize::ANY`] where it reads no pixels.
+    /// A large JPEG is decoded several times faster at a fraction of its size.
+    fn decode_size(&self) -> DecodeSize {
+        DecodeSize::FULL
     }
 
     /// Tells what a failure or a timeout of a hook does.
@@ -272,5 +272,13 @@ pub trait Plugin: Send + Sync {
     fn failure_body(&self, failure: &Failure) -> Option<axum::response::Response> {
         let _ = failure;
         None
+    }
+
+    /// Returns what the problem of a failed call of the plugin's [`Plugin::endpoints`] has besides the problem's own
+    /// members, where [`Plugin::failure_body`] writes none: one body then serves the clients of both APIs.
+    #[cfg(feature = "http")]
+    fn failure_members(&self, failure: &Failure) -> serde_json::Map<String, Value> {
+        let _ = failure;
+        serde_json::Map::new()
     }
 }

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use lucida_core::{BuildContext, Embedder, Embedding, Factory as _, Lane, Picture, Result};
+use lucida_core::{BuildContext, DecodeSize, Embedder, Embedding, Factory as _, Lane, Picture, Result};
 use lucida_picture::{DecodeOptions, decode};
 
 /// Each word and the photos that show it.
@@ -78,7 +78,7 @@ fn read(path: &Path) -> Option<Arc<Picture>> {
     let options = DecodeOptions {
         max_pixels: 100_000_000,
         accept_truncated: false,
-        short_side_pixels: None,
+        size: DecodeSize::FULL,
     };
     Some(Arc::new(decode(&std::fs::read(path).unwrap(), &options).unwrap()))
 }
@@ -187,7 +187,7 @@ async fn a_vector_is_the_same_bit_for_bit_whatever_is_beside_it() {
     let texts: Vec<_> = ["cat", "a dog on the beach", "x", &"long ".repeat(600), "émoji 🙂"]
         .map(str::to_owned)
         .into();
-    let together = embedder.embed_texts(texts.clone(), Lane::Background).await;
+    let together = lucida_core::embed_texts(&*embedder, texts.clone(), Lane::Background).await;
     for (text, beside) in texts.into_iter().zip(together) {
         assert_eq!(embed_text(&*embedder, &text).await, beside.unwrap());
     }

@@ -257,12 +257,8 @@ impl Adoption {
     async fn embed_original(&self, source: &Source) -> Result<Embedding> {
         let picture = match source {
             Source::Record(photo) => {
-                let short_side = self.models.configured().describe().decode_short_side_pixels;
-                self.blobs
-                    .open(photo, short_side)
-                    .await
-                    .map_err(Fault::into_error)?
-                    .0
+                let size = self.models.configured().describe().decode_size;
+                self.blobs.open(photo, size).await.map_err(Fault::into_error)?.0
             }
             Source::File(path) => self.search.decode_upload(self.spool.file(path).await?).await?,
         };

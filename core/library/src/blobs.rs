@@ -11,8 +11,8 @@ use crate::damage::{Damage, DamageLog};
 use crate::decoder::Decoder;
 use crate::fault::Fault;
 use lucida_core::{
-    Blob, BlobKey, BlobStat, ContentHash, DerivedBlob, Error, ErrorKind, Lane, MetadataStore, Photo,
-    PhotoState, Picture, Result, Storage, metrics,
+    Blob, BlobKey, BlobStat, ContentHash, DecodeSize, DerivedBlob, Error, ErrorKind, Lane, MetadataStore,
+    Photo, PhotoState, Picture, Result, Storage, metrics,
 };
 
 /// The blobs of photos. What it finds damaged, it records.
@@ -83,17 +83,13 @@ impl Blobs {
     }
 
     /// Reads a photo's original, compares it with its hash, and decodes it.
-    pub(crate) async fn open(
-        &self,
-        photo: &Photo,
-        short_side_pixels: Option<u32>,
-    ) -> Result<(Arc<Picture>, Bytes), Fault> {
+    pub(crate) async fn open(&self, photo: &Photo, size: DecodeSize) -> Result<(Arc<Picture>, Bytes), Fault> {
         let blob = self.content(photo, None).await?;
         let original = blob.bytes().await?;
         let (hash, damaged) = (photo.hash, Damage::WrongBytes.error(photo));
         let decoded = self
             .decoder
-            .decode(Lane::Background, short_side_pixels, move || {
+            .decode(Lane::Background, size, move || {
                 // What is embedded here stays in the index: it must be what was uploaded.
                 if ContentHash::of(&original) == hash {
                     Ok(original)

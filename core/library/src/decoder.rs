@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::decode_budget::DecodeBudget;
 use crate::spool::Spooled;
-use lucida_core::{Error, Lane, Picture, Result, ResultExt};
+use lucida_core::{DecodeSize, Error, Lane, Picture, Result, ResultExt};
 use lucida_picture::{DecodeOptions, ImageHeader};
 
 /// A decoded picture, with what it was decoded from.
@@ -40,7 +40,7 @@ impl Decoder {
     pub(crate) async fn decode<B>(
         &self,
         lane: Lane,
-        short_side_pixels: Option<u32>,
+        size: DecodeSize,
         read: impl FnOnce() -> Result<B> + Send + 'static,
     ) -> Result<Decoded<B>>
     where
@@ -49,7 +49,7 @@ impl Decoder {
         let options = DecodeOptions {
             max_pixels: self.max_pixels,
             accept_truncated: self.accept_truncated,
-            short_side_pixels,
+            size,
         };
         let failed = |error| Error::internal("decoding a picture failed").with_source(error);
         let measure = move || {
@@ -58,7 +58,7 @@ impl Decoder {
             Ok::<_, Error>((file, header))
         };
         let (file, header) = tokio::task::spawn_blocking(measure).await.map_err(failed)??;
-        let memory_bytes = lucida_picture::memory_bytes(&header, short_side_pixels);
+        let memory_bytes = lucida_picture::memory_bytes(&header, size);
         let permit = self.budget.enter(lane, memory_bytes).await?;
         let decode = move || {
             let picture = lucida_picture::decode(file.as_ref(), &options)?;
@@ -82,16 +82,9 @@ impl Decoder {
     ///
     /// # Errors
     /// Those of [`lucida_picture::decode`].
-    pub(crate) async fn decode_spooled(
-        &self,
-        spooled: Spooled,
-        short_side_pixels: Option<u32>,
-    ) -> Result<Arc<Picture>> {
+    pub(crate) async fn decode_spooled(&self, spooled: Spooled, size: DecodeSize) -> Result<Arc<Picture>> {
         let read = move || std::fs::read(&spooled.path).context("reading an upload back");
-        Ok(self
-            .decode(Lane::Interactive, short_side_pixels, read)
-            .await?
-            .picture)
+        Ok(self.decode(Lane::Interactive, size, read).await?.picture)
     }
 
     /// Reads the header of an upload.
@@ -124,9 +117,4 @@ impl Decoder {
             Err(lucida_picture::truncated())
         }
     }
-}
-
-/// Returns the short side in pixels that is enough for both readers of a picture; `None` is full size.
-pub(crate) fn larger_short_side(one: Option<u32>, other: Option<u32>) -> Option<u32> {
-    Some(one?.max(other?))
 }

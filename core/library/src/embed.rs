@@ -8,7 +8,10 @@ use futures::StreamExt;
 use futures::stream;
 use tokio::sync::Notify;
 
-use lucida_core::{Deadline, Embedder, Embedding, ErrorKind, Lane, Picture, Result, embed_image, embed_text};
+use lucida_core::{
+    Deadline, EmbeddedText, Embedder, Embedding, ErrorKind, Lane, Picture, Result, TextOptions, embed_image,
+    embed_text_with,
+};
 
 /// How many texts of one request are in the queue at once, at most: enough for full batches, and few enough that other
 /// requests get in between.
@@ -48,10 +51,16 @@ impl EmbedRequest {
     /// Embeds texts: one result for each, in order.
     ///
     /// # Errors
-    /// `Overloaded` when the queue has no room for the request. Per item: `Timeout` for those that the deadline cut
-    /// off, and those of [`Embedder::embed_texts`].
-    pub async fn texts(&self, texts: Vec<String>) -> Result<Vec<Result<Embedding>>> {
-        let mut working = stream::iter(texts.into_iter().map(|text| self.text(text))).buffered(TEXTS_AT_ONCE);
+    /// `InvalidInput` for options that the model doesn't allow; `Overloaded` when the queue has no room for the request. Per
+    /// item: `Timeout` for those that the deadline cut off, and those of [`Embedder::embed_texts`].
+    pub async fn texts(
+        &self,
+        texts: Vec<String>,
+        options: &TextOptions,
+    ) -> Result<Vec<Result<EmbeddedText>>> {
+        self.embedder.describe().check_text_options(options)?;
+        let working = texts.into_iter().map(|text| self.text(text, options));
+        let mut working = stream::iter(working).buffered(TEXTS_AT_ONCE);
         let mut results = Vec::new();
         while let Some(result) = working.next().await {
             match result {
@@ -67,8 +76,8 @@ impl EmbedRequest {
     /// # Errors
     /// `Overloaded` when the queue has no room for the request; `Timeout` at the deadline; those of
     /// [`Embedder::embed_texts`].
-    pub async fn text(&self, text: String) -> Result<Embedding> {
-        self.in_turn(|| embed_text(&*self.embedder, text.clone(), Lane::Interactive))
+    pub async fn text(&self, text: String, options: &TextOptions) -> Result<EmbeddedText> {
+        self.in_turn(|| embed_text_with(&*self.embedder, text.clone(), options, Lane::Interactive))
             .await
     }
 
@@ -82,9 +91,9 @@ impl EmbedRequest {
             .await
     }
 
-    async fn in_turn<F>(&self, embed: impl Fn() -> F) -> Result<Embedding>
+    async fn in_turn<T, F>(&self, embed: impl Fn() -> F) -> Result<T>
     where
-        F: Future<Output = Result<Embedding>>,
+        F: Future<Output = Result<T>>,
     {
         let work = async {
             loop {

@@ -7,7 +7,6 @@ use jiff::{SignedDuration, Timestamp};
 use tracing::{Instrument, debug, info, info_span, warn};
 
 use crate::blobs::Blobs;
-use crate::decoder::larger_short_side;
 use crate::delete::Deletion;
 use crate::edit::Editing;
 use crate::fault::Fault;
@@ -17,9 +16,9 @@ use crate::points::Points;
 use crate::records::Records;
 use crate::settled::Settled;
 use lucida_core::{
-    Backoff, Delivery, Embedder, Embedding, EnrichInput, Error, ErrorKind, Event, Hook, ImageFormat, Job,
-    JobQueue, Lane, MetadataStore, Photo, PhotoError, PhotoState, Picture, Point, Result, Storage,
-    VectorIndex, embed_image, metrics,
+    Backoff, DecodeSize, Delivery, Embedder, Embedding, EnrichInput, Error, ErrorKind, Event, Hook,
+    ImageFormat, Job, JobQueue, Lane, MetadataStore, Photo, PhotoError, PhotoState, Picture, Point, Result,
+    Storage, VectorIndex, embed_image, metrics,
 };
 
 /// A job that comes back this often without a failure being recorded takes the process down with it each time.
@@ -160,13 +159,9 @@ impl Ingest {
 
     /// Lets further models embed a photo that is ready; nothing else of it changes.
     async fn add(&self, mut photo: Photo, models: &[&Live]) -> Result<Outcome, Fault> {
-        let sides = models
-            .iter()
-            .map(|live| live.embedder.describe().decode_short_side_pixels);
-        let (picture, _) = self
-            .blobs
-            .open(&photo, sides.reduce(larger_short_side).flatten())
-            .await?;
+        let sizes = models.iter().map(|live| live.embedder.describe().decode_size);
+        let size = sizes.fold(DecodeSize::ANY, DecodeSize::max);
+        let (picture, _) = self.blobs.open(&photo, size).await?;
         for live in models {
             let vector = vector_of(&*live.embedder, &picture).await?;
             self.index_vector(&mut photo, vector, live).await?;
@@ -179,8 +174,8 @@ impl Ingest {
 
     /// Decodes, enriches and embeds a photo, and puts its vectors into the index.
     async fn enrich(&self, photo: Photo, view: &View) -> Result<Photo, Fault> {
-        let short_side_pixels = self.ingest_short_side_pixels(view);
-        let (picture, original) = self.blobs.open(&photo, short_side_pixels).await?;
+        let size = self.decode_size(view);
+        let (picture, original) = self.blobs.open(&photo, size).await?;
         let mut input = EnrichInput {
             photo,
             picture,
@@ -219,16 +214,14 @@ impl Ingest {
         Ok(())
     }
 
-    /// Returns the short side that is enough for all models and plugins; `None` for full size.
-    fn ingest_short_side_pixels(&self, view: &View) -> Option<u32> {
-        let models = view
-            .live()
-            .map(|live| live.embedder.describe().decode_short_side_pixels);
+    /// Returns the size of picture that is enough for all models and plugins.
+    fn decode_size(&self, view: &View) -> DecodeSize {
+        let models = view.live().map(|live| live.embedder.describe().decode_size);
         let plugins = self
             .plugins
             .with_hook(Hook::Enrich)
-            .map(|plugin| plugin.decode_short_side_pixels());
-        models.chain(plugins).reduce(larger_short_side).flatten()
+            .map(|plugin| plugin.decode_size());
+        models.chain(plugins).fold(DecodeSize::ANY, DecodeSize::max)
     }
 
     async fn make_ready(&self, mut photo: Photo) -> Result<Outcome> {

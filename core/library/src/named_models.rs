@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use lucida_core::{
-    Deadline, EmbeddedPicture, Embedder, EmbedderInfo, Embedding, Embeddings, Error, Lane, Picture, Result,
+    Deadline, EmbeddedPicture, EmbeddedText, Embedder, EmbedderInfo, Embeddings, Error, Lane, Picture, Result,
+    TextOptions, Token,
 };
 
 use crate::embed::EmbedRequest;
@@ -63,11 +64,8 @@ impl NamedModels {
     /// Those of decoding, which are the picture's; `Unavailable` for a spool that can't be read.
     pub async fn decode(&self, model: &EmbedderInfo, spool: SpoolWriter) -> Result<Arc<Picture>> {
         let spooled = spool.finish().await?;
-        let short_side_pixels = model.decode_short_side_pixels;
-        self.photos
-            .decoder()
-            .decode_spooled(spooled, short_side_pixels)
-            .await
+        let size = model.decode_size;
+        self.photos.decoder().decode_spooled(spooled, size).await
     }
 
     fn all(&self) -> impl Iterator<Item = &Arc<dyn Embedder>> {
@@ -81,21 +79,53 @@ impl Embeddings for NamedModels {
         self.all().map(|model| model.describe().clone()).collect()
     }
 
+    fn weight_bytes(&self, model: &str) -> Option<u64> {
+        self.choose(Some(model)).ok()?.weight_bytes()
+    }
+
+    async fn tokenize(
+        &self,
+        model: &str,
+        texts: Vec<String>,
+        options: &TextOptions,
+        deadline: &Deadline,
+    ) -> Result<Vec<Result<Vec<Token>>>> {
+        let embedder = self.choose(Some(model))?;
+        deadline
+            .bound(async { Ok(embedder.tokenize(texts, options).await) })
+            .await
+    }
+
     async fn texts(
         &self,
         model: &str,
         texts: Vec<String>,
+        options: &TextOptions,
         deadline: &Deadline,
-    ) -> Result<Vec<Result<Embedding>>> {
+    ) -> Result<Vec<Result<EmbeddedText>>> {
         let embedder = self.choose(Some(model))?;
-        EmbedRequest::new(embedder, deadline.clone()).texts(texts).await
+        EmbedRequest::new(embedder, deadline.clone())
+            .texts(texts, options)
+            .await
+    }
+
+    async fn decode_tokens(
+        &self,
+        model: &str,
+        texts: Vec<Vec<u32>>,
+        deadline: &Deadline,
+    ) -> Result<Vec<Result<String>>> {
+        let embedder = self.choose(Some(model))?;
+        deadline
+            .bound(async { Ok(embedder.decode_tokens(texts).await) })
+            .await
     }
 
     async fn picture(&self, model: &str, file: Bytes, deadline: &Deadline) -> Result<EmbeddedPicture> {
         let embedder = self.choose(Some(model))?;
-        let short_side_pixels = embedder.describe().decode_short_side_pixels;
+        let size = embedder.describe().decode_size;
         let decoder = self.photos.decoder();
-        let decoding = decoder.decode(Lane::Interactive, short_side_pixels, move || Ok(file));
+        let decoding = decoder.decode(Lane::Interactive, size, move || Ok(file));
         let decoded = deadline.bound(decoding).await?;
         let embedding = EmbedRequest::new(embedder, deadline.clone())
             .picture(decoded.picture)

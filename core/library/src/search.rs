@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use tracing::{Instrument, info_span};
 
-use crate::decoder::{Decoder, larger_short_side};
+use crate::decoder::Decoder;
 use crate::models::{Live, Models};
 use crate::plugins::Plugins;
 use crate::records::Records;
 use crate::spool::SpoolWriter;
 use lucida_core::{
     Embedding, Error, ErrorKind, Hit, Lane, MetadataStore, Photo, PhotoState, Picture, Result, ScoredId,
-    SearchInput, SearchQuery, VectorIndex, embed_image, embed_text,
+    SearchInput, SearchQuery, TextOptions, VectorIndex, embed_image, embed_text_with,
 };
 
 /// What a search found.
@@ -54,9 +54,10 @@ impl Search {
         let spooled = spool.finish().await?;
         let view = self.models.view().await?;
         let [serving, configured] = [&view.serving.embedder, self.models.configured()]
-            .map(|embedder| embedder.describe().decode_short_side_pixels);
-        let short_side_pixels = larger_short_side(configured, serving);
-        self.decoder.decode_spooled(spooled, short_side_pixels).await
+            .map(|embedder| embedder.describe().decode_size);
+        self.decoder
+            .decode_spooled(spooled, serving.max(configured))
+            .await
     }
 
     async fn find(&self, query: SearchQuery) -> Result<SearchResult> {
@@ -97,7 +98,11 @@ impl Search {
     async fn query_vector(&self, query: &mut SearchQuery, serving: &Live) -> Result<Embedding> {
         let embedder = &*serving.embedder;
         match &query.input {
-            SearchInput::Text(text) => embed_text(embedder, text.clone(), Lane::Interactive).await,
+            SearchInput::Text(text) => {
+                let options = TextOptions::query();
+                let text = embed_text_with(embedder, text.clone(), &options, Lane::Interactive).await?;
+                Ok(text.embedding)
+            }
             SearchInput::Picture(picture) => {
                 embed_image(embedder, Arc::clone(picture), Lane::Interactive).await
             }

@@ -1,5 +1,7 @@
 //! What reaches a model, held against what transformers makes of the same texts and pictures; no engine is needed for it.
 
+use lucida_core::DecodeSize;
+use lucida_models::TextInput;
 use lucida_models::checkpoint::ModelFolder;
 use lucida_picture::{DecodeOptions, decode};
 use lucida_testkit::parity::{Expected, folder, model_folder};
@@ -7,7 +9,7 @@ use lucida_testkit::parity::{Expected, folder, model_folder};
 const DECODE: DecodeOptions = DecodeOptions {
     max_pixels: 100_000_000,
     accept_truncated: false,
-    short_side_pixels: None,
+    size: DecodeSize::FULL,
 };
 
 /// Each of the two passes rounds to whole values, and a sum that lies between two goes either way.
@@ -30,7 +32,7 @@ fn every_text_has_the_token_ids_of_transformers() {
         for (label, ids) in &model.token_ids {
             // Transformers makes a text without a word of special tokens alone; here it is refused.
             let given = tokenizer
-                .tokenize(&expected.texts[label])
+                .tokenize(TextInput::plain(&expected.texts[label]))
                 .map(|tokens| match tokens.ids() {
                     // Immich pads every text, also for models that see nothing of it.
                     padded if padded.len() > ids.len() => padded[..tokens.unpadded()].to_vec(),

@@ -1,6 +1,7 @@
 //! What decoders paint on: upright or not, 8-bit RGB with opacity beside it, optionally at a fraction of the size.
 
 use image::{GrayImage, RgbImage};
+use lucida_core::DecodeSize;
 
 /// The most that a canvas shrinks a picture by, a side: sums of 8 × 8 values fit 16 bits.
 pub(super) const MAX_DIVISOR: u32 = 8;
@@ -45,12 +46,11 @@ enum Paint {
     Sums(Vec<u16>, Option<Vec<u16>>),
 }
 
-/// Returns the largest divisor of 8, 4 and 2 that leaves the short side at least so many pixels; 1 where none does.
-pub(super) fn divisor_for(width: u32, height: u32, short_side_pixels: u32) -> u32 {
-    let short = width.min(height);
+/// Returns the largest divisor of 8, 4 and 2 that leaves a picture large enough; 1 where none does.
+pub(super) fn divisor_for(width: u32, height: u32, size: DecodeSize) -> u32 {
     [MAX_DIVISOR, 4, 2]
         .into_iter()
-        .find(|divisor| short.div_ceil(*divisor) >= short_side_pixels.max(1))
+        .find(|divisor| size.is_met_by(width.div_ceil(*divisor), height.div_ceil(*divisor)))
         .unwrap_or(1)
 }
 

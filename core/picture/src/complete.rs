@@ -14,6 +14,7 @@ use zune_core::options::DecoderOptions;
 use super::boxes::Boxes;
 use super::metadata::png_chunks;
 use super::{ImageFormat, jpeg, png_rows, tiff};
+use lucida_core::DecodeSize;
 
 /// How much of a picture its file holds.
 #[derive(Debug)]
@@ -42,7 +43,7 @@ pub(super) fn inspect(format: ImageFormat, bytes: &[u8]) -> Completeness {
         ImageFormat::Bmp => bmp(bytes),
         ImageFormat::Tiff => {
             // Counts that are too large are common; then the pieces themselves decide.
-            if tiff::has_all_pieces(bytes) || tiff::decode(bytes, false, Some(1)).is_ok() {
+            if tiff::has_all_pieces(bytes) || tiff::decode(bytes, false, DecodeSize::ANY).is_ok() {
                 Completeness::Whole
             } else {
                 Completeness::Cut(bytes.to_vec())

@@ -5,7 +5,7 @@ use image::imageops;
 
 use super::resize::resize_rows_first;
 use super::{Picture, Region, ResizeFilter};
-use lucida_core::{Error, Result};
+use lucida_core::{DecodeSize, Error, Result};
 
 /// The most pixels that a recipe may ask for: a long picture whose short side is enlarged, and that is not cropped,
 /// would fill the memory.
@@ -100,13 +100,16 @@ impl CropRecipe {
         }
     }
 
-    /// Returns the short side from which a picture may be decoded at a smaller scale: twice what the recipe makes of
-    /// it leaves the filter enough to average. `None` where the recipe takes pictures as large as they are.
+    /// Returns the size of picture that is enough: twice what the recipe makes of it leaves the filter enough to
+    /// average. Full size where the recipe doesn't resize.
     #[must_use]
-    pub fn decode_short_side_pixels(&self) -> Option<u32> {
-        self.resize.map(|resize| match resize {
-            ResizeTo::ShortSide(side) => side.saturating_mul(2),
-            ResizeTo::Exact { width, height } => width.max(height).saturating_mul(2),
+    pub fn decode_size(&self) -> DecodeSize {
+        self.resize.map_or(DecodeSize::FULL, |resize| {
+            let side = match resize {
+                ResizeTo::ShortSide(side) => side,
+                ResizeTo::Exact { width, height } => width.max(height),
+            };
+            DecodeSize::short_side(side.saturating_mul(2))
         })
     }
 

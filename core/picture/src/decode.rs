@@ -13,7 +13,7 @@ use super::header::{self, ImageHeader};
 use super::metadata::Blocks;
 use super::pixels::upright;
 use super::{ImageFormat, Picture, heic, jpeg, png_rows, recognise, tiff};
-use lucida_core::{Error, ErrorKind, Result};
+use lucida_core::{DecodeSize, Error, ErrorKind, Result};
 use lucida_core::{metrics, panics};
 
 /// How to decode.
@@ -23,9 +23,9 @@ pub struct DecodeOptions {
     pub max_pixels: u64,
     /// Whether a truncated file is decoded as far as it goes; where nothing is known of the rest, it is grey or black.
     pub accept_truncated: bool,
-    /// The short side that is enough: a JPEG, and a large PNG or TIFF, is decoded at the smallest of 1/1, 1/2, 1/4 and
-    /// 1/8 whose short side has at least so many pixels. `None` asks for full size.
-    pub short_side_pixels: Option<u32>,
+    /// The size that is enough: a JPEG, and a large PNG or TIFF, is decoded at the smallest of 1/1, 1/2, 1/4 and 1/8
+    /// that meets it.
+    pub size: DecodeSize,
 }
 
 /// From so many pixels on a PNG or TIFF is reduced while it is read. Below, models see every pixel.
@@ -45,11 +45,9 @@ pub fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Picture> {
 
 /// Estimates how much memory [`decode`] takes at its peak for a picture, in bytes, the file itself not included.
 #[must_use]
-pub fn memory_bytes(header: &ImageHeader, short_side_pixels: Option<u32>) -> u64 {
+pub fn memory_bytes(header: &ImageHeader, size: DecodeSize) -> u64 {
     let pixels = header.pixels();
-    let reduced = short_side_pixels.map_or(1, |side| {
-        u64::from(super::canvas::divisor_for(header.width, header.height, side))
-    });
+    let reduced = u64::from(super::canvas::divisor_for(header.width, header.height, size));
     // What decoders hold for each pixel: planes, coefficients, the picture itself, and once more when it is turned.
     let (whole, scaled) = match header.format {
         ImageFormat::Jpeg => (if header.is_plain { 6 } else { 12 }, header.is_plain),
@@ -111,27 +109,22 @@ fn decode_as(format: ImageFormat, bytes: &[u8], options: &DecodeOptions) -> Resu
         ImageFormat::Tiff => {
             let (width, height) = tiff::size(bytes)?;
             let is_large = u64::from(width) * u64::from(height) > LARGE_PIXELS;
-            let short_side_pixels = options.short_side_pixels.filter(|_| is_large);
-            tiff::decode(bytes, options.accept_truncated, short_side_pixels)?
+            let size = if is_large { options.size } else { DecodeSize::FULL };
+            tiff::decode(bytes, options.accept_truncated, size)?
         }
         ImageFormat::Jpeg => {
             let bytes = jpeg::prepared(bytes)?;
-            let scaled = options
-                .short_side_pixels
-                .and_then(|short_side_pixels| jpeg::decode_scaled(&bytes, short_side_pixels));
-            match scaled {
+            match jpeg::decode_scaled(&bytes, options.size) {
                 Some(scaled) => Decoded::opaque(scaled),
                 None => by_library(format, &bytes, options)?,
             }
         }
         ImageFormat::Png => {
             png_rows::refuse_apples(bytes)?;
-            let reduced = options.short_side_pixels.and_then(|side| {
-                let (width, height) = header::size(format, bytes).ok()?.stored;
-                let is_large = u64::from(width) * u64::from(height) > LARGE_PIXELS;
-                is_large.then(|| png_rows::decode_reduced(bytes, side)).flatten()
-            });
-            match reduced {
+            let (width, height) = header::size(format, bytes)?.stored;
+            let is_large = u64::from(width) * u64::from(height) > LARGE_PIXELS;
+            let reduced = is_large.then(|| png_rows::decode_reduced(bytes, options.size));
+            match reduced.flatten() {
                 Some(reduced) => reduced,
                 None => by_library(format, bytes, options)?,
             }
@@ -290,7 +283,7 @@ mod tests {
     const OPTIONS: DecodeOptions = DecodeOptions {
         max_pixels: 1_000_000,
         accept_truncated: false,
-        short_side_pixels: None,
+        size: DecodeSize::FULL,
     };
 
     /// The formats that can be written here.

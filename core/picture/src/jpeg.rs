@@ -14,21 +14,23 @@ mod transform;
 
 use image::RgbImage;
 
+use super::canvas::divisor_for;
+use lucida_core::DecodeSize;
+
 use bits::{BitReader, intervals};
 use channel::Channel;
 pub(super) use markers::{has_end, header_segments, prepared};
 use segments::Frame;
 use transform::Bases;
 
-/// Decodes at the smallest scale whose short side has at least `short_side_pixels`; `None` where that is the full
-/// one, or the file is not of the kind that is read here.
-pub(super) fn decode_scaled(bytes: &[u8], short_side_pixels: u32) -> Option<RgbImage> {
+/// Decodes at the smallest scale that is large enough; `None` where that is the full one, or the file is not of the
+/// kind that is read here.
+pub(super) fn decode_scaled(bytes: &[u8], size: DecodeSize) -> Option<RgbImage> {
     let frame = Frame::read(bytes)?;
-    let short = frame.width.min(frame.height);
-    let divisor = [8, 4, 2]
-        .into_iter()
-        .find(|divisor| short.div_ceil(*divisor) >= short_side_pixels.max(1))?;
-    Scan::new(&frame, divisor)?.decode()
+    match divisor_for(frame.width, frame.height, size) {
+        1 => None,
+        divisor => Scan::new(&frame, divisor)?.decode(),
+    }
 }
 
 /// A picture while it is decoded.

@@ -7,7 +7,7 @@ use png::{ColorType, Decoder, Limits, Reader, Transformations};
 use super::canvas::{Canvas, Decoded, divisor_for};
 use super::decode::not_read;
 use super::metadata::png_chunks;
-use lucida_core::Result;
+use lucida_core::{DecodeSize, Result};
 
 /// What the decoder may take beside its rows, in bytes.
 const LIMIT_BYTES: usize = 64 << 20;
@@ -50,12 +50,12 @@ fn open<R: BufRead + Seek>(file: R) -> Option<Reader<R>> {
     decoder.read_info().ok()
 }
 
-/// Decodes at the smallest of 1/2, 1/4 and 1/8 whose short side has at least `short_side_pixels`, holding one row at a
-/// time; `None` where that is full size, or the file has no plain rows from top to bottom.
-pub(super) fn decode_reduced(bytes: &[u8], short_side_pixels: u32) -> Option<Decoded> {
+/// Decodes at the smallest of 1/2, 1/4 and 1/8 that is large enough, holding one row at a time; `None` where that is
+/// full size, or the file has no plain rows from top to bottom.
+pub(super) fn decode_reduced(bytes: &[u8], size: DecodeSize) -> Option<Decoded> {
     let mut reader = open(Cursor::new(bytes))?;
     let (width, height) = (reader.info().width, reader.info().height);
-    let divisor = divisor_for(width, height, short_side_pixels);
+    let divisor = divisor_for(width, height, size);
     if divisor == 1 || reader.info().interlaced {
         return None;
     }

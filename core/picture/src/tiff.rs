@@ -18,7 +18,7 @@ use layout::{Alpha, Colour, Compression, Format, Layout, Refusal};
 
 use super::canvas::{Canvas, Decoded, DeepGrey, divisor_for};
 use super::decode::{corrupt, not_read, truncated};
-use lucida_core::{Error, Result};
+use lucida_core::{DecodeSize, Error, Result};
 
 /// The most bytes that a piece may have when expanded.
 const MAX_PIECE_BYTES: usize = 2 << 30;
@@ -35,15 +35,11 @@ pub(super) fn size(bytes: &[u8]) -> Result<(u32, u32)> {
 
 /// Decodes the first picture; a missing rest is an error unless `accept_truncated`.
 ///
-/// `short_side_pixels` is the side that is enough; the picture is reduced to it by averaging while it is read.
+/// The picture is reduced by averaging while it is read, to a fraction that meets `size`.
 ///
 /// # Errors
 /// Those of [`super::decode`].
-pub(super) fn decode(
-    bytes: &[u8],
-    accept_truncated: bool,
-    short_side_pixels: Option<u32>,
-) -> Result<Decoded> {
+pub(super) fn decode(bytes: &[u8], accept_truncated: bool, size: DecodeSize) -> Result<Decoded> {
     let (file, directory) = open(bytes)?;
     let layout = Layout::read(file, &directory).map_err(refused)?;
     if layout.compression == Compression::OldJpeg {
@@ -62,7 +58,7 @@ pub(super) fn decode(
     if is_deep_grey {
         decoding.deep_grey()
     } else {
-        let divisor = short_side_pixels.map_or(1, |side| divisor_for(layout.width, layout.height, side));
+        let divisor = divisor_for(layout.width, layout.height, size);
         decoding.colours(divisor)
     }
 }

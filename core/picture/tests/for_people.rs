@@ -6,14 +6,14 @@ use image::codecs::jpeg::JpegEncoder;
 use image::codecs::png::PngEncoder;
 use image::codecs::webp::WebPEncoder;
 use image::{ExtendedColorType, ImageEncoder, Rgb, RgbImage, Rgba, RgbaImage};
-use lucida_core::Picture;
+use lucida_core::{DecodeSize, Picture};
 use lucida_picture::{DecodeOptions, decode, for_people};
 use moxcms::ColorProfile;
 
 const OPTIONS: DecodeOptions = DecodeOptions {
     max_pixels: 1_000_000,
     accept_truncated: false,
-    short_side_pixels: None,
+    size: DecodeSize::FULL,
 };
 
 /// What JPEG's rounding may move a colour by.

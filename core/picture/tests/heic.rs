@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
-use lucida_core::{ImageFormat, Picture};
+use lucida_core::{DecodeSize, ImageFormat, Picture};
 use lucida_picture::{DecodeOptions, decode, for_people, probe};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -21,7 +21,7 @@ const HALF_COLOUR_MEAN_TOLERANCE: f64 = 8.0;
 const OPTIONS: DecodeOptions = DecodeOptions {
     max_pixels: 1_000_000,
     accept_truncated: false,
-    short_side_pixels: None,
+    size: DecodeSize::FULL,
 };
 
 fn path(name: &str) -> PathBuf {

@@ -4,6 +4,7 @@
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
+use lucida_core::DecodeSize;
 use std::process::Command;
 
 use lucida_picture::{DecodeOptions, ImageHeader, decode};
@@ -15,7 +16,7 @@ const HEIGHT: u32 = 15_625;
 const OPTIONS: DecodeOptions = DecodeOptions {
     max_pixels: 250_000_000,
     accept_truncated: false,
-    short_side_pixels: Some(1_280),
+    size: DecodeSize::short_side(1_280),
 };
 
 /// The picture has 750 MB at full size, and 12 MB at an eighth.
@@ -94,7 +95,7 @@ fn a_png_of_66_megapixels() {
         rows.finish().unwrap();
         drop(writer);
         let options = DecodeOptions {
-            short_side_pixels: Some(800),
+            size: DecodeSize::short_side(800),
             ..OPTIONS
         };
         let picture = decode(&file, &options).unwrap();

@@ -6,7 +6,7 @@
 
 use std::path::Path;
 
-use lucida_core::Picture;
+use lucida_core::{DecodeSize, Picture};
 use lucida_picture::{DecodeOptions, decode};
 
 /// What a JPEG decoder may differ by: each rounds its cosine transform in its own way.
@@ -22,7 +22,7 @@ fn read(name: &str) -> Picture {
     let options = DecodeOptions {
         max_pixels: 1_000_000,
         accept_truncated: false,
-        short_side_pixels: None,
+        size: DecodeSize::FULL,
     };
     decode(&std::fs::read(path).unwrap(), &options).unwrap()
 }

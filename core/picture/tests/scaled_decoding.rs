@@ -6,7 +6,7 @@ use std::path::Path;
 
 use image::RgbImage;
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
-use lucida_core::Picture;
+use lucida_core::{DecodeSize, Picture};
 use lucida_picture::{DecodeOptions, decode};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -21,12 +21,12 @@ const MEAN_TOLERANCE: f64 = 2.5;
 const FULL: DecodeOptions = DecodeOptions {
     max_pixels: 1_000_000,
     accept_truncated: false,
-    short_side_pixels: None,
+    size: DecodeSize::FULL,
 };
 
 fn at_least(short_side_pixels: u32) -> DecodeOptions {
     DecodeOptions {
-        short_side_pixels: Some(short_side_pixels),
+        size: DecodeSize::short_side(short_side_pixels),
         ..FULL
     }
 }
@@ -251,7 +251,7 @@ fn a_truncated_file_is_refused_or_decoded_in_full() {
         ..at_least(60)
     };
     let expected = DecodeOptions {
-        short_side_pixels: None,
+        size: DecodeSize::FULL,
         ..options
     };
     assert_eq!(

@@ -6,14 +6,14 @@
 
 mod tiff_files;
 
-use lucida_core::{ErrorKind, Picture};
+use lucida_core::{DecodeSize, ErrorKind, Picture};
 use lucida_picture::{DecodeOptions, decode, for_people};
 use tiff_files::{Form, HEIGHT, Tiff, WIDTH, bits, colour, packed};
 
 const OPTIONS: DecodeOptions = DecodeOptions {
     max_pixels: 1_000_000,
     accept_truncated: false,
-    short_side_pixels: None,
+    size: DecodeSize::FULL,
 };
 
 /// What two ways of rounding a conversion of colours may differ by.

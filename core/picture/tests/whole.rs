@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
+use lucida_core::DecodeSize;
 use std::io::Cursor;
 
 use image::codecs::gif::GifEncoder;
@@ -12,7 +13,7 @@ use lucida_picture::{DecodeOptions, ImageHeader, decode};
 const OPTIONS: DecodeOptions = DecodeOptions {
     max_pixels: 1_000_000,
     accept_truncated: false,
-    short_side_pixels: None,
+    size: DecodeSize::FULL,
 };
 
 /// A picture that no coder can guess the rest of.

@@ -1,7 +1,7 @@
 //! The plugin: reads the EXIF block of an original, on a thread of its own.
 
 use async_trait::async_trait;
-use lucida_core::{EnrichInput, Enrichment, Error, Hook, Plugin, Result};
+use lucida_core::{DecodeSize, EnrichInput, Enrichment, Error, Hook, Plugin, Result};
 use lucida_picture::stored_orientation;
 use tracing::debug;
 
@@ -64,8 +64,8 @@ impl Plugin for ExifPlugin {
     }
 
     /// The fields are in the file: no pixel is looked at.
-    fn decode_short_side_pixels(&self) -> Option<u32> {
-        Some(0)
+    fn decode_size(&self) -> DecodeSize {
+        DecodeSize::ANY
     }
 
     async fn enrich(&self, input: &EnrichInput) -> Result<Enrichment> {

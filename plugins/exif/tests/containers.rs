@@ -8,7 +8,7 @@ mod support;
 use std::io::Write;
 
 use exif::Tag;
-use lucida_core::Enrichment;
+use lucida_core::{DecodeSize, Enrichment};
 use lucida_picture::{DecodeOptions, decode};
 use lucida_plugin_exif::ExifPlugin;
 use serde_json::json;
@@ -93,7 +93,7 @@ fn is_upright(file: &[u8], form: &str) {
     let options = DecodeOptions {
         max_pixels: 1_000_000,
         accept_truncated: false,
-        short_side_pixels: None,
+        size: DecodeSize::FULL,
     };
     let picture = decode(file, &options).unwrap();
     assert_eq!((picture.width(), picture.height()), (1, 2), "{form}");

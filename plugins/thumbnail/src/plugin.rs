@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use lucida_core::{EnrichInput, Enrichment, Error, Hook, NewBlob, Plugin, Result};
+use lucida_core::{DecodeSize, EnrichInput, Enrichment, Error, Hook, NewBlob, Plugin, Result};
 
 use crate::config::ThumbnailConfig;
 use crate::name::{CONTENT_TYPE, preview_name};
@@ -38,9 +38,10 @@ impl Plugin for ThumbnailPlugin {
         &[Hook::Enrich]
     }
 
-    /// A picture whose short side fills the largest preview is large enough for all.
-    fn decode_short_side_pixels(&self) -> Option<u32> {
-        self.config.sizes_pixels.iter().copied().max()
+    /// A picture whose long side fills the largest preview is large enough for all.
+    fn decode_size(&self) -> DecodeSize {
+        let largest = self.config.sizes_pixels.iter().copied().max();
+        DecodeSize::long_side(largest.unwrap_or(0))
     }
 
     async fn enrich(&self, input: &EnrichInput) -> Result<Enrichment> {

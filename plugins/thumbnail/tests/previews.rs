@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use image::{Rgb, RgbImage};
-use lucida_core::{BuildContext, EnrichInput, Enrichment, ErrorKind, Factory, Picture, Plugin};
+use lucida_core::{BuildContext, DecodeSize, EnrichInput, Enrichment, ErrorKind, Factory, Picture, Plugin};
 use lucida_plugin_thumbnail::{ThumbnailConfig, ThumbnailPlugin};
 use lucida_testkit::{Fixture, photo, picture, user};
 use serde_json::json;
@@ -53,7 +53,7 @@ async fn a_black_letter_on_nothing_is_shown_on_white() {
     let options = lucida_picture::DecodeOptions {
         max_pixels: 1_000_000,
         accept_truncated: false,
-        short_side_pixels: None,
+        size: DecodeSize::FULL,
     };
     let picture = lucida_picture::decode(file.get_ref(), &options).unwrap();
     let made = enrich(sizes(&[400, 100]), Arc::new(picture)).await;

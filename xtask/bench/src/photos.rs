@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use image::RgbImage;
 use image::imageops;
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
-use lucida_core::Picture;
+use lucida_core::{DecodeSize, Picture};
 use lucida_picture::{DecodeOptions, Region, ResizeFilter, decode, resize};
 use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
@@ -24,7 +24,7 @@ const MIN_SOURCE_PIXELS: u32 = 200_000;
 const OPTIONS: DecodeOptions = DecodeOptions {
     max_pixels: 100_000_000,
     accept_truncated: false,
-    short_side_pixels: None,
+    size: DecodeSize::FULL,
 };
 
 /// Photos to send.

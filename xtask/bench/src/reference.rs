@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use lucida_core::BuildContext;
+use lucida_core::{BuildContext, DecodeSize};
 use lucida_models::checkpoint::{ImageRecipe, ModelFolder};
 use lucida_onnx::{Device, Region, Runtime, resize};
 use lucida_picture::{DecodeOptions, Normaliser, decode};
@@ -176,7 +176,7 @@ impl Reference {
         let options = DecodeOptions {
             max_pixels: 100_000_000,
             accept_truncated: false,
-            short_side_pixels: self.preparation.decode_short_side_pixels(),
+            size: self.preparation.decode_size(),
         };
         let picture = decode(jpeg, &options)?;
         let (views, side) = self.preparation.shape();
@@ -214,10 +214,10 @@ impl Reference {
 
 impl Preparation {
     /// Returns what the server's decoder is told too.
-    fn decode_short_side_pixels(&self) -> Option<u32> {
+    fn decode_size(&self) -> DecodeSize {
         match self {
-            Self::Starter(recipe) => Some(recipe.short_side() * 2),
-            Self::Clip(recipe) => recipe.decode_short_side_pixels(),
+            Self::Starter(recipe) => DecodeSize::short_side(recipe.short_side() * 2),
+            Self::Clip(recipe) => recipe.decode_size(),
         }
     }
 

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use lucida::Registry;
 use lucida_core::config::{NoSettings, factory_fn};
-use lucida_core::{EmbedderInfo, Fingerprint, Modalities, Picture, Result};
-use lucida_models::{BatchOptions, Batched, Model, Tower};
+use lucida_core::{DecodeSize, EmbedderInfo, Fingerprint, Modalities, Picture, Result, TextInfo};
+use lucida_models::{BatchOptions, Batched, Model, TextInput, Tower};
 use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
 
@@ -63,7 +63,8 @@ impl Model for Slow {
                 text: true,
             },
             max_text_bytes: 8_192,
-            decode_short_side_pixels: None,
+            texts: TextInfo::default(),
+            decode_size: DecodeSize::FULL,
         }
     }
 
@@ -71,8 +72,8 @@ impl Model for Slow {
         Ok(seed(picture.pixels().as_raw()))
     }
 
-    fn prepare_text(&self, text: &str) -> Result<u64> {
-        Ok(seed(text.as_bytes()))
+    fn prepare_text(&self, input: TextInput<'_>) -> Result<u64> {
+        Ok(seed(input.text.as_bytes()))
     }
 
     fn load_visual(&self) -> Result<Sleeper> {

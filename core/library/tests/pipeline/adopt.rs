@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use lucida_core::{
-    CollectionName, ErrorKind, Lane, Photo, PhotoId, PhotoState, Point, TowerKind, embed_image,
+    CollectionName, DecodeSize, ErrorKind, Lane, Photo, PhotoId, PhotoState, Point, TowerKind, embed_image,
 };
 use lucida_library::{AdoptReport, Originals};
 use lucida_picture::DecodeOptions;
@@ -16,7 +16,7 @@ const RED: [u8; 3] = [220, 20, 20];
 const DECODE: DecodeOptions = DecodeOptions {
     max_pixels: 1_000_000,
     accept_truncated: false,
-    short_side_pixels: None,
+    size: DecodeSize::FULL,
 };
 
 /// A service before this one: a folder of originals named by id, and a collection of their vectors.

@@ -3,19 +3,19 @@
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use lucida_core::{EnrichInput, Enrichment, Hook, PhotoState, Plugin, Result, TowerKind};
+use lucida_core::{DecodeSize, EnrichInput, Enrichment, Hook, PhotoState, Plugin, Result, TowerKind};
 use lucida_testkit::{HashModel, jpeg};
 
 use crate::support::Library;
 
 /// An enriching plugin that remembers how large its pictures were.
 struct Looker {
-    needs: Option<u32>,
+    needs: DecodeSize,
     seen: Mutex<Vec<(u32, u32)>>,
 }
 
 impl Looker {
-    fn needing(needs: Option<u32>) -> Arc<Self> {
+    fn needing(needs: DecodeSize) -> Arc<Self> {
         Arc::new(Self {
             needs,
             seen: Mutex::default(),
@@ -33,7 +33,7 @@ impl Plugin for Looker {
         &[Hook::Enrich]
     }
 
-    fn decode_short_side_pixels(&self) -> Option<u32> {
+    fn decode_size(&self) -> DecodeSize {
         self.needs
     }
 
@@ -45,7 +45,7 @@ impl Plugin for Looker {
 }
 
 /// Takes in a photo of 800 × 600 under a model that needs 100 pixels; returns how large plugin and model saw it.
-async fn seen(plugin_needs: Option<u32>) -> ((u32, u32), String) {
+async fn seen(plugin_needs: DecodeSize) -> ((u32, u32), String) {
     let looker = Looker::needing(plugin_needs);
     let library = Library::with_plugins(vec![looker.clone()]).with_model(HashModel::new().decoding_to(100));
     let workers = library.start();
@@ -65,15 +65,25 @@ async fn seen(plugin_needs: Option<u32>) -> ((u32, u32), String) {
 
 #[tokio::test]
 async fn a_photo_is_decoded_as_large_as_its_most_demanding_reader_needs() {
-    assert_eq!(seen(Some(0)).await, ((200, 150), "200x150".to_owned()));
-    assert_eq!(seen(Some(300)).await, ((400, 300), "400x300".to_owned()));
-    assert_eq!(seen(None).await, ((800, 600), "800x600".to_owned()));
+    for (needs, side) in [
+        (DecodeSize::ANY, (200, 150)),
+        (DecodeSize::short_side(300), (400, 300)),
+        (DecodeSize::long_side(400), (400, 300)),
+        (DecodeSize::long_side(200), (200, 150)),
+        (DecodeSize::FULL, (800, 600)),
+    ] {
+        assert_eq!(
+            seen(needs).await,
+            (side, format!("{}x{}", side.0, side.1)),
+            "{needs:?}"
+        );
+    }
 }
 
 #[tokio::test]
 async fn a_picture_that_is_only_embedded_is_decoded_as_large_as_the_model_needs() {
     // What plugins need of photos does not count here.
-    let library = Library::with_plugins(vec![Looker::needing(None)]);
+    let library = Library::with_plugins(vec![Looker::needing(DecodeSize::FULL)]);
     for (model, expected) in [
         (HashModel::new(), (800, 600)),
         (HashModel::new().decoding_to(100), (200, 150)),

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::Path;
 
-use lucida_core::{Picture, Result};
+use lucida_core::{DecodeSize, Picture, Result};
 use lucida_picture::{Centring, CropRecipe, CropSize, Normaliser, ResizeFilter, ResizeTo};
 use serde::Deserialize;
 use serde_json::Value;
@@ -171,10 +171,10 @@ impl ImageRecipe {
         self.size_pixels
     }
 
-    /// Returns the short side in pixels from which a picture may be decoded at a smaller scale without harm.
+    /// Returns the size of picture that is enough.
     #[must_use]
-    pub fn decode_short_side_pixels(&self) -> Option<u32> {
-        self.crop.decode_short_side_pixels()
+    pub fn decode_size(&self) -> DecodeSize {
+        self.crop.decode_size()
     }
 
     /// Resizes and crops a picture; computes, so not on an async thread.
