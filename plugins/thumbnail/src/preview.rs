@@ -4,9 +4,8 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use jpeg_encoder::{ColorType, Encoder};
-use lucida_core::{Error, Picture, Result};
-use lucida_picture::{Region, ResizeFilter, for_people, resize};
+use lucida_core::{Picture, Result};
+use lucida_picture::{Region, ResizeFilter, encode_jpeg, fitted, for_people, resize};
 
 /// Makes a JPEG for each size, by size; computes, so not on an async thread.
 ///
@@ -33,36 +32,10 @@ pub(crate) fn make(picture: &Picture, sizes_pixels: &[u32], quality: u8) -> Resu
                 Cow::Owned(resize(larger, region, width, height, ResizeFilter::Lanczos)?)
             }
         };
-        let bytes = encode(preview.pixels().as_raw(), width, height, quality)?;
+        let bytes = encode_jpeg(&preview, quality)?;
         last = Some(preview);
         previews.insert(size, bytes.clone());
         encoded = Some(((width, height), bytes));
     }
     Ok(previews)
-}
-
-/// Fits a picture's sides into a square, without making it larger.
-fn fitted(width: u32, height: u32, size: u32) -> (u32, u32) {
-    let long = width.max(height);
-    if long <= size {
-        return (width, height);
-    }
-    let scaled = |side: u32| {
-        let (side, size, long) = (u64::from(side), u64::from(size), u64::from(long));
-        let rounded = (side * size + long / 2) / long;
-        u32::try_from(rounded).unwrap_or(u32::MAX).max(1)
-    };
-    (scaled(width), scaled(height))
-}
-
-/// Writes a JPEG; below quality 90 with colours at half the resolution, which nobody sees at that quality.
-fn encode(pixels: &[u8], width: u32, height: u32, quality: u8) -> Result<Bytes> {
-    let side = |pixels: u32| {
-        u16::try_from(pixels).map_err(|_| Error::internal(format!("a JPEG can't be {pixels} pixels long")))
-    };
-    let mut file = Vec::new();
-    Encoder::new(&mut file, quality)
-        .encode(pixels, side(width)?, side(height)?, ColorType::Rgb)
-        .map_err(|error| Error::internal("a preview can't be written as JPEG").with_source(error))?;
-    Ok(file.into())
 }
