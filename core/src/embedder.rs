@@ -1,4 +1,4 @@
-//! What turns pictures and texts into vectors of one space.
+//! Models that turn pictures and texts into vectors of one space.
 
 use std::sync::Arc;
 
@@ -7,10 +7,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::Fingerprint;
-use crate::picture::Picture;
+use crate::picture::{DecodeSize, Picture};
+use crate::text::{TextInfo, TextOptions};
 
 /// A unit vector, `(dimensions,)` f32.
 pub type Embedding = Vec<f32>;
+
+/// A text's vector, and how much of a text it was.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EmbeddedText {
+    /// The unit vector.
+    pub embedding: Embedding,
+    /// How many tokens the model saw, special tokens and the prompt counted; `None` where that is unknown.
+    pub tokens: Option<usize>,
+}
 
 /// How urgent a piece of work is: the interactive lane goes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -72,11 +82,14 @@ pub struct EmbedderInfo {
     pub dimensions: usize,
     /// What it takes.
     pub modalities: Modalities,
-    /// How long a text may be, in bytes; longer ones are refused. Tokens beyond the model's own limit are cut.
+    /// How long a text may be, in bytes, without its prompt; longer ones are refused.
     pub max_text_bytes: usize,
-    /// The short side in pixels from which a picture may be decoded at a smaller scale without harm; `None`
-    /// asks for full size.
-    pub decode_short_side_pixels: Option<u32>,
+    /// What requests may say of texts.
+    #[serde(default)]
+    pub texts: TextInfo,
+    /// The size of picture that is enough for the image tower.
+    #[serde(default)]
+    pub decode_size: DecodeSize,
 }
 
 /// A piece of a text as a model sees it.
@@ -110,12 +123,23 @@ pub trait Embedder: Send + Sync {
         true
     }
 
-    /// Splits texts into the tokens that the model sees of them, special tokens included, cut at its limit, without padding:
-    /// one result for each text, in order. Needs no loaded weights.
+    /// Splits texts into the tokens that the model sees of them, special tokens and the prompt included, without padding: one
+    /// result for each text, in order. Needs no loaded weights.
     ///
     /// # Errors
     /// Per item: `InvalidInput` as for `embed_texts`; `Unsupported` where the model has no tokenizer that can be asked.
-    async fn tokenize(&self, texts: Vec<String>) -> Vec<Result<Vec<Token>>> {
+    async fn tokenize(&self, texts: Vec<String>, _options: &TextOptions) -> Vec<Result<Vec<Token>>> {
+        let model = &self.describe().model;
+        let unsupported = |_| Err(no_tokenizer(model));
+        texts.into_iter().map(unsupported).collect()
+    }
+
+    /// Turns texts that a client has split by the model's own tokenizer back into texts, without special tokens: one result
+    /// for each, in order. Needs no loaded weights.
+    ///
+    /// # Errors
+    /// Per item: `InvalidInput` for an id that the model's vocabulary doesn't have; `Unsupported` as for `tokenize`.
+    async fn decode_tokens(&self, texts: Vec<Vec<u32>>) -> Vec<Result<String>> {
         let model = &self.describe().model;
         let unsupported = |_| Err(no_tokenizer(model));
         texts.into_iter().map(unsupported).collect()
@@ -131,9 +155,14 @@ pub trait Embedder: Send + Sync {
     /// Embeds texts: one result for each, in order.
     ///
     /// # Errors
-    /// Per item: `InvalidInput` for an empty or too long text, `Unsupported` without a text tower, and those of
-    /// `embed_images`.
-    async fn embed_texts(&self, texts: Vec<String>, lane: Lane) -> Vec<Result<Embedding>>;
+    /// Per item: `InvalidInput` for an empty or too long text and for options that the model doesn't allow, `Unsupported`
+    /// without a text tower, and those of `embed_images`.
+    async fn embed_texts(
+        &self,
+        texts: Vec<String>,
+        options: &TextOptions,
+        lane: Lane,
+    ) -> Vec<Result<EmbeddedText>>;
 
     /// Embeds something real with each tower that is meant to be in memory, to see that it works.
     ///
@@ -142,10 +171,10 @@ pub trait Embedder: Send + Sync {
     async fn ping(&self) -> Result<()>;
 }
 
-/// Returns the error of a model whose tokens can't be shown.
+/// Returns the error of a model without a tokenizer that can be asked.
 #[must_use]
 pub fn no_tokenizer(model: &str) -> Error {
-    let message = format!("the tokens of model `{model}` can't be shown");
+    let message = format!("model `{model}` has no tokenizer that can be asked");
     Error::new(ErrorKind::Unsupported, message)
 }
 
@@ -157,20 +186,67 @@ pub async fn embed_image(embedder: &dyn Embedder, picture: Arc<Picture>, lane: L
     only(embedder.embed_images(vec![picture], lane).await)
 }
 
-/// Embeds one text.
+/// Embeds one text with the default options.
 ///
 /// # Errors
 /// Those of [`Embedder::embed_texts`].
 pub async fn embed_text(embedder: &dyn Embedder, text: String, lane: Lane) -> Result<Embedding> {
-    only(embedder.embed_texts(vec![text], lane).await)
+    let result = embed_text_with(embedder, text, &TextOptions::default(), lane).await;
+    result.map(|text| text.embedding)
 }
 
-fn only(results: Vec<Result<Embedding>>) -> Result<Embedding> {
+/// Embeds one text.
+///
+/// # Errors
+/// Those of [`Embedder::embed_texts`].
+pub async fn embed_text_with(
+    embedder: &dyn Embedder,
+    text: String,
+    options: &TextOptions,
+    lane: Lane,
+) -> Result<EmbeddedText> {
+    only(embedder.embed_texts(vec![text], options, lane).await)
+}
+
+/// Embeds texts with the default options: one result for each, in order.
+///
+/// # Errors
+/// Those of [`Embedder::embed_texts`].
+pub async fn embed_texts(embedder: &dyn Embedder, texts: Vec<String>, lane: Lane) -> Vec<Result<Embedding>> {
+    let results = embedder.embed_texts(texts, &TextOptions::default(), lane).await;
+    results
+        .into_iter()
+        .map(|result| result.map(|text| text.embedding))
+        .collect()
+}
+
+fn only<T>(results: Vec<Result<T>>) -> Result<T> {
     let count = results.len();
     match results.into_iter().next() {
         Some(result) if count == 1 => result,
         Some(_) | None => Err(Error::internal(format!(
             "the embedder gave {count} results for one input"
         ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_library_reads_the_model_that_an_older_version_recorded() {
+        let stored = serde_json::json!({
+            "model": "starter",
+            "fingerprint": Fingerprint::derive("starter", b"weights", "1"),
+            "dimensions": 384,
+            "modalities": {"image": true, "text": true},
+            "max_text_bytes": 16_384,
+            "decode_short_side_pixels": 464,
+        });
+        let info: EmbedderInfo = serde_json::from_value(stored).unwrap();
+        assert_eq!(info.dimensions, 384);
+        assert_eq!(info.texts, TextInfo::default());
+        assert_eq!(info.decode_size, DecodeSize::FULL);
     }
 }

@@ -29,13 +29,14 @@ mod scope;
 mod storage;
 mod tags;
 mod taken;
+mod text;
 
 pub use backoff::Backoff;
 pub use config::{BuildContext, Factory, Secret, Settings};
 pub use deadline::Deadline;
 pub use embedder::{
-    Embedder, EmbedderInfo, Embedding, Lane, Modalities, Token, TowerKind, embed_image, embed_text,
-    no_tokenizer,
+    EmbeddedText, Embedder, EmbedderInfo, Embedding, Lane, Modalities, Token, TowerKind, embed_image, embed_text,
+    embed_text_with, embed_texts, no_tokenizer,
 };
 pub use embeddings::{EmbeddedPicture, Embeddings};
 #[cfg(feature = "http")]
@@ -49,7 +50,7 @@ pub use lane_semaphore::LaneSemaphore;
 pub use memory_release::{limit_arenas, release_free_memory};
 pub use metadata::{Inserted, MetadataStore, Order, PhotoFilter, PhotoQuery, Record, first_microsecond_from};
 pub use photo::{DerivedBlob, Photo, PhotoError, PhotoState, StateCounts};
-pub use picture::{ColourProfile, Layers, Picture};
+pub use picture::{ColourProfile, DecodeSize, Layers, Picture};
 pub use plugin::{
     Caller, EnrichInput, Enrichment, Event, Hit, Hook, NewBlob, OnFailure, Plugin, PluginHost, SearchInput,
     SearchQuery, Upload,
@@ -61,3 +62,4 @@ pub use tags::{MAX_TAG_BYTES, MAX_TAGS, clean_tag, clean_tags, tag_from_name};
 pub use taken::{
     TakenAt, cut_local, first_local_microsecond_from, local_from_microsecond, local_microsecond,
 };
+pub use text::{Matryoshka, Prompt, TextInfo, TextOptions};

@@ -6,7 +6,7 @@ use axum::extract::{Extension, Request, State};
 use axum::response::Json;
 use futures::StreamExt;
 use futures::stream::FuturesOrdered;
-use lucida_core::{Deadline, Embedder, EmbedderInfo, Embedding, Error, ErrorKind, Result};
+use lucida_core::{Deadline, Embedder, EmbedderInfo, Embedding, Error, ErrorKind, Result, TextOptions};
 use lucida_library::EmbedRequest;
 use serde::{Deserialize, Serialize};
 use tokio_util::task::AbortOnDropHandle;
@@ -117,8 +117,13 @@ pub(super) async fn text(
         check_count("texts", texts.len(), &state)?;
     }
     let model = state.models().choose(asked.model.as_deref())?;
+    let options = TextOptions::default();
     let request = EmbedRequest::new(Arc::clone(&model), deadline);
-    let results = request.texts(texts).await?;
+    let results = request.texts(texts, &options).await?;
+    let results = results
+        .into_iter()
+        .map(|result| result.map(|text| text.embedding))
+        .collect();
     answer(results, is_one, model.describe()).map(Json)
 }
 

@@ -6,7 +6,7 @@ use axum::extract::{Extension, State};
 use axum::response::Json;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use lucida_core::{Deadline, Embedder, Embedding, Error, ErrorKind};
+use lucida_core::{Deadline, Embedding, Error, TextOptions};
 use lucida_library::EmbedRequest;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -154,17 +154,18 @@ pub(super) async fn embeddings(
     for (place, text) in texts.iter().enumerate() {
         check_text(&format!("input[{place}]"), text, info.max_text_bytes)?;
     }
-    let request = EmbedRequest::new(Arc::clone(&model), deadline.clone());
-    let counting = deadline.bound(count_tokens(&*model, texts.clone()));
-    let (tokens, results) = tokio::join!(counting, request.texts(texts));
-    let (tokens, results) = (tokens?, results?);
+    let lengths: Vec<_> = texts.iter().map(String::len).collect();
+    let request = EmbedRequest::new(Arc::clone(&model), deadline);
+    let results = request.texts(texts, &TextOptions::default()).await?;
+    let mut tokens = 0;
     let mut data = Vec::with_capacity(results.len());
-    for (index, result) in results.into_iter().enumerate() {
-        let embedding = result.map_err(|error| error.with_field(format!("input[{index}]")))?;
+    for (index, (result, length)) in results.into_iter().zip(lengths).enumerate() {
+        let text = result.map_err(|error| error.with_field(format!("input[{index}]")))?;
+        tokens += text.tokens.unwrap_or_else(|| length.div_ceil(BYTES_PER_TOKEN));
         data.push(EmbeddingObject {
             object: "embedding",
             index,
-            embedding: encode(embedding, asked.encoding_format),
+            embedding: encode(text.embedding, asked.encoding_format),
         });
     }
     let usage = Usage {
@@ -177,20 +178,6 @@ pub(super) async fn embeddings(
         model: info.model.clone(),
         usage,
     }))
-}
-
-/// Counts the tokens of all texts.
-async fn count_tokens(model: &dyn Embedder, texts: Vec<String>) -> Result<usize, Error> {
-    let lengths: Vec<_> = texts.iter().map(String::len).collect();
-    let mut count = 0;
-    for (tokens, length) in model.tokenize(texts).await.into_iter().zip(lengths) {
-        count += match tokens {
-            Ok(tokens) => tokens.len(),
-            Err(error) if error.kind() == ErrorKind::Unsupported => length.div_ceil(BYTES_PER_TOKEN),
-            Err(error) => return Err(error),
-        };
-    }
-    Ok(count)
 }
 
 fn texts_of(input: serde_json::Value) -> Result<Vec<String>, Error> {

@@ -2,7 +2,7 @@
 
 use axum::extract::{Extension, State};
 use axum::response::Json;
-use lucida_core::{Deadline, Error};
+use lucida_core::{Deadline, Error, TextOptions};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -65,7 +65,7 @@ pub(super) async fn tokenize(
     for (place, text) in asked.texts.iter().enumerate() {
         check_text(&format!("texts[{place}]"), text, model.describe().max_text_bytes)?;
     }
-    let splitting = async { Ok::<_, Error>(model.tokenize(asked.texts).await) };
+    let splitting = async { Ok::<_, Error>(model.tokenize(asked.texts, &TextOptions::default()).await) };
     let mut texts = Vec::new();
     for tokens in deadline.bound(splitting).await? {
         let tokens = tokens?.into_iter().map(|token| TokenBody {

@@ -127,4 +127,8 @@ impl Tower for TextTower {
     fn cost(tokens: &Tokens) -> usize {
         tokens.ids().len()
     }
+
+    fn token_count(tokens: &Tokens) -> Option<usize> {
+        Some(tokens.unpadded())
+    }
 }

@@ -19,10 +19,11 @@ mod wire;
 use std::path::PathBuf;
 
 use lucida_core::{
-    EmbedderInfo, Error, ErrorKind, Fingerprint, Modalities, Picture, Result, Token, TowerKind,
+    DecodeSize, EmbedderInfo, Error, ErrorKind, Fingerprint, Modalities, Picture, Result, TextInfo, Token,
+    TowerKind,
 };
-use lucida_models::Model;
 use lucida_models::checkpoint::{ImageRecipe, ModelFolder, Pixels, TextTokenizer, Tokens};
+use lucida_models::{Model, TextInput};
 
 use crate::device::Compute;
 use crate::runtime::Runtime;
@@ -142,7 +143,8 @@ impl Export {
                 text: text.is_some(),
             },
             max_text_bytes: MAX_TEXT_BYTES,
-            decode_short_side_pixels: recipe.and_then(ImageRecipe::decode_short_side_pixels),
+            texts: TextInfo::default(),
+            decode_size: recipe.map_or(DecodeSize::FULL, ImageRecipe::decode_size),
         };
         Ok(Self {
             image,
@@ -188,15 +190,19 @@ impl Model for Export {
         files.map(|file| GraphFile::read(file).ok()?.size_bytes()).sum()
     }
 
-    fn tokenize(&self, text: &str) -> Result<Vec<Token>> {
+    fn tokenize(&self, text: TextInput<'_>) -> Result<Vec<Token>> {
         self.text()?.tokenizer.show(text)
+    }
+
+    fn decode_tokens(&self, ids: &[u32]) -> Result<String> {
+        self.text()?.tokenizer.decode(ids)
     }
 
     fn prepare_image(&self, picture: &Picture) -> Result<Pixels> {
         self.image()?.recipe.prepare(picture)
     }
 
-    fn prepare_text(&self, text: &str) -> Result<Tokens> {
+    fn prepare_text(&self, text: TextInput<'_>) -> Result<Tokens> {
         self.text()?.tokenizer.tokenize(text)
     }
 

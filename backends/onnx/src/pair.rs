@@ -1,7 +1,7 @@
 //! Two models as one: pictures by the first, texts by the second, which is in the same space.
 
 use lucida_core::{EmbedderInfo, Modalities, Picture, Result, Token};
-use lucida_models::{Model, Tower};
+use lucida_models::{Model, TextInput, Tower};
 
 /// A model with the image tower of one and the text tower of another.
 pub(crate) struct Pair<V, T> {
@@ -22,6 +22,7 @@ impl<V: Model, T: Model> Model for Pair<V, T> {
                 text: textual.modalities.text,
             },
             max_text_bytes: textual.max_text_bytes,
+            texts: textual.texts,
             ..visual
         }
     }
@@ -30,15 +31,19 @@ impl<V: Model, T: Model> Model for Pair<V, T> {
         Some(self.visual.weight_bytes()? + self.textual.weight_bytes()?)
     }
 
-    fn tokenize(&self, text: &str) -> Result<Vec<Token>> {
+    fn tokenize(&self, text: TextInput<'_>) -> Result<Vec<Token>> {
         self.textual.tokenize(text)
+    }
+
+    fn decode_tokens(&self, ids: &[u32]) -> Result<String> {
+        self.textual.decode_tokens(ids)
     }
 
     fn prepare_image(&self, picture: &Picture) -> Result<<Self::Visual as Tower>::Input> {
         self.visual.prepare_image(picture)
     }
 
-    fn prepare_text(&self, text: &str) -> Result<<Self::Textual as Tower>::Input> {
+    fn prepare_text(&self, text: TextInput<'_>) -> Result<<Self::Textual as Tower>::Input> {
         self.textual.prepare_text(text)
     }
 

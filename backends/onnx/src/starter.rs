@@ -11,8 +11,9 @@ mod text_tower;
 
 use std::path::Path;
 
-use lucida_core::{EmbedderInfo, Fingerprint, Modalities, Picture, Result, Token};
-use lucida_models::{Model, Tower};
+use lucida_core::{DecodeSize, EmbedderInfo, Fingerprint, Modalities, Picture, Result, TextInfo, Token};
+use lucida_models::checkpoint::{TextTokenizer, Tokens};
+use lucida_models::{Model, TextInput, Tower};
 
 use crate::config::Precision;
 use crate::device::Compute;
@@ -20,7 +21,7 @@ use crate::pixels::{self, Region};
 use crate::runtime::Runtime;
 use image_tower::{ImageTower, Views};
 use manifest::Manifest;
-use text_tower::{TextTower, Tokens, Words};
+use text_tower::TextTower;
 
 /// The file that tells this layout from others.
 pub(crate) const MANIFEST_FILE: &str = "starter.json";
@@ -36,7 +37,7 @@ pub(crate) struct Starter {
     name: String,
     manifest: Manifest,
     runtime: Runtime,
-    words: Words,
+    tokenizer: TextTokenizer,
     compute: Compute,
 }
 
@@ -52,12 +53,12 @@ impl Starter {
         compute: Compute,
     ) -> Result<Self> {
         let manifest = Manifest::read(folder)?;
-        let words = Words::read(&manifest)?;
+        let tokenizer = text_tower::read_tokenizer(&manifest)?;
         Ok(Self {
             name: name.unwrap_or(manifest.model()).to_owned(),
             manifest,
             runtime,
-            words,
+            tokenizer,
             compute,
         })
     }
@@ -84,8 +85,12 @@ impl Model for Starter {
                 text: true,
             },
             max_text_bytes: MAX_TEXT_BYTES,
+            texts: TextInfo {
+                max_tokens: Some(self.tokenizer.max_tokens()),
+                ..TextInfo::default()
+            },
             // Twice what the crop needs leaves the filter enough to average.
-            decode_short_side_pixels: Some(manifest.image().short_side_pixels() * 2),
+            decode_size: DecodeSize::short_side(manifest.image().short_side_pixels() * 2),
         }
     }
 
@@ -95,8 +100,12 @@ impl Model for Starter {
         sizes.into_iter().map(|file| Some(file?.len())).sum()
     }
 
-    fn tokenize(&self, text: &str) -> Result<Vec<Token>> {
-        self.words.show(text)
+    fn tokenize(&self, text: TextInput<'_>) -> Result<Vec<Token>> {
+        self.tokenizer.show(text)
+    }
+
+    fn decode_tokens(&self, ids: &[u32]) -> Result<String> {
+        self.tokenizer.decode(ids)
     }
 
     fn prepare_image(&self, picture: &Picture) -> Result<Views> {
@@ -109,8 +118,8 @@ impl Model for Starter {
         ]))
     }
 
-    fn prepare_text(&self, text: &str) -> Result<Tokens> {
-        self.words.tokenize(text)
+    fn prepare_text(&self, text: TextInput<'_>) -> Result<Tokens> {
+        self.tokenizer.tokenize(text)
     }
 
     fn load_visual(&self) -> Result<ImageTower> {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use lucida_core::{
     BuildContext, Embedder, ErrorKind, Factory as _, Lane, Modalities, Picture, Result, embed_image,
-    embed_text,
+    embed_text, embed_texts,
 };
 use lucida_testkit::parity::{check, model_folder};
 use serde_json::{Value, json};
@@ -154,7 +154,7 @@ async fn an_int8_export_gives_the_same_bits_whatever_is_beside_it() {
     let texts: Vec<_> = ["cat", "a dog on the beach", "x", &"long ".repeat(600), "émoji 🙂"]
         .map(str::to_owned)
         .into();
-    let together = rounded.embed_texts(texts.clone(), Lane::Background).await;
+    let together = embed_texts(&*rounded, texts.clone(), Lane::Background).await;
     for (text, beside) in texts.into_iter().zip(together) {
         let beside = beside.unwrap();
         let alone = embed_text(&*rounded, text.clone(), Lane::Interactive)

@@ -62,7 +62,7 @@ fn texts() -> Vec<String> {
 
 async fn embed(embedder: &dyn Embedder) -> Vec<Vec<f32>> {
     let mut vectors = embedder.embed_images(pictures(), Lane::Background).await;
-    vectors.extend(embedder.embed_texts(texts(), Lane::Background).await);
+    vectors.extend(lucida_core::embed_texts(embedder, texts(), Lane::Background).await);
     vectors.into_iter().map(Result::unwrap).collect()
 }
 

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use lucida_core::{
-    Deadline, EmbeddedPicture, EmbeddedText, Embedder, EmbedderInfo, Embeddings, Error, Lane, Picture, Result,
-    TextOptions, Token,
+    Deadline, EmbeddedPicture, EmbeddedText, Embedder, EmbedderInfo, Embeddings, Error, Lane, Picture,
+    Result, TextOptions, Token,
 };
 
 use crate::embed::EmbedRequest;

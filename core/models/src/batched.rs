@@ -14,13 +14,13 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use lucida_core::{
-    Embedder, EmbedderInfo, Embedding, Error, ErrorKind, Lane, LaneSemaphore, Picture, Result, Token,
-    TowerKind, metrics,
+    EmbeddedText, Embedder, EmbedderInfo, Embedding, Error, ErrorKind, Lane, LaneSemaphore, Picture, Result,
+    TextOptions, Token, TowerKind, metrics,
 };
 pub use settings::BatchSettings;
 use worker::{Labels, Worker};
 
-use crate::model::Model;
+use crate::model::{Model, TextInput, Tower};
 
 /// How a [`Batched`] model queues and when it is in memory.
 #[derive(Debug, Clone)]
@@ -121,6 +121,55 @@ impl<M: Model> Batched<M> {
             .await
             .map_err(|error| Error::internal("preparing an input failed").with_source(error))?
     }
+
+    fn text_worker(&self) -> Result<&Worker<M::Textual>> {
+        self.texts
+            .as_ref()
+            .ok_or_else(|| no_tower(&self.info.model, TowerKind::Text))
+    }
+
+    /// Calls the tokenizer on a blocking thread once a permit is free.
+    async fn with_tokenizer<O: Send + 'static>(
+        &self,
+        call: impl FnOnce(&M) -> Result<O> + Send + 'static,
+    ) -> Result<O> {
+        let permit = self.preparation.acquire(Lane::Interactive).await?;
+        let model = Arc::clone(&self.model);
+        let work = move || {
+            let result = call(&model);
+            drop(permit);
+            result
+        };
+        tokio::task::spawn_blocking(work)
+            .await
+            .map_err(|error| Error::internal("the tokenizer failed").with_source(error))?
+    }
+}
+
+/// A text on its way to another thread.
+struct OwnedText {
+    prompt: String,
+    text: String,
+    truncate: bool,
+}
+
+impl OwnedText {
+    fn new(text: String, options: &TextOptions, info: &EmbedderInfo) -> Result<Self> {
+        check_text(&text, info.max_text_bytes)?;
+        Ok(Self {
+            prompt: info.texts.prompt(&options.prompt)?.to_owned(),
+            text,
+            truncate: options.truncate,
+        })
+    }
+
+    fn input(&self) -> TextInput<'_> {
+        TextInput {
+            prompt: &self.prompt,
+            text: &self.text,
+            truncate: self.truncate,
+        }
+    }
 }
 
 #[async_trait]
@@ -138,22 +187,20 @@ impl<M: Model> Embedder for Batched<M> {
         of_images || self.texts.as_ref().is_some_and(Worker::is_loaded)
     }
 
-    async fn tokenize(&self, texts: Vec<String>) -> Vec<Result<Vec<Token>>> {
+    async fn tokenize(&self, texts: Vec<String>, options: &TextOptions) -> Vec<Result<Vec<Token>>> {
         let one = |text: String| async move {
-            if self.texts.is_none() {
-                return Err(no_tower(&self.info.model, TowerKind::Text));
-            }
-            check_text(&text, self.info.max_text_bytes)?;
-            let permit = self.preparation.acquire(Lane::Interactive).await?;
-            let model = Arc::clone(&self.model);
-            let work = move || {
-                let tokens = model.tokenize(&text);
-                drop(permit);
-                tokens
-            };
-            tokio::task::spawn_blocking(work)
+            self.text_worker()?;
+            let text = OwnedText::new(text, options, &self.info)?;
+            self.with_tokenizer(move |model| model.tokenize(text.input()))
                 .await
-                .map_err(|error| Error::internal("splitting a text into tokens failed").with_source(error))?
+        };
+        futures::future::join_all(texts.into_iter().map(one)).await
+    }
+
+    async fn decode_tokens(&self, texts: Vec<Vec<u32>>) -> Vec<Result<String>> {
+        let one = |ids: Vec<u32>| async move {
+            self.text_worker()?;
+            self.with_tokenizer(move |model| model.decode_tokens(&ids)).await
         };
         futures::future::join_all(texts.into_iter().map(one)).await
     }
@@ -175,20 +222,28 @@ impl<M: Model> Embedder for Batched<M> {
         futures::future::join_all(pictures.into_iter().map(one)).await
     }
 
-    async fn embed_texts(&self, texts: Vec<String>, lane: Lane) -> Vec<Result<Embedding>> {
+    async fn embed_texts(
+        &self,
+        texts: Vec<String>,
+        options: &TextOptions,
+        lane: Lane,
+    ) -> Vec<Result<EmbeddedText>> {
         let one = |text: String| async move {
-            let worker = self
-                .texts
-                .as_ref()
-                .ok_or_else(|| no_tower(&self.info.model, TowerKind::Text))?;
-            check_text(&text, self.info.max_text_bytes)?;
+            let worker = self.text_worker()?;
+            self.info.check_text_options(options)?;
+            let text = OwnedText::new(text, options, &self.info)?;
             worker.check_room(lane)?;
             let input = self
                 .prepare(text, (TowerKind::Text, lane), |model, text| {
-                    model.prepare_text(text)
+                    model.prepare_text(text.input())
                 })
                 .await?;
-            worker.submit(input, lane)?.await.map_err(|_| shut_down())?
+            let tokens = M::Textual::token_count(&input);
+            let embedding = worker.submit(input, lane)?.await.map_err(|_| shut_down())??;
+            Ok(EmbeddedText {
+                embedding: options.shorten(embedding)?,
+                tokens,
+            })
         };
         futures::future::join_all(texts.into_iter().map(one)).await
     }

@@ -13,5 +13,5 @@ mod model;
 mod pool;
 
 pub use batched::{BatchOptions, BatchSettings, Batched};
-pub use model::{Model, Tower};
+pub use model::{Model, TextInput, Tower};
 pub use pool::{ModelPool, ModelSpec, OpenEmbedder, PooledModel};

@@ -1,4 +1,4 @@
-//! What a model must bring: synchronous towers that compute one batch, and the preparation of their inputs.
+//! The contract of a model: synchronous towers that compute one batch, and the preparation of their inputs.
 
 use lucida_core::{EmbedderInfo, Picture, Result, Token, no_tokenizer};
 
@@ -24,7 +24,15 @@ pub trait Model: Send + Sync + 'static {
     ///
     /// # Errors
     /// `InvalidInput` for a text that the model can't take; `Unsupported` where it has no tokenizer that can be asked.
-    fn tokenize(&self, _text: &str) -> Result<Vec<Token>> {
+    fn tokenize(&self, _text: TextInput<'_>) -> Result<Vec<Token>> {
+        Err(no_tokenizer(&self.describe().model))
+    }
+
+    /// Turns token ids back into a text, as [`lucida_core::Embedder::decode_tokens`] does.
+    ///
+    /// # Errors
+    /// `InvalidInput` for an id that the vocabulary doesn't have; `Unsupported` as for `tokenize`.
+    fn decode_tokens(&self, _ids: &[u32]) -> Result<String> {
         Err(no_tokenizer(&self.describe().model))
     }
 
@@ -37,8 +45,8 @@ pub trait Model: Send + Sync + 'static {
     /// Turns a text into the text tower's input; the text is neither empty nor too long.
     ///
     /// # Errors
-    /// `InvalidInput` for a text that the model can't take.
-    fn prepare_text(&self, text: &str) -> Result<<Self::Textual as Tower>::Input>;
+    /// `InvalidInput` for a text that the model can't take, and for one over its limit that isn't to be cut.
+    fn prepare_text(&self, text: TextInput<'_>) -> Result<<Self::Textual as Tower>::Input>;
 
     /// Loads the image tower.
     ///
@@ -53,6 +61,29 @@ pub trait Model: Send + Sync + 'static {
     fn load_textual(&self) -> Result<Self::Textual>;
 }
 
+/// A text, what the model is given before it, and what happens to it beyond the model's limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TextInput<'a> {
+    /// The prompt; may be empty.
+    pub prompt: &'a str,
+    /// The text.
+    pub text: &'a str,
+    /// Whether more tokens than the model takes are cut off, instead of refusing the text.
+    pub truncate: bool,
+}
+
+impl<'a> TextInput<'a> {
+    /// Returns a text without a prompt, which may be cut.
+    #[must_use]
+    pub const fn plain(text: &'a str) -> Self {
+        Self {
+            prompt: "",
+            text,
+            truncate: true,
+        }
+    }
+}
+
 /// One half of a model, in memory, used by one thread.
 pub trait Tower: 'static {
     /// What it computes on, made by the model's preparation.
@@ -64,8 +95,13 @@ pub trait Tower: 'static {
     /// Per item, `Internal` where the computation failed.
     fn embed(&mut self, batch: &[Self::Input]) -> Vec<Result<Vec<f32>>>;
 
-    /// Tells how much of a batch's budget an input takes, at least 1.
+    /// Returns how much of a batch's budget an input takes, at least 1.
     fn cost(_input: &Self::Input) -> usize {
         1
+    }
+
+    /// Returns how many tokens a text has, special tokens and the prompt counted; `None` where that is unknown.
+    fn token_count(_input: &Self::Input) -> Option<usize> {
+        None
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lucida_core::{
-    Embedder, Embedding, ErrorKind, Lane, Picture, Result, TowerKind, embed_image, embed_text,
+    Embedder, Embedding, ErrorKind, Lane, Picture, Result, TowerKind, embed_image, embed_text, embed_texts,
 };
 use lucida_models::{BatchOptions, Batched};
 use lucida_testkit::{Controls, Fault, HashModel, eventually, picture};
@@ -182,7 +182,7 @@ async fn a_call_larger_than_the_lane_fails_only_where_there_is_no_room() {
     let large = {
         let embedder = Arc::clone(&subject.embedder);
         let texts = (0..10).map(|number| format!("text {number}")).collect();
-        tokio::spawn(async move { embedder.embed_texts(texts, Lane::Background).await })
+        tokio::spawn(async move { embed_texts(&*embedder, texts, Lane::Background).await })
     };
     eventually("the lane is full", async || {
         subject.embedder.waiting(TEXT, Lane::Background) == 4
@@ -313,10 +313,7 @@ async fn a_vector_without_meaning_fails_its_item_alone() {
     subject.controls.fault_on_text("empty", Fault::Zeros);
     subject.controls.fault_on_text("failing", Fault::Error);
     let texts = ["red", "broken", "green", "empty", "failing", "blue"].map(str::to_owned);
-    let results = subject
-        .embedder
-        .embed_texts(texts.clone().into(), Lane::Interactive)
-        .await;
+    let results = embed_texts(&*subject.embedder, texts.clone().into(), Lane::Interactive).await;
     assert_eq!(results.len(), 6);
     for at in [1, 3, 4] {
         assert_eq!(results[at].as_ref().unwrap_err().kind(), ErrorKind::Internal);

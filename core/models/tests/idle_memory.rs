@@ -9,7 +9,7 @@
 )]
 
 use lucida_core::{EmbedderInfo, Error, Lane, Modalities, Picture, Result, embed_text};
-use lucida_models::{BatchOptions, Batched, Model, Tower};
+use lucida_models::{BatchOptions, Batched, Model, TextInput, Tower};
 use lucida_testkit::{HashModel, eventually};
 
 const DIMENSIONS: usize = 2;
@@ -47,7 +47,7 @@ impl Model for Wasteful {
         Err(Error::invalid("there is no image tower"))
     }
 
-    fn prepare_text(&self, _: &str) -> Result<()> {
+    fn prepare_text(&self, _: TextInput<'_>) -> Result<()> {
         Ok(())
     }
 

@@ -31,13 +31,14 @@ fn every_text_has_the_token_ids_of_transformers() {
         assert_eq!(tokenizer.max_tokens(), model.max_tokens, "{name}");
         for (label, ids) in &model.token_ids {
             // Transformers makes a text without a word of special tokens alone; here it is refused.
-            let given = tokenizer
-                .tokenize(TextInput::plain(&expected.texts[label]))
-                .map(|tokens| match tokens.ids() {
-                    // Immich pads every text, also for models that see nothing of it.
-                    padded if padded.len() > ids.len() => padded[..tokens.unpadded()].to_vec(),
-                    all => all.to_vec(),
-                });
+            let given =
+                tokenizer
+                    .tokenize(TextInput::plain(&expected.texts[label]))
+                    .map(|tokens| match tokens.ids() {
+                        // Immich pads every text, also for models that see nothing of it.
+                        padded if padded.len() > ids.len() => padded[..tokens.unpadded()].to_vec(),
+                        all => all.to_vec(),
+                    });
             if !given.as_ref().is_ok_and(|given| given == ids) {
                 wrong.push(format!("{name}, {label}: {given:?} and not {ids:?}"));
             }

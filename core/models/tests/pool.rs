@@ -12,7 +12,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::FutureExt;
 use lucida_core::{
-    Embedder, EmbedderInfo, Embedding, Error, ErrorKind, Fingerprint, Lane, Picture, Result, embed_text,
+    EmbeddedText, Embedder, EmbedderInfo, Embedding, Error, ErrorKind, Fingerprint, Lane, Picture, Result,
+    TextOptions, embed_text, embed_texts,
 };
 use lucida_models::{Model, ModelPool, ModelSpec};
 use lucida_testkit::{HashModel, eventually};
@@ -88,9 +89,15 @@ impl Embedder for Counting {
         pictures.iter().map(|_| Ok(vec![1.0])).collect()
     }
 
-    async fn embed_texts(&self, texts: Vec<String>, _: Lane) -> Vec<Result<Embedding>> {
+    async fn embed_texts(&self, texts: Vec<String>, _: &TextOptions, _: Lane) -> Vec<Result<EmbeddedText>> {
         let _permit = self.counts.computations.acquire().await;
-        texts.iter().map(|_| Ok(vec![1.0])).collect()
+        let vector = |_| {
+            Ok(EmbeddedText {
+                embedding: vec![1.0],
+                tokens: None,
+            })
+        };
+        texts.iter().map(vector).collect()
     }
 
     async fn ping(&self) -> Result<()> {
@@ -306,9 +313,8 @@ async fn a_model_that_can_not_be_opened_again_fails_its_inputs_and_is_tried_agai
     };
     let pool = pool(vec![failing], Some(10)).await;
     let model = pool.get("a").unwrap();
-    let results = model
-        .embed_texts(vec!["x".to_owned(), "y".to_owned()], Lane::Interactive)
-        .await;
+    let texts = vec!["x".to_owned(), "y".to_owned()];
+    let results = embed_texts(&**model, texts, Lane::Interactive).await;
     assert_eq!(results.len(), 2);
     for result in results {
         let error = result.unwrap_err();

@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use lucida_core::{Embedder, Embedding, ErrorKind, Lane, Picture, Result, embed_image, embed_text};
+use lucida_core::{
+    Embedder, Embedding, ErrorKind, Lane, Picture, Result, embed_image, embed_text, embed_texts,
+};
 
 use super::{Fixture, picture};
 
@@ -106,7 +108,7 @@ async fn takes_pictures(embedder: &dyn Embedder) -> bool {
 async fn takes_texts(embedder: &dyn Embedder) -> bool {
     let takes = embedder.describe().modalities.text;
     if !takes {
-        let results = embedder.embed_texts(sample_texts(), Lane::Interactive).await;
+        let results = embed_texts(embedder, sample_texts(), Lane::Interactive).await;
         assert_eq!(results.len(), sample_texts().len());
         for result in &results {
             assert_eq!(kind(result), ErrorKind::Unsupported);
@@ -137,7 +139,7 @@ pub async fn it_tells_what_it_is(fixture: Fixture<dyn Embedder>) {
 pub async fn vectors_have_unit_length_and_the_dimensions_told(fixture: Fixture<dyn Embedder>) {
     let embedder = &*fixture.part;
     if takes_texts(embedder).await {
-        for result in embedder.embed_texts(sample_texts(), Lane::Interactive).await {
+        for result in embed_texts(embedder, sample_texts(), Lane::Interactive).await {
             assert_is_vector(embedder, &result);
         }
     }
@@ -155,14 +157,14 @@ pub async fn a_text_gives_the_same_bits_alone_and_among_others(fixture: Fixture<
         return;
     }
     let texts = sample_texts();
-    let together = embedder.embed_texts(texts.clone(), Lane::Interactive).await;
+    let together = embed_texts(embedder, texts.clone(), Lane::Interactive).await;
     assert_eq!(together.len(), texts.len());
     for (text, result) in texts.iter().zip(&together) {
         let alone = embed_text(embedder, text.clone(), Lane::Interactive).await;
         assert!(bits(&alone) == bits(result), "{text:?} depends on its company");
     }
     let reversed = texts.iter().rev().cloned().collect();
-    let mut reversed = embedder.embed_texts(reversed, Lane::Interactive).await;
+    let mut reversed = embed_texts(embedder, reversed, Lane::Interactive).await;
     reversed.reverse();
     for ((text, one), other) in texts.iter().zip(&together).zip(&reversed) {
         assert!(bits(one) == bits(other), "{text:?} depends on its place");
@@ -196,8 +198,7 @@ pub async fn callers_at_once_get_each_their_own_vectors(fixture: Fixture<dyn Emb
     if !takes_texts(&**embedder).await {
         return;
     }
-    let expected: Vec<_> = embedder
-        .embed_texts(sample_texts(), Lane::Interactive)
+    let expected: Vec<_> = embed_texts(&**embedder, sample_texts(), Lane::Interactive)
         .await
         .iter()
         .map(bits)
@@ -239,7 +240,7 @@ pub async fn both_lanes_give_the_same_vector(fixture: Fixture<dyn Embedder>) {
 /// No input, no output, no error.
 pub async fn a_call_with_nothing_in_it_returns_nothing(fixture: Fixture<dyn Embedder>) {
     for lane in [Lane::Interactive, Lane::Background] {
-        assert!(fixture.part.embed_texts(Vec::new(), lane).await.is_empty());
+        assert!(embed_texts(&*fixture.part, Vec::new(), lane).await.is_empty());
         assert!(fixture.part.embed_images(Vec::new(), lane).await.is_empty());
     }
 }
@@ -251,7 +252,7 @@ pub async fn an_empty_text_fails_in_its_place_alone(fixture: Fixture<dyn Embedde
         return;
     }
     let texts = ["red", "", "dog", " \t\n", "beach"].map(str::to_owned);
-    let results = embedder.embed_texts(texts.into(), Lane::Interactive).await;
+    let results = embed_texts(embedder, texts.into(), Lane::Interactive).await;
     assert_eq!(results.len(), 5);
     for (at, text) in [(0, "red"), (2, "dog"), (4, "beach")] {
         let alone = embed_text(embedder, text.to_owned(), Lane::Interactive).await;
@@ -270,7 +271,7 @@ pub async fn a_text_too_long_fails_in_its_place_alone(fixture: Fixture<dyn Embed
     }
     let too_long = "a".repeat(embedder.describe().max_text_bytes + 1);
     let texts = vec!["red".to_owned(), too_long, "dog".to_owned()];
-    let results = embedder.embed_texts(texts, Lane::Interactive).await;
+    let results = embed_texts(embedder, texts, Lane::Interactive).await;
     assert_eq!(results.len(), 3);
     assert_is_vector(embedder, &results[0]);
     assert_eq!(kind(&results[1]), ErrorKind::InvalidInput);
@@ -312,7 +313,7 @@ pub async fn any_script_gives_a_vector(fixture: Fixture<dyn Embedder>) {
     ]
     .map(str::to_owned)
     .into();
-    let results = embedder.embed_texts(texts, Lane::Interactive).await;
+    let results = embed_texts(embedder, texts, Lane::Interactive).await;
     for result in &results {
         assert_is_vector(embedder, result);
     }
@@ -342,7 +343,7 @@ pub async fn different_inputs_give_different_vectors(fixture: Fixture<dyn Embedd
     let embedder = &*fixture.part;
     let mut sets = Vec::new();
     if takes_texts(embedder).await {
-        sets.push(embedder.embed_texts(sample_texts(), Lane::Interactive).await);
+        sets.push(embed_texts(embedder, sample_texts(), Lane::Interactive).await);
     }
     if takes_pictures(embedder).await {
         sets.push(embedder.embed_images(sample_pictures(), Lane::Interactive).await);
@@ -362,7 +363,7 @@ pub async fn ping_answers(fixture: Fixture<dyn Embedder>) {
     embedder.ping().await.unwrap();
     takes_texts(embedder).await;
     takes_pictures(embedder).await;
-    embedder.embed_texts(sample_texts(), Lane::Interactive).await;
+    embed_texts(embedder, sample_texts(), Lane::Interactive).await;
     embedder.embed_images(sample_pictures(), Lane::Interactive).await;
     embedder.ping().await.unwrap();
 }

@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use lucida_core::config::{NoSettings, factory_fn};
 use lucida_core::{
-    Embedder, EmbedderInfo, Error, Factory, Fingerprint, Modalities, Picture, Result, Token, TowerKind,
+    DecodeSize, Embedder, EmbedderInfo, Error, Factory, Fingerprint, Modalities, Picture, Result, TextInfo,
+    Token, TowerKind,
 };
-use lucida_models::{BatchOptions, Batched, Model, Tower};
+use lucida_models::{BatchOptions, Batched, Model, TextInput, Tower};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
@@ -72,7 +73,8 @@ impl HashModel {
                     text: true,
                 },
                 max_text_bytes: MAX_TEXT_BYTES,
-                decode_short_side_pixels: None,
+                texts: TextInfo::default(),
+                decode_size: DecodeSize::FULL,
             },
             controls: Arc::default(),
         }
@@ -81,7 +83,7 @@ impl HashModel {
     /// Lets pictures be decoded at a smaller scale, down to this short side.
     #[must_use]
     pub fn decoding_to(mut self, short_side_pixels: u32) -> Self {
-        self.info.decode_short_side_pixels = Some(short_side_pixels);
+        self.info.decode_size = DecodeSize::short_side(short_side_pixels);
         self
     }
 
@@ -172,7 +174,7 @@ impl Model for HashModel {
         self.info.clone()
     }
 
-    fn tokenize(&self, text: &str) -> Result<Vec<Token>> {
+    fn tokenize(&self, text: TextInput<'_>) -> Result<Vec<Token>> {
         let words = self.prepare_text(text)?.words.into_iter();
         let token = |(text, _): (String, f32)| Token {
             id: text
@@ -194,22 +196,23 @@ impl Model for HashModel {
         })
     }
 
-    fn prepare_text(&self, text: &str) -> Result<HashInput> {
+    fn prepare_text(&self, input: TextInput<'_>) -> Result<HashInput> {
+        let text = format!("{}{}", input.prompt, input.text);
         let words: Vec<_> = text
             .split(|character: char| !character.is_alphanumeric())
             .filter(|word| !word.is_empty())
             .map(|word| (word.to_lowercase(), 1.0))
             .collect();
         Ok(HashInput {
-            label: text.to_owned(),
+            fault: self.controls.text_fault(&text),
+            label: text.clone(),
             // A text of signs alone is one word.
             words: if words.is_empty() {
-                vec![(text.to_owned(), 1.0)]
+                vec![(text, 1.0)]
             } else {
                 words
             },
             layout: Vec::new(),
-            fault: self.controls.text_fault(text),
         })
     }
 

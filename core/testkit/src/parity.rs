@@ -353,7 +353,7 @@ async fn embed_pictures(
     let options = DecodeOptions {
         max_pixels: 100_000_000,
         accept_truncated: false,
-        short_side_pixels: embedder.describe().decode_short_side_pixels,
+        size: embedder.describe().decode_size,
     };
     let (files, pictures): (Vec<_>, Vec<_>) = files
         .iter()
@@ -377,7 +377,7 @@ async fn embed_texts(
         .filter(|(_, text)| !text.trim().is_empty())
         .map(|(label, text)| (label.clone(), text.clone()))
         .unzip();
-    let vectors = embedder.embed_texts(texts, Lane::Background).await;
+    let vectors = lucida_core::embed_texts(embedder, texts, Lane::Background).await;
     named(labels, vectors)
 }
 

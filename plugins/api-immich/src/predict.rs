@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::extract::Request;
 use axum::http::StatusCode;
-use lucida_core::{Deadline, Embeddings, Error, ErrorKind, metrics};
+use lucida_core::{Deadline, Embeddings, Error, ErrorKind, TextOptions, metrics};
 use lucida_picture::ImageHeader;
 use serde_json::Map;
 use tracing::debug;
@@ -56,11 +56,12 @@ impl Predictor {
                     let model = self.model(&model)?;
                     let mut found = self
                         .embeddings
-                        .texts(&model, vec![text.clone()], &deadline)
+                        .texts(&model, vec![text.clone()], &TextOptions::query(), &deadline)
                         .await?;
                     found
                         .pop()
                         .unwrap_or_else(|| Err(Error::internal("the embedder gave no result")))?
+                        .embedding
                 }
                 (Task::Foreign(task), ..) => {
                     let detail = format!("{task} is not answered here: give Immich another URL for it");

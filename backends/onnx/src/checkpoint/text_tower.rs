@@ -93,4 +93,8 @@ impl Tower for TextTower {
     fn cost(text: &Tokens) -> usize {
         text.ids().len()
     }
+
+    fn token_count(tokens: &Tokens) -> Option<usize> {
+        Some(tokens.unpadded())
+    }
 }

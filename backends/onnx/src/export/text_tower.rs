@@ -227,6 +227,10 @@ impl Tower for TextTower {
             .map(|tokens| self.embed_one(tokens.ids(), tokens.unpadded()))
             .collect()
     }
+
+    fn token_count(tokens: &Tokens) -> Option<usize> {
+        Some(tokens.unpadded())
+    }
 }
 
 #[cfg(test)]

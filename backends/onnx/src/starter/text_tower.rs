@@ -1,12 +1,12 @@
 //! The text half: MiniLM on the tokens of one text, averaged inside the graph.
 
-use lucida_core::{Error, Result, Token};
+use lucida_core::Result;
 use lucida_models::Tower;
+use lucida_models::checkpoint::{TextTokenizer, Tokens};
 use ort::session::Session;
 use ort::value::TensorRef;
-use tokenizers::{Encoding, Tokenizer, TruncationParams};
 
-use super::manifest::{Manifest, broken};
+use super::manifest::Manifest;
 use crate::device::Compute;
 use crate::error::internal;
 use crate::runtime::Runtime;
@@ -17,63 +17,14 @@ const TOKENIZER_FILE: &str = "tokenizer.json";
 const INPUTS: [&str; 3] = ["input_ids", "attention_mask", "token_type_ids"];
 const OUTPUT: &str = "sentence_embedding";
 
-/// The tokenizer.
-pub(super) struct Words {
-    tokenizer: Tokenizer,
+/// Reads the tokenizer. Its own padding doesn't count: a text is never padded here.
+///
+/// # Errors
+/// `Unavailable` or `Internal`, naming the file.
+pub(super) fn read_tokenizer(manifest: &Manifest) -> Result<TextTokenizer> {
+    let bytes = manifest.read_file(TOKENIZER_FILE)?;
+    TextTokenizer::from_bytes(&bytes, &manifest.path(TOKENIZER_FILE), manifest.max_tokens())
 }
-
-impl Words {
-    /// Reads the tokenizer, sets its truncation and takes its padding off: a text is never padded here.
-    ///
-    /// # Errors
-    /// `Unavailable` or `Internal`, naming the file.
-    pub(super) fn read(manifest: &Manifest) -> Result<Self> {
-        let bytes = manifest.read_file(TOKENIZER_FILE)?;
-        let unusable = |error: tokenizers::Error| {
-            broken(&manifest.path(TOKENIZER_FILE), "can't be used").with_source(error)
-        };
-        let mut tokenizer = Tokenizer::from_bytes(&bytes).map_err(unusable)?;
-        let truncation = TruncationParams {
-            max_length: manifest.max_tokens(),
-            ..TruncationParams::default()
-        };
-        tokenizer
-            .with_padding(None)
-            .with_truncation(Some(truncation))
-            .map_err(unusable)?;
-        Ok(Self { tokenizer })
-    }
-
-    /// Tokenizes a text, with its special tokens, cut at the recipe's length.
-    pub(super) fn tokenize(&self, text: &str) -> Result<Tokens> {
-        let encoding = self.encode(text)?;
-        Ok(Tokens(
-            encoding.get_ids().iter().map(|&id| i64::from(id)).collect(),
-        ))
-    }
-
-    /// Tokenizes a text and shows the spelling of its tokens.
-    pub(super) fn show(&self, text: &str) -> Result<Vec<Token>> {
-        let encoding = self.encode(text)?;
-        let tokens = encoding.get_ids().iter().zip(encoding.get_special_tokens_mask());
-        Ok(tokens
-            .map(|(&id, &special)| Token {
-                id,
-                text: self.tokenizer.id_to_token(id).unwrap_or_default(),
-                special: special != 0,
-            })
-            .collect())
-    }
-
-    fn encode(&self, text: &str) -> Result<Encoding> {
-        self.tokenizer
-            .encode_fast(text, true)
-            .map_err(|error| Error::invalid("the text can't be split into tokens").with_source(error))
-    }
-}
-
-/// A text as the model sees it: `(tokens,)` i64.
-pub(crate) struct Tokens(Vec<i64>);
 
 /// The text model in memory.
 pub(crate) struct TextTower {
@@ -88,8 +39,9 @@ impl TextTower {
         Ok(Self { session })
     }
 
-    fn embed_one(&mut self, Tokens(ids): &Tokens) -> Result<Vec<f32>> {
+    fn embed_one(&mut self, tokens: &Tokens) -> Result<Vec<f32>> {
         let running = |error| internal("running the text model", error);
+        let ids: Vec<_> = tokens.ids().iter().map(|&id| i64::from(id)).collect();
         let (ones, zeros) = (vec![1_i64; ids.len()], vec![0_i64; ids.len()]);
         let row = |numbers| TensorRef::from_array_view(([1, ids.len()], numbers)).map_err(running);
         let [id_input, mask_input, type_input] = INPUTS;
@@ -109,5 +61,9 @@ impl Tower for TextTower {
 
     fn embed(&mut self, batch: &[Tokens]) -> Vec<Result<Vec<f32>>> {
         batch.iter().map(|tokens| self.embed_one(tokens)).collect()
+    }
+
+    fn token_count(tokens: &Tokens) -> Option<usize> {
+        Some(tokens.unpadded())
     }
 }

@@ -253,6 +253,7 @@ impl ModelFolder {
                 max_tokens: None,
                 cleaning: Cleaning::None,
                 padding: None,
+                excludes_prompt: false,
             },
             Kind::Siglip(config) => {
                 let text = config.text.as_ref().ok_or_else(|| self.lacks("text"))?;
@@ -262,6 +263,7 @@ impl ModelFolder {
                     max_tokens: Some(text.max_position_embeddings),
                     cleaning: family::siglip_cleaning(&self.model)?,
                     padding: Some(Padding::Own),
+                    excludes_prompt: false,
                 }
             }
             Kind::OpenClip(config) => TextRules {
@@ -277,6 +279,7 @@ impl ModelFolder {
                 } else {
                     Padding::Own
                 }),
+                excludes_prompt: false,
             },
             Kind::Immich(config) => {
                 let rules = TextRules {
@@ -289,6 +292,7 @@ impl ModelFolder {
                     },
                     // As Immich does, whatever the model sees of it: some graphs take texts of this length only.
                     padding: Some(Padding::Own),
+                    excludes_prompt: false,
                 };
                 return TextTokenizer::read(&immich::tokenizer_folder(&self.root), rules);
             }
@@ -309,6 +313,7 @@ impl ModelFolder {
                 Cleaning::None
             },
             padding: None,
+            excludes_prompt: false,
         })
     }
 

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use lucida_core::{
-    EmbedderInfo, Error, ErrorKind, Fingerprint, Modalities, Picture, Result, Token, TowerKind,
+    DecodeSize, EmbedderInfo, Error, ErrorKind, Fingerprint, Modalities, Picture, Result, TextInfo, Token,
+    TowerKind,
 };
 
 use super::folder::ModelFolder;
@@ -11,7 +12,7 @@ use super::identity::WeightsId;
 use super::recipe::{ImageRecipe, Pixels};
 use super::tokenizer::{TextTokenizer, Tokens};
 use super::tower::{ImageTower, TextTower};
-use crate::model::{Model, Tower};
+use crate::model::{Model, TextInput, Tower};
 
 /// Enough for some pages of text; the models that are read here look at its first 77 to 512 tokens.
 const MAX_TEXT_BYTES: usize = 16 * 1024;
@@ -117,7 +118,8 @@ impl Checkpoint {
                 text: self.text.is_some(),
             },
             max_text_bytes: MAX_TEXT_BYTES,
-            decode_short_side_pixels: recipe.and_then(ImageRecipe::decode_short_side_pixels),
+            texts: TextInfo::default(),
+            decode_size: recipe.map_or(DecodeSize::FULL, ImageRecipe::decode_size),
         }
     }
 
@@ -192,15 +194,19 @@ impl<E: Engine> Model for CheckpointModel<E> {
         Some(self.checkpoint.weight_bytes)
     }
 
-    fn tokenize(&self, text: &str) -> Result<Vec<Token>> {
+    fn tokenize(&self, text: TextInput<'_>) -> Result<Vec<Token>> {
         self.checkpoint.text()?.1.show(text)
+    }
+
+    fn decode_tokens(&self, ids: &[u32]) -> Result<String> {
+        self.checkpoint.text()?.1.decode(ids)
     }
 
     fn prepare_image(&self, picture: &Picture) -> Result<Pixels> {
         self.checkpoint.image()?.1.prepare(picture)
     }
 
-    fn prepare_text(&self, text: &str) -> Result<Tokens> {
+    fn prepare_text(&self, text: TextInput<'_>) -> Result<Tokens> {
         self.checkpoint.text()?.1.tokenize(text)
     }
 

@@ -25,12 +25,14 @@ use tokenizers::{
 };
 
 use super::{broken, missing, read_json};
+use crate::model::TextInput;
 
 /// A text's token ids, special tokens included, cut at the model's length; padded for a model that sees its padding only.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tokens {
     ids: Vec<u32>,
     unpadded: usize,
+    unpooled: usize,
 }
 
 impl Tokens {
@@ -45,6 +47,12 @@ impl Tokens {
     pub const fn unpadded(&self) -> usize {
         self.unpadded
     }
+
+    /// Returns how many of the first ids the pooling leaves out: those of the prompt, in a model whose pooling excludes it.
+    #[must_use]
+    pub const fn unpooled(&self) -> usize {
+        self.unpooled
+    }
 }
 
 /// A model's tokenizer.
@@ -54,6 +62,7 @@ pub struct TextTokenizer {
     /// The special tokens, which a text may spell out.
     specials: Vec<String>,
     max_tokens: usize,
+    excludes_prompt: bool,
 }
 
 /// What a model's folder says of its texts beyond the tokenizer itself.
@@ -67,6 +76,8 @@ pub(super) struct TextRules {
     pub(super) cleaning: Cleaning,
     /// With which token a text is filled up to the model's length, for a model that sees its padding.
     pub(super) padding: Option<Padding>,
+    /// Whether the pooling leaves out the tokens of a prompt.
+    pub(super) excludes_prompt: bool,
 }
 
 /// What is done to a text before its tokenizer sees it.
@@ -114,7 +125,7 @@ impl TextTokenizer {
             folder.join("vocab.json"),
             folder.join("vocab.txt"),
         );
-        let (mut tokenizer, path) = if whole.is_file() {
+        let (tokenizer, path) = if whole.is_file() {
             (
                 Tokenizer::from_file(&whole).map_err(|error| unusable(&whole, error))?,
                 whole,
@@ -130,8 +141,13 @@ impl TextTokenizer {
                         `tokenizer.model` or `sentencepiece.bpe.model`,";
             return Err(missing(&whole, what));
         };
+        Self::new(tokenizer, rules, &settings, &path)
+    }
+
+    /// Sets a tokenizer up by the rules of its folder and by its `tokenizer_config.json`.
+    fn new(mut tokenizer: Tokenizer, rules: TextRules, settings: &Value, path: &Path) -> Result<Self> {
         if rules.cleaning == Cleaning::Lowercase {
-            lowercase_first(&mut tokenizer).map_err(|error| unusable(&path, error))?;
+            lowercase_first(&mut tokenizer).map_err(|error| unusable(path, error))?;
         }
         let said = settings
             .get("model_max_length")
@@ -150,7 +166,7 @@ impl TextTokenizer {
             .min(rules.max_positions);
         if max_tokens <= tokenizer.get_post_processor().map_or(0, special_tokens) {
             return Err(broken(
-                &path,
+                path,
                 &format!("leaves no room for a word in {max_tokens} tokens"),
             ));
         }
@@ -160,12 +176,12 @@ impl TextTokenizer {
         };
         let padding = rules
             .padding
-            .map(|padding| padding_params(&tokenizer, padding, max_tokens, &settings, &path))
+            .map(|padding| padding_params(&tokenizer, padding, max_tokens, settings, path))
             .transpose()?;
         tokenizer
             .with_padding(padding)
             .with_truncation(Some(truncation))
-            .map_err(|error| unusable(&path, error))?;
+            .map_err(|error| unusable(path, error))?;
         let specials = tokenizer
             .get_added_tokens_decoder()
             .into_values()
@@ -177,7 +193,24 @@ impl TextTokenizer {
             cleaning: rules.cleaning,
             specials,
             max_tokens,
+            excludes_prompt: rules.excludes_prompt,
         })
+    }
+
+    /// Reads the bytes of a `tokenizer.json`, whose own truncation and padding don't count. `path` is for messages.
+    ///
+    /// # Errors
+    /// `Internal`, naming the file, when it can't be used.
+    pub fn from_bytes(bytes: &[u8], path: &Path, max_tokens: usize) -> Result<Self> {
+        let tokenizer = Tokenizer::from_bytes(bytes).map_err(|error| unusable(path, error))?;
+        let rules = TextRules {
+            max_positions: max_tokens,
+            max_tokens: None,
+            cleaning: Cleaning::None,
+            padding: None,
+            excludes_prompt: false,
+        };
+        Self::new(tokenizer, rules, &Value::Null, path)
     }
 
     /// Returns at how many tokens a text is cut, special tokens counted.
@@ -190,8 +223,8 @@ impl TextTokenizer {
     ///
     /// # Errors
     /// Those of [`TextTokenizer::tokenize`].
-    pub fn show(&self, text: &str) -> Result<Vec<Token>> {
-        let encoding = self.encode(text)?;
+    pub fn show(&self, input: TextInput<'_>) -> Result<Vec<Token>> {
+        let encoding = self.encode(input)?;
         let marks = encoding.get_attention_mask().iter();
         let marks = marks.zip(encoding.get_special_tokens_mask());
         let tokens = encoding.get_ids().iter().zip(marks);
@@ -205,32 +238,102 @@ impl TextTokenizer {
             .collect())
     }
 
-    fn encode(&self, text: &str) -> Result<Encoding> {
-        let text = self.cleaning.apply(text, &self.specials);
-        let encoding = self
-            .tokenizer
-            .encode_fast(text, true)
-            .map_err(|error| Error::invalid("the text can't be split into tokens").with_source(error))?;
+    fn encode(&self, input: TextInput<'_>) -> Result<Encoding> {
+        let encoding = if input.prompt.is_empty() {
+            self.encode_text(input.text)?
+        } else {
+            self.encode_text(&format!("{}{}", input.prompt, input.text))?
+        };
         if encoding.is_empty() {
             return Err(
                 Error::invalid("the text has nothing that the model has a token for").with_code("empty_text"),
             );
         }
+        if !input.truncate && !encoding.get_overflowing().is_empty() {
+            return Err(self.too_long(&encoding));
+        }
         Ok(encoding)
+    }
+
+    fn encode_text(&self, text: &str) -> Result<Encoding> {
+        self.tokenizer
+            .encode_fast(self.cleaning.apply(text, &self.specials), true)
+            .map_err(|error| Error::invalid("the text can't be split into tokens").with_source(error))
+    }
+
+    /// Returns the error of a text that was cut; what was cut off has special tokens, too, which the whole text has once.
+    fn too_long(&self, encoding: &Encoding) -> Error {
+        let special = self.tokenizer.get_post_processor().map_or(0, special_tokens);
+        let rest = encoding
+            .get_overflowing()
+            .iter()
+            .map(|piece| unpadded(piece).saturating_sub(special));
+        let count = unpadded(encoding) + rest.sum::<usize>();
+        let message = format!(
+            "the text has {count} tokens, its prompt and special tokens counted; the model takes {}: send less, or let the text \
+             be cut (`truncate`)",
+            self.max_tokens
+        );
+        Error::invalid(message)
+            .with_code("text_too_long")
+            .with_field("text")
     }
 
     /// Splits a text into tokens.
     ///
     /// # Errors
-    /// `InvalidInput` for a text that the tokenizer can't take, or of which it leaves nothing.
-    pub fn tokenize(&self, text: &str) -> Result<Tokens> {
-        let encoding = self.encode(text)?;
-        let is_text = |&&mask: &&u32| mask != 0;
+    /// `InvalidInput` for a text that the tokenizer can't take, or of which it leaves nothing; with the code
+    /// `text_too_long` for one that has more tokens than the model takes and may not be cut.
+    pub fn tokenize(&self, input: TextInput<'_>) -> Result<Tokens> {
+        let encoding = self.encode(input)?;
+        let unpooled = if self.excludes_prompt && !input.prompt.is_empty() {
+            self.prompt_length(input.prompt)?
+        } else {
+            0
+        };
         Ok(Tokens {
             ids: encoding.get_ids().to_vec(),
-            unpadded: encoding.get_attention_mask().iter().filter(is_text).count(),
+            unpadded: unpadded(&encoding),
+            unpooled: unpooled.min(unpadded(&encoding).saturating_sub(1)),
         })
     }
+
+    /// Returns how many tokens a prompt is, with the special tokens in front of it and without the one behind it, as
+    /// `_get_prompt_length` of sentence-transformers counts them.
+    fn prompt_length(&self, prompt: &str) -> Result<usize> {
+        let encoding = self.encode_text(prompt)?;
+        let length = unpadded(&encoding);
+        let ends = encoding.get_special_tokens_mask()[..length]
+            .last()
+            .is_some_and(|&special| special != 0);
+        Ok(length - usize::from(ends))
+    }
+
+    /// Turns token ids back into a text, without special tokens.
+    ///
+    /// # Errors
+    /// `InvalidInput` (`unknown_token`) for an id that the vocabulary doesn't have.
+    pub fn decode(&self, ids: &[u32]) -> Result<String> {
+        if let Some(id) = ids.iter().find(|&&id| self.tokenizer.id_to_token(id).is_none()) {
+            let message = format!(
+                "token {id} isn't in the model's vocabulary of {}: send ids of the model's own tokenizer, or the text itself",
+                self.tokenizer.get_vocab_size(true)
+            );
+            return Err(Error::invalid(message).with_code("unknown_token"));
+        }
+        self.tokenizer
+            .decode(ids, true)
+            .map_err(|error| Error::invalid("the tokens can't be turned into a text").with_source(error))
+    }
+}
+
+/// Returns how many tokens of an encoding are not padding.
+fn unpadded(encoding: &Encoding) -> usize {
+    encoding
+        .get_attention_mask()
+        .iter()
+        .filter(|&&mask| mask != 0)
+        .count()
 }
 
 /// Puts the lowercasing before whatever else is done to a text.

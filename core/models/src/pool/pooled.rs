@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use lucida_core::{
-    Embedder, EmbedderInfo, Embedding, Error, Lane, Picture, Result, Token, TowerKind, metrics,
+    EmbeddedText, Embedder, EmbedderInfo, Embedding, Error, Lane, Picture, Result, TextOptions, Token,
+    TowerKind, metrics,
 };
 use tracing::info;
 
@@ -155,9 +156,16 @@ impl Embedder for PooledModel {
             .unwrap_or(false)
     }
 
-    async fn tokenize(&self, texts: Vec<String>) -> Vec<Result<Vec<Token>>> {
+    async fn tokenize(&self, texts: Vec<String>, options: &TextOptions) -> Vec<Result<Vec<Token>>> {
         match self.lease_for(texts.len()).await {
-            Ok(lease) => lease.embedder().tokenize(texts).await,
+            Ok(lease) => lease.embedder().tokenize(texts, options).await,
+            Err(failures) => failures,
+        }
+    }
+
+    async fn decode_tokens(&self, texts: Vec<Vec<u32>>) -> Vec<Result<String>> {
+        match self.lease_for(texts.len()).await {
+            Ok(lease) => lease.embedder().decode_tokens(texts).await,
             Err(failures) => failures,
         }
     }
@@ -172,12 +180,17 @@ impl Embedder for PooledModel {
         }
     }
 
-    async fn embed_texts(&self, texts: Vec<String>, lane: Lane) -> Vec<Result<Embedding>> {
+    async fn embed_texts(
+        &self,
+        texts: Vec<String>,
+        options: &TextOptions,
+        lane: Lane,
+    ) -> Vec<Result<EmbeddedText>> {
         if !self.info.modalities.text {
             return self.lacks(TowerKind::Text, texts.len());
         }
         match self.lease_for(texts.len()).await {
-            Ok(lease) => lease.embedder().embed_texts(texts, lane).await,
+            Ok(lease) => lease.embedder().embed_texts(texts, options, lane).await,
             Err(failures) => failures,
         }
     }

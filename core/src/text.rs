@@ -1,0 +1,299 @@
+//! What a request may say of its texts: the prompt before them, the length of their vectors, what happens beyond the limit.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::embedder::{EmbedderInfo, Embedding};
+use crate::error::{Error, Result};
+
+/// The names of a prompt for documents, in the order in which sentence-transformers looks for them.
+const DOCUMENT_PROMPTS: [&str; 3] = ["document", "passage", "corpus"];
+
+/// The name of a prompt for queries.
+const QUERY_PROMPT: &str = "query";
+
+/// What a request says of its texts besides the texts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TextOptions {
+    /// What the model is given before each text.
+    pub prompt: Prompt,
+    /// The length of the vectors, for a model that allows shorter ones; `None` is the model's own.
+    pub dimensions: Option<usize>,
+    /// Whether a text is cut at the model's limit. Otherwise a text with more tokens is refused, as `text_too_long`.
+    pub truncate: bool,
+}
+
+impl Default for TextOptions {
+    /// The model's default prompt and length; long texts are cut.
+    fn default() -> Self {
+        Self {
+            prompt: Prompt::Default,
+            dimensions: None,
+            truncate: true,
+        }
+    }
+}
+
+impl TextOptions {
+    /// Returns the options of texts that search, by the model's prompt for queries.
+    #[must_use]
+    pub fn query() -> Self {
+        Self {
+            prompt: Prompt::Query,
+            ..Self::default()
+        }
+    }
+
+    /// Cuts a vector to the length that is asked for and scales it to unit length again.
+    ///
+    /// # Errors
+    /// `Internal` (`bad_vector`) where nothing but zeros is left.
+    pub fn shorten(&self, mut embedding: Embedding) -> Result<Embedding> {
+        let Some(dimensions) = self.dimensions.filter(|&length| length < embedding.len()) else {
+            return Ok(embedding);
+        };
+        embedding.truncate(dimensions);
+        let squares = embedding.iter().map(|&number| f64::from(number).powi(2));
+        let norm = squares.sum::<f64>().sqrt();
+        if norm < 1e-12 {
+            let message = format!("the first {dimensions} numbers of the vector are zeros");
+            return Err(Error::internal(message).with_code("bad_vector"));
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "unit components fit f32")]
+        for number in &mut embedding {
+            *number = (f64::from(*number) / norm) as f32;
+        }
+        Ok(embedding)
+    }
+}
+
+/// What a model is given before a text: many models are trained with one text for queries and another one for documents.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Prompt {
+    /// The model's default prompt; nothing, if it has none.
+    #[default]
+    Default,
+    /// Nothing.
+    None,
+    /// The prompt of this name, which the model must have.
+    Named(String),
+    /// The prompt for queries; that of a model without one is its default.
+    Query,
+    /// The prompt for documents, by the first of the names `document`, `passage` and `corpus`; that of a model without one
+    /// is its default.
+    Document,
+}
+
+impl Prompt {
+    /// Reads what requests call `prompt_name` and `input_type`, of which one at most may be given: a prompt's name, or `query`
+    /// or `document` in the words of several APIs.
+    ///
+    /// # Errors
+    /// `InvalidInput`, with the field.
+    pub fn of_request(prompt_name: Option<&str>, input_type: Option<&str>) -> Result<Self> {
+        match (prompt_name, input_type) {
+            (None, None) => Ok(Self::Default),
+            (Some(name), None) => Ok(Self::Named(name.to_owned())),
+            (None, Some("query" | "search_query")) => Ok(Self::Query),
+            (None, Some("document" | "search_document" | "passage")) => Ok(Self::Document),
+            (None, Some(other)) => {
+                let message = format!(
+                    "`input_type` is `{other}`; expected `query` or `document` (or `search_query`, `search_document`, `passage`)"
+                );
+                Err(invalid("input_type", message))
+            }
+            (Some(_), Some(_)) => Err(invalid(
+                "input_type",
+                "give either `prompt_name` or `input_type`, not both".to_owned(),
+            )),
+        }
+    }
+}
+
+/// What a model allows requests to say of texts.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TextInfo {
+    /// At how many tokens a text is cut, special tokens and the prompt counted; `None` where that is unknown.
+    pub max_tokens: Option<usize>,
+    /// The prompts by name.
+    pub prompts: BTreeMap<String, String>,
+    /// The name of the prompt that is used where a request names none.
+    pub default_prompt: Option<String>,
+    /// Which lengths shorter than its own the model's vectors may be cut to.
+    pub matryoshka: Matryoshka,
+}
+
+/// Which lengths the vectors of a model may be cut to (Kusupati et al., "Matryoshka Representation Learning", 2022).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Matryoshka {
+    /// None: the model wasn't trained for it.
+    #[default]
+    None,
+    /// Any.
+    Any,
+    /// These.
+    Lengths(Vec<usize>),
+}
+
+impl TextInfo {
+    /// Returns what a prompt is for this model; nothing may be empty.
+    ///
+    /// # Errors
+    /// `InvalidInput` (`unknown_prompt`) for a name that the model doesn't have, with the names it has.
+    pub fn prompt(&self, prompt: &Prompt) -> Result<&str> {
+        let found = match prompt {
+            Prompt::None => None,
+            Prompt::Default => self.default_prompt(),
+            Prompt::Query => self.prompts.get(QUERY_PROMPT).or_else(|| self.default_prompt()),
+            Prompt::Document => DOCUMENT_PROMPTS
+                .iter()
+                .find_map(|name| self.prompts.get(*name))
+                .or_else(|| self.default_prompt()),
+            Prompt::Named(name) => Some(self.prompts.get(name).ok_or_else(|| self.unknown_prompt(name))?),
+        };
+        Ok(found.map_or("", String::as_str))
+    }
+
+    fn default_prompt(&self) -> Option<&String> {
+        self.prompts.get(self.default_prompt.as_ref()?)
+    }
+
+    fn unknown_prompt(&self, name: &str) -> Error {
+        let names: Vec<_> = self.prompts.keys().map(|name| format!("`{name}`")).collect();
+        let known = if names.is_empty() {
+            "the model has no prompts".to_owned()
+        } else {
+            format!("the model has {}", names.join(", "))
+        };
+        let message = format!("prompt `{name}` is unknown: {known}");
+        invalid("prompt_name", message).with_code("unknown_prompt")
+    }
+}
+
+impl EmbedderInfo {
+    /// Checks that the model allows what a request says of its texts.
+    ///
+    /// # Errors
+    /// `InvalidInput`, with the field `prompt_name` or `dimensions`, and what is allowed.
+    pub fn check_text_options(&self, options: &TextOptions) -> Result<()> {
+        self.texts.prompt(&options.prompt)?;
+        options
+            .dimensions
+            .map_or(Ok(()), |dimensions| self.check_dimensions(dimensions))
+    }
+
+    fn check_dimensions(&self, dimensions: usize) -> Result<()> {
+        let own = self.dimensions;
+        if dimensions == own {
+            return Ok(());
+        }
+        let message = match &self.texts.matryoshka {
+            Matryoshka::Any if (1..own).contains(&dimensions) => return Ok(()),
+            Matryoshka::Lengths(lengths) if lengths.contains(&dimensions) && dimensions < own => {
+                return Ok(());
+            }
+            Matryoshka::Any => format!(
+                "`dimensions` is {dimensions}; 1 to {own} are allowed by model `{}`",
+                self.model
+            ),
+            Matryoshka::Lengths(lengths) => {
+                let lengths: Vec<_> = lengths
+                    .iter()
+                    .filter(|&&length| length < own)
+                    .map(usize::to_string)
+                    .collect();
+                format!(
+                    "`dimensions` is {dimensions}; model `{}` was trained for {} and its own {own} (`truncate_dimensions = true` \
+                     in its configuration allows others)",
+                    self.model,
+                    lengths.join(", ")
+                )
+            }
+            Matryoshka::None => format!(
+                "`dimensions` is {dimensions}, and the vectors of model `{}` have {own}: it wasn't trained to be cut shorter \
+                 (`truncate_dimensions = true` in its configuration allows it)",
+                self.model
+            ),
+        };
+        Err(invalid("dimensions", message))
+    }
+}
+
+fn invalid(field: &str, message: String) -> Error {
+    Error::invalid(message).with_field(field)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn info(prompts: &[(&str, &str)], default_prompt: Option<&str>) -> TextInfo {
+        let prompts = prompts
+            .iter()
+            .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
+        TextInfo {
+            prompts: prompts.collect(),
+            default_prompt: default_prompt.map(str::to_owned),
+            ..TextInfo::default()
+        }
+    }
+
+    #[test]
+    fn a_query_and_a_document_have_the_prompts_that_the_model_has_for_them() {
+        let e5 = info(
+            &[("query", "query: "), ("passage", "passage: "), ("corpus", "?")],
+            None,
+        );
+        assert_eq!(e5.prompt(&Prompt::Query).unwrap(), "query: ");
+        assert_eq!(e5.prompt(&Prompt::Document).unwrap(), "passage: ");
+        assert_eq!(e5.prompt(&Prompt::Default).unwrap(), "");
+        let with_default = info(&[("other", "other: ")], Some("other"));
+        for prompt in [Prompt::Query, Prompt::Document, Prompt::Default] {
+            assert_eq!(with_default.prompt(&prompt).unwrap(), "other: ");
+        }
+        assert_eq!(with_default.prompt(&Prompt::None).unwrap(), "");
+        assert_eq!(info(&[], None).prompt(&Prompt::Query).unwrap(), "");
+    }
+
+    #[test]
+    fn an_unknown_prompt_is_refused_with_the_known_names() {
+        let error = info(&[("query", "q"), ("sts", "s")], None)
+            .prompt(&Prompt::Named("qeury".to_owned()))
+            .unwrap_err();
+        assert_eq!(
+            (error.code(), error.field()),
+            ("unknown_prompt", Some("prompt_name"))
+        );
+        assert!(error.message().contains("`qeury`"), "{error}");
+        assert!(error.message().contains("`query`, `sts`"), "{error}");
+    }
+
+    #[test]
+    fn an_input_type_is_read_in_the_words_of_several_apis() {
+        for word in ["query", "search_query"] {
+            assert_eq!(Prompt::of_request(None, Some(word)).unwrap(), Prompt::Query);
+        }
+        for word in ["document", "search_document", "passage"] {
+            assert_eq!(Prompt::of_request(None, Some(word)).unwrap(), Prompt::Document);
+        }
+        for (name, word) in [(None, "queries"), (Some("query"), "query")] {
+            let error = Prompt::of_request(name, Some(word)).unwrap_err();
+            assert_eq!(error.field(), Some("input_type"));
+        }
+    }
+
+    #[test]
+    fn a_shorter_vector_has_unit_length_again() {
+        let options = TextOptions {
+            dimensions: Some(2),
+            ..TextOptions::default()
+        };
+        assert_eq!(options.shorten(vec![0.3, 0.4, 0.866]).unwrap(), [0.6, 0.8]);
+        assert_eq!(options.shorten(vec![0.6, 0.8]).unwrap(), [0.6, 0.8]);
+        let error = options.shorten(vec![0.0, 0.0, 1.0]).unwrap_err();
+        assert_eq!(error.code(), "bad_vector");
+    }
+}
