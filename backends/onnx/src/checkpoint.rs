@@ -23,8 +23,7 @@ use lucida_models::BatchOptions;
 use lucida_models::checkpoint::{self, Engine, ImageRecipe, Tensor, WeightsId};
 use ort::session::Session;
 
-use crate::config::{Device, Precision};
-use crate::device::Compute;
+use crate::device::{Compute, Device, Precision};
 use crate::graph::{Graph, Value};
 use crate::runtime::Runtime;
 use crate::session;

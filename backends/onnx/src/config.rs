@@ -7,9 +7,9 @@ use lucida_models::checkpoint::check_local_pair;
 use lucida_models::hub::HubConfig;
 use lucida_models::{BatchOptions, BatchSettings};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
-use crate::device::Compute;
+use crate::device::{Compute, Device, Precision};
 use crate::runtime::Runtime;
 
 /// The settings of the ONNX Runtime embedder.
@@ -42,30 +42,6 @@ pub struct OnnxConfig {
     pub idle_unload_secs: u64,
     /// How models are downloaded from a hub.
     pub hub: HubConfig,
-}
-
-/// The number format that a model computes in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Precision {
-    /// 32-bit floats.
-    Fp32,
-    /// 16-bit floats with the range of 32-bit ones, for the large multiplications.
-    Bf16,
-    /// 8-bit integers for the large multiplications, each weight in steps of its row's scale.
-    Int8,
-}
-
-/// What a model computes on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Device {
-    /// ONNX Runtime's own kernels on the processor.
-    Cpu,
-    /// OpenVINO's kernels on the processor.
-    OpenVino,
-    /// CUDA's on a graphics card.
-    Cuda,
 }
 
 impl Default for OnnxConfig {

@@ -1,4 +1,4 @@
-//! What each device asks of ONNX Runtime: a library that was built for it, its execution provider and its options.
+//! The devices and number formats: the library, the execution provider and the options that each of them needs.
 
 use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
 use std::path::Path;
@@ -6,9 +6,34 @@ use std::path::Path;
 use lucida_core::{Error, Result};
 use ort::ep::{self, ArbitrarilyConfigurableExecutionProvider as _, ExecutionProvider as _};
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-use crate::config::{Device, Precision};
 use crate::error::internal;
+
+/// The number format that a model computes in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// 32-bit floats.
+    Fp32,
+    /// 16-bit floats with the range of 32-bit ones, for the large multiplications.
+    Bf16,
+    /// 8-bit integers for the large multiplications, each weight in steps of its row's scale.
+    Int8,
+}
+
+/// What a model computes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Device {
+    /// ONNX Runtime's own kernels on the processor.
+    Cpu,
+    /// OpenVINO's kernels on the processor.
+    OpenVino,
+    /// CUDA's on a graphics card.
+    Cuda,
+}
 
 impl Precision {
     /// Returns the word in a config file.

@@ -1,20 +1,18 @@
 //! Runs ONNX files that somebody else exported: Optimum's, Transformers.js's, sentence-transformers' and Qdrant's layouts.
 //!
-//! `files` finds a tower's file by its name, `graph_file` reads what it takes and gives, and the towers recognise that.
+//! `files` finds a tower's file by its name, `onnx_file` reads what it takes and gives, and the towers recognise that.
 //! Pictures and texts are prepared as the folder says, like those of a checkpoint.
 //!
 //! Every input is computed by itself: nothing is known of a foreign graph, and 8-bit ones scale by all of a batch.
 
+mod extract;
 mod files;
-mod graph_file;
 mod image_tower;
-mod outline;
-mod skeleton;
+mod onnx_file;
+mod tensor_info;
 #[cfg(test)]
-mod sketch;
+mod test_graph;
 mod text_tower;
-mod trim;
-mod wire;
 
 use std::path::PathBuf;
 
@@ -27,8 +25,8 @@ use lucida_models::{Model, TextInput};
 
 use crate::device::Compute;
 use crate::runtime::Runtime;
-use graph_file::GraphFile;
 use image_tower::ImageTower;
+use onnx_file::OnnxFile;
 use text_tower::TextTower;
 
 /// As much as checkpoints take.
@@ -59,7 +57,7 @@ impl ImageExport {
             return Ok(None);
         };
         let (recipe, dimensions) = (folder.image_recipe()?, folder.image_dimensions()?);
-        let graph = GraphFile::read(&file)?;
+        let graph = OnnxFile::read(&file)?;
         Ok(Some(Self {
             plan: image_tower::Plan::of(&graph, recipe.size_pixels() as usize, dimensions)?,
             file,
@@ -91,7 +89,7 @@ impl TextExport {
         };
         let (tokenizer, dimensions) = (folder.tokenizer()?, folder.text_dimensions()?);
         let head = folder.has_text_head().then(|| folder.text_head()).transpose()?;
-        let graph = GraphFile::read(&file)?;
+        let graph = OnnxFile::read(&file)?;
         Ok(Some(Self {
             plan: text_tower::Plan::of(&graph, head, tokenizer.max_tokens(), dimensions)?,
             file,
@@ -134,7 +132,7 @@ impl Export {
             model: name.to_owned(),
             fingerprint: Fingerprint::derive(
                 "export",
-                GraphFile::read(file)?.hash()?.as_bytes(),
+                OnnxFile::read(file)?.hash()?.as_bytes(),
                 &preprocessing,
             ),
             dimensions,
@@ -187,7 +185,7 @@ impl Model for Export {
         // Of a graph of both towers each is loaded with its own part of the weights.
         let of_text = of_text.filter(|file| Some(file) != of_image.as_ref());
         let files = of_image.into_iter().chain(of_text);
-        files.map(|file| GraphFile::read(file).ok()?.size_bytes()).sum()
+        files.map(|file| OnnxFile::read(file).ok()?.size_bytes()).sum()
     }
 
     fn tokenize(&self, text: TextInput<'_>) -> Result<Vec<Token>> {
@@ -210,11 +208,11 @@ impl Model for Export {
         let ImageExport {
             file, plan, recipe, ..
         } = self.image()?;
-        ImageTower::load(&self.runtime, self.compute, &GraphFile::read(file)?, plan, recipe)
+        ImageTower::load(&self.runtime, self.compute, &OnnxFile::read(file)?, plan, recipe)
     }
 
     fn load_textual(&self) -> Result<TextTower> {
         let TextExport { file, plan, .. } = self.text()?;
-        TextTower::load(&self.runtime, self.compute, &GraphFile::read(file)?, plan)
+        TextTower::load(&self.runtime, self.compute, &OnnxFile::read(file)?, plan)
     }
 }

@@ -7,7 +7,8 @@ use lucida_core::{BuildContext, Embedder, Error, Factory, Result};
 use lucida_models::Batched;
 use lucida_models::checkpoint::ModelPlace;
 
-use crate::config::{OnnxConfig, Precision};
+use crate::config::OnnxConfig;
+use crate::device::Precision;
 use crate::published;
 use crate::runtime::Runtime;
 use crate::starter::{MANIFEST_FILE, Starter};

@@ -1,12 +1,12 @@
 //! Writes graphs of ONNX operators whose weights stay in the files that they lie in.
 
+use bytes::Bytes;
 use lucida_models::checkpoint::{ElementType, Tensor};
 use prost::Message;
 
 use crate::proto::{
-    AttributeProto, AttributeType, DataLocation, DataType, DimensionProto, GraphProto, ModelProto, NodeProto,
-    OperatorSetIdProto, StringStringEntryProto, TensorProto, TensorShapeProto, TensorTypeProto, TypeProto,
-    ValueInfoProto, dimension,
+    AttributeProto, AttributeType, DataType, Dimension, GraphProto, ModelProto, NodeProto,
+    OperatorSetIdProto, TensorProto, TensorShapeProto, TypeProto, ValueInfoProto, dimension, type_proto,
 };
 
 /// The first version of the operators that has `Gelu`; every runtime that is loaded here knows it.
@@ -164,6 +164,7 @@ impl<'t> Graph<'t> {
                 .iter()
                 .map(|&(name, value)| attribute(name, value))
                 .collect(),
+            ..NodeProto::default()
         });
         results
     }
@@ -233,7 +234,7 @@ impl<'t> Graph<'t> {
             output: vec![output.to_owned()],
             name,
             op_type: "Identity".to_owned(),
-            attribute: Vec::new(),
+            ..NodeProto::default()
         });
         let mut initializer = self.constants;
         let weights = self.weights.iter().zip(locations);
@@ -249,6 +250,7 @@ impl<'t> Graph<'t> {
             initializer,
             input: self.inputs,
             output: vec![output],
+            ..GraphProto::default()
         };
         let model = ModelProto {
             ir_version: FORMAT_VERSION,
@@ -259,6 +261,7 @@ impl<'t> Graph<'t> {
                 domain: String::new(),
                 version: OPERATORS_VERSION,
             }],
+            ..ModelProto::default()
         };
         model.encode_to_vec()
     }
@@ -269,9 +272,8 @@ impl<'t> Graph<'t> {
             dims: shape.iter().copied().map(signed).collect(),
             data_type: data_type.into(),
             name: name.clone(),
-            raw_data: Some(bytes),
-            external_data: Vec::new(),
-            data_location: DataLocation::Default.into(),
+            raw_data: Some(Bytes::from(bytes)),
+            ..TensorProto::default()
         });
         Value(name)
     }
@@ -283,14 +285,15 @@ impl<'t> Graph<'t> {
     }
 }
 
-fn value_info(value: Input<'_>) -> ValueInfoProto {
-    let dim = |side: &Side| DimensionProto {
+/// States the name, element type and shape of an input or output.
+pub(crate) fn value_info(value: Input<'_>) -> ValueInfoProto {
+    let dim = |side: &Side| Dimension {
         value: Some(match side {
-            Side::Fixed(length) => dimension::Value::Length(signed(*length)),
-            Side::Free(name) => dimension::Value::Name((*name).to_owned()),
+            Side::Fixed(length) => dimension::Value::DimValue(signed(*length)),
+            Side::Free(name) => dimension::Value::DimParam((*name).to_owned()),
         }),
     };
-    let tensor_type = TensorTypeProto {
+    let tensor = type_proto::Tensor {
         elem_type: value.data_type.into(),
         shape: Some(TensorShapeProto {
             dim: value.sides.iter().map(dim).collect(),
@@ -299,12 +302,13 @@ fn value_info(value: Input<'_>) -> ValueInfoProto {
     ValueInfoProto {
         name: value.name.to_owned(),
         r#type: Some(TypeProto {
-            tensor_type: Some(tensor_type),
+            value: Some(type_proto::Value::TensorType(tensor)),
         }),
     }
 }
 
-fn attribute(name: &str, value: Attribute<'_>) -> AttributeProto {
+/// Creates a constant of an operation.
+pub(crate) fn attribute(name: &str, value: Attribute<'_>) -> AttributeProto {
     let mut attribute = AttributeProto {
         name: name.to_owned(),
         ..AttributeProto::default()
@@ -320,7 +324,7 @@ fn attribute(name: &str, value: Attribute<'_>) -> AttributeProto {
         }
         Attribute::Text(word) => {
             attribute.set_type(AttributeType::String);
-            attribute.s = Some(word.as_bytes().to_vec());
+            attribute.s = Some(Bytes::from_static(word.as_bytes()));
         }
         Attribute::Ints(numbers) => {
             attribute.set_type(AttributeType::Ints);
@@ -331,22 +335,14 @@ fn attribute(name: &str, value: Attribute<'_>) -> AttributeProto {
 }
 
 fn external(weight: &Weight<'_>, location: &Location) -> TensorProto {
-    let entry = |key: &str, value: String| StringStringEntryProto {
-        key: key.to_owned(),
-        value,
-    };
-    TensorProto {
+    let mut tensor = TensorProto {
         dims: weight.dims().into_iter().map(signed).collect(),
         data_type: weight.data_type().into(),
         name: weight.name.clone(),
-        raw_data: None,
-        external_data: vec![
-            entry("location", location.file.clone()),
-            entry("offset", location.offset_bytes.to_string()),
-            entry("length", weight.size_bytes().to_string()),
-        ],
-        data_location: DataLocation::External.into(),
-    }
+        ..TensorProto::default()
+    };
+    tensor.set_external(&location.file, location.offset_bytes, weight.size_bytes());
+    tensor
 }
 
 /// A length as the file format has it.

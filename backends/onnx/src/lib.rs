@@ -21,7 +21,8 @@ mod runtime;
 mod session;
 mod starter;
 
-pub use config::{Device, OnnxConfig, Precision};
+pub use config::OnnxConfig;
+pub use device::{Device, Precision};
 pub use factory::factory;
 pub use pixels::{Region, resize};
 pub use runtime::Runtime;

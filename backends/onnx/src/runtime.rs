@@ -13,7 +13,7 @@ use ort::environment::Environment;
 use ort::logging::LogLevel;
 use tracing::{debug, error, info, warn};
 
-use crate::config::Device;
+use crate::device::Device;
 use crate::error::internal;
 
 /// The variable that names the library, as every program built on `ort` reads it.

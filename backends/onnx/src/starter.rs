@@ -15,8 +15,7 @@ use lucida_core::{DecodeSize, EmbedderInfo, Fingerprint, Modalities, Picture, Re
 use lucida_models::checkpoint::{TextTokenizer, Tokens};
 use lucida_models::{Model, TextInput, Tower};
 
-use crate::config::Precision;
-use crate::device::Compute;
+use crate::device::{Compute, Precision};
 use crate::pixels::{self, Region};
 use crate::runtime::Runtime;
 use image_tower::{ImageTower, Views};

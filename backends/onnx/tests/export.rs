@@ -197,8 +197,8 @@ async fn a_graph_of_another_tower_is_refused_with_what_it_takes_and_gives() {
     let error = refused(&settings(folder.path(), None, "fp32")).await;
     for part in [
         "vision_model.onnx takes no pictures",
-        "`input_ids` i64 (?, ?)",
-        "`text_embeds` f32 (?, 32)",
+        "`input_ids` int64 (?, ?)",
+        "`text_embeds` float (?, 32)",
     ] {
         assert!(error.message().contains(part), "{error}");
     }
@@ -218,7 +218,7 @@ async fn a_graph_that_does_not_fit_the_configuration_is_refused() {
     assert!(
         error
             .message()
-            .contains("`image_embeds`, which is no vector of 48 f32"),
+            .contains("`image_embeds`, which is not a vector of 48 floats"),
         "{error}"
     );
 }
@@ -233,7 +233,7 @@ async fn a_graph_that_ends_early_is_refused_by_name() {
     assert!(
         error
             .message()
-            .contains("model.onnx is no ONNX graph, or is damaged"),
+            .contains("model.onnx is not an ONNX graph, or is damaged"),
         "{error}"
     );
 }

@@ -35,7 +35,7 @@ pub use identity::WeightsId;
 pub use model::{Checkpoint, CheckpointModel, Engine, check_pair};
 pub use place::{ModelPlace, check_local_pair};
 pub use recipe::{ImageRecipe, Pixels};
-pub use tensor::{ElementType, Tensor};
+pub use tensor::{ElementType, Tensor, map_file};
 pub use tokenizer::{TextTokenizer, Tokens};
 pub use tower::{
     Activation, Attention, AttentionPool, Dense, Encoder, EncoderLayer, ImagePooling, ImageTower, LayerNorm,

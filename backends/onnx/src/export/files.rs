@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use lucida_core::{Error, Result, TowerKind};
 use lucida_models::checkpoint::ModelFolder;
 
-use crate::config::Precision;
+use crate::device::Precision;
 
 /// How the file of one tower is called, the best first; `model` is a single tower or both together.
 const fn stems(tower: TowerKind) -> [&'static str; 4] {

@@ -6,10 +6,11 @@ use lucida_models::checkpoint::{ImageRecipe, Pixels};
 use ort::session::Session;
 use ort::value::TensorRef;
 
-use super::graph_file::GraphFile;
-use super::outline::{Element, Port};
+use super::onnx_file::OnnxFile;
+use super::tensor_info::TensorInfo;
 use crate::device::Compute;
 use crate::error::internal;
+use crate::proto::DataType;
 use crate::runtime::Runtime;
 
 /// The names that exporters give a picture's vector, the best first.
@@ -33,10 +34,11 @@ impl Plan {
     ///
     /// # Errors
     /// `Internal`, listing what there is, where it can't be told or doesn't fit the model's configuration.
-    pub(super) fn of(graph: &GraphFile, side: usize, dimensions: usize) -> Result<Self> {
+    pub(super) fn of(graph: &OnnxFile, side: usize, dimensions: usize) -> Result<Self> {
         let shape = [1, 3, side, side];
         // A combined export takes texts too, as whole numbers.
-        let is_picture = |port: &&Port| port.element == Element::F32 && port.sides.len() == shape.len();
+        let is_picture =
+            |input: &&TensorInfo| input.data_type() == DataType::Float && input.shape.len() == shape.len();
         let Some(input) = graph.inputs.iter().find(is_picture) else {
             return Err(graph.unsuited("takes no pictures"));
         };
@@ -45,7 +47,7 @@ impl Plan {
             return Err(graph.unsuited(&problem));
         }
         let output = graph.vector(&OUTPUTS, TowerKind::Image, dimensions)?;
-        if graph.leading_to(&output.name)? != [input.clone()] {
+        if graph.inputs_of(&output.name) != [input.clone()] {
             return Err(graph.unsuited(&format!("makes `{}` of more than a picture", output.name)));
         }
         Ok(Self {
@@ -68,7 +70,7 @@ impl ImageTower {
     pub(super) fn load(
         runtime: &Runtime,
         compute: Compute,
-        graph: &GraphFile,
+        graph: &OnnxFile,
         plan: &Plan,
         recipe: &ImageRecipe,
     ) -> Result<Self> {

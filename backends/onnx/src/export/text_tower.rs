@@ -8,11 +8,12 @@ use lucida_models::checkpoint::{TextHead, Tokens};
 use ort::session::{Session, SessionInputValue};
 use ort::value::Tensor;
 
-use super::graph_file::GraphFile;
-use super::outline::{Element, Port};
+use super::onnx_file::OnnxFile;
+use super::tensor_info::TensorInfo;
 use crate::checkpoint::Head;
 use crate::device::Compute;
 use crate::error::internal;
+use crate::proto::DataType;
 use crate::runtime::Runtime;
 
 /// The names that exporters give a text's vector, the best first.
@@ -88,7 +89,7 @@ impl Plan {
     /// # Errors
     /// `Internal`, listing what there is, where it can't be told or doesn't fit the model's configuration.
     pub(super) fn of(
-        graph: &GraphFile,
+        graph: &OnnxFile,
         head: Option<TextHead>,
         max_tokens: usize,
         dimensions: usize,
@@ -96,11 +97,11 @@ impl Plan {
         let rows = graph
             .outputs
             .iter()
-            .find(|port| ROWS.contains(&port.name.as_str()));
+            .find(|output| ROWS.contains(&output.name.as_str()));
         let (output, head) = match (rows, head) {
             (Some(rows), Some(head)) => {
-                let hidden = match rows.sides[..] {
-                    [_, _, Some(hidden)] if rows.element == Element::F32 => hidden,
+                let hidden = match rows.shape[..] {
+                    [_, _, Some(hidden)] if rows.data_type() == DataType::Float => hidden,
                     _ => {
                         return Err(
                             graph.unsuited(&format!("doesn't tell how long a row of `{}` is", rows.name))
@@ -113,18 +114,18 @@ impl Plan {
         };
         let mut inputs = Vec::new();
         let mut length = None;
-        for port in graph.leading_to(&output.name)? {
-            let (Some(content), Some(short)) = (Content::of(&port.name), is_short(&port)) else {
-                return Err(graph.unsuited(&format!("takes `{}`, which is not known", port.name)));
+        for input in graph.inputs_of(&output.name) {
+            let (Some(content), Some(short)) = (Content::of(&input.name), is_short(&input)) else {
+                return Err(graph.unsuited(&format!("takes `{}`, which is not known", input.name)));
             };
-            if let [_, Some(fixed)] = port.sides[..] {
+            if let [_, Some(fixed)] = input.shape[..] {
                 length = Some(fixed);
             }
-            if !port.takes(&[1, length.unwrap_or(max_tokens)]) {
-                return Err(graph.unsuited(&format!("can't take one text as `{}`", port.name)));
+            if !input.takes(&[1, length.unwrap_or(max_tokens)]) {
+                return Err(graph.unsuited(&format!("can't take one text as `{}`", input.name)));
             }
             inputs.push(Input {
-                name: port.name,
+                name: input.name,
                 content,
                 short,
             });
@@ -152,11 +153,16 @@ impl Plan {
     }
 }
 
-fn is_short(port: &Port) -> Option<bool> {
-    match port.element {
-        Element::I32 => Some(true),
-        Element::I64 => Some(false),
-        Element::F32 | Element::Other(_) => None,
+fn is_short(input: &TensorInfo) -> Option<bool> {
+    match input.data_type() {
+        DataType::Int32 => Some(true),
+        DataType::Int64 => Some(false),
+        DataType::Undefined
+        | DataType::Float
+        | DataType::Int8
+        | DataType::Bool
+        | DataType::Float16
+        | DataType::Bfloat16 => None,
     }
 }
 
@@ -168,7 +174,7 @@ pub(crate) struct TextTower {
 }
 
 impl TextTower {
-    pub(super) fn load(runtime: &Runtime, compute: Compute, graph: &GraphFile, plan: &Plan) -> Result<Self> {
+    pub(super) fn load(runtime: &Runtime, compute: Compute, graph: &OnnxFile, plan: &Plan) -> Result<Self> {
         let head = plan.head.as_ref();
         Ok(Self {
             session: graph.open(&plan.output, runtime, compute)?,
@@ -240,9 +246,9 @@ mod tests {
     use lucida_core::BuildContext;
     use lucida_models::checkpoint::Pooling;
 
-    use super::super::sketch::{F32, I32, I64, Sketch};
+    use super::super::test_graph::TestGraph;
     use super::*;
-    use crate::config::{Device, Precision};
+    use crate::device::{Device, Precision};
 
     const COMPUTE: Compute = Compute {
         device: Device::Cpu,
@@ -250,34 +256,44 @@ mod tests {
         threads: 1,
     };
 
-    fn read(folder: &Path, sketch: Sketch) -> GraphFile {
+    fn read(folder: &Path, graph: TestGraph) -> OnnxFile {
         let path = folder.join("text_model.onnx");
-        std::fs::write(&path, sketch.model()).unwrap();
-        GraphFile::read(&path).unwrap()
+        std::fs::write(&path, graph.model()).unwrap();
+        OnnxFile::read(&path).unwrap()
     }
 
-    fn embed(graph: &GraphFile, plan: &Plan, ids: &[u32]) -> Vec<f32> {
+    fn embed(graph: &OnnxFile, plan: &Plan, ids: &[u32]) -> Vec<f32> {
         let runtime = Runtime::load(Device::Cpu, None, &BuildContext::from_env()).unwrap();
         let mut tower = TextTower::load(&runtime, COMPUTE, graph, plan).unwrap();
         tower.embed_one(ids, ids.len()).unwrap()
     }
 
     /// A "vector" that shows what the graph was given: ten times the ids, plus the mask.
-    fn four_tokens(element: u64) -> Sketch {
-        Sketch::default()
+    fn four_tokens(element: DataType) -> TestGraph {
+        TestGraph::default()
             .input("input_ids", element, &[1, 4])
             .input("attention_mask", element, &[1, 4])
-            .constant("ten", F32, &[1], &10.0_f32.to_le_bytes())
-            .node("Cast", &["input_ids"], "ids", Some(("to", F32)))
-            .node("Cast", &["attention_mask"], "mask", Some(("to", F32)))
+            .constant("ten", DataType::Float, &[1], &10.0_f32.to_le_bytes())
+            .node(
+                "Cast",
+                &["input_ids"],
+                "ids",
+                Some(("to", DataType::Float.into())),
+            )
+            .node(
+                "Cast",
+                &["attention_mask"],
+                "mask",
+                Some(("to", DataType::Float.into())),
+            )
             .node("Mul", &["ids", "ten"], "tens", None)
             .node("Add", &["tens", "mask"], "text_embeds", None)
-            .output("text_embeds", F32, &[1, 4])
+            .output("text_embeds", DataType::Float, &[1, 4])
     }
 
     #[test]
     fn a_graph_of_a_fixed_length_gets_its_texts_padded_and_masked() {
-        for element in [I32, I64] {
+        for element in [DataType::Int32, DataType::Int64] {
             let folder = tempfile::tempdir().unwrap();
             let graph = read(folder.path(), four_tokens(element));
             let plan = Plan::of(&graph, None, 4, 4).unwrap();
@@ -287,11 +303,11 @@ mod tests {
 
     #[test]
     fn padding_is_no_part_of_what_is_pooled() {
-        let rows = |sketch: Sketch| {
-            sketch
-                .constant("last", I64, &[1], &2_i64.to_le_bytes())
+        let rows = |graph: TestGraph| {
+            graph
+                .constant("last", DataType::Int64, &[1], &2_i64.to_le_bytes())
                 .node("Unsqueeze", &["text_embeds", "last"], "last_hidden_state", None)
-                .output("last_hidden_state", F32, &[1, 4, 1])
+                .output("last_hidden_state", DataType::Float, &[1, 4, 1])
         };
         let head = || {
             Some(TextHead {
@@ -300,32 +316,39 @@ mod tests {
             })
         };
         let folder = tempfile::tempdir().unwrap();
-        let graph = read(folder.path(), rows(four_tokens(I64)));
+        let graph = read(folder.path(), rows(four_tokens(DataType::Int64)));
         let plan = Plan::of(&graph, head(), 4, 2).unwrap();
         assert_eq!(embed(&graph, &plan, &[7, 5]), [61.0, 71.0]);
 
-        let unmasked = Sketch::default().input("input_ids", I64, &[1, 4]).node(
-            "Cast",
-            &["input_ids"],
-            "text_embeds",
-            Some(("to", F32)),
-        );
+        let unmasked = TestGraph::default()
+            .input("input_ids", DataType::Int64, &[1, 4])
+            .node(
+                "Cast",
+                &["input_ids"],
+                "text_embeds",
+                Some(("to", DataType::Float.into())),
+            );
         let error = Plan::of(&read(folder.path(), rows(unmasked)), head(), 4, 2).unwrap_err();
         assert!(error.message().contains("no mask"), "{error}");
     }
 
     #[test]
     fn positions_and_types_are_filled_in() {
-        let sketch = Sketch::default()
-            .input("input_ids", I64, &[0, 0])
-            .input("position_ids", I64, &[0, 0])
-            .input("token_type_ids", I64, &[0, 0])
+        let graph = TestGraph::default()
+            .input("input_ids", DataType::Int64, &[0, 0])
+            .input("position_ids", DataType::Int64, &[0, 0])
+            .input("token_type_ids", DataType::Int64, &[0, 0])
             .node("Add", &["input_ids", "position_ids"], "sum", None)
             .node("Add", &["sum", "token_type_ids"], "all", None)
-            .node("Cast", &["all"], "text_embeds", Some(("to", F32)))
-            .output("text_embeds", F32, &[0, 0]);
+            .node(
+                "Cast",
+                &["all"],
+                "text_embeds",
+                Some(("to", DataType::Float.into())),
+            )
+            .output("text_embeds", DataType::Float, &[0, 0]);
         let folder = tempfile::tempdir().unwrap();
-        let graph = read(folder.path(), sketch);
+        let graph = read(folder.path(), graph);
         let plan = Plan::of(&graph, None, 77, 3).unwrap();
         assert_eq!(embed(&graph, &plan, &[10, 20, 30]), [10.0, 21.0, 32.0]);
     }
@@ -333,7 +356,7 @@ mod tests {
     #[test]
     fn what_can_not_be_filled_or_is_too_short_is_refused() {
         let folder = tempfile::tempdir().unwrap();
-        let graph = read(folder.path(), four_tokens(I64));
+        let graph = read(folder.path(), four_tokens(DataType::Int64));
         let error = Plan::of(&graph, None, 77, 4).unwrap_err();
         assert!(
             error
@@ -341,10 +364,15 @@ mod tests {
                 .contains("takes 4 tokens, and the tokenizer gives up to 77"),
             "{error}"
         );
-        let odd = Sketch::default()
-            .input("past_key_values", I64, &[0, 0])
-            .node("Cast", &["past_key_values"], "text_embeds", Some(("to", F32)))
-            .output("text_embeds", F32, &[0, 4]);
+        let odd = TestGraph::default()
+            .input("past_key_values", DataType::Int64, &[0, 0])
+            .node(
+                "Cast",
+                &["past_key_values"],
+                "text_embeds",
+                Some(("to", DataType::Float.into())),
+            )
+            .output("text_embeds", DataType::Float, &[0, 4]);
         let error = Plan::of(&read(folder.path(), odd), None, 77, 4).unwrap_err();
         assert!(
             error.message().contains("`past_key_values`, which is not known"),

@@ -61,6 +61,25 @@ impl ElementType {
     }
 }
 
+/// Maps a file of a model into memory, without reading it.
+///
+/// # Errors
+/// What opening or mapping it gives.
+pub fn map_file(path: &Path) -> std::io::Result<impl AsRef<[u8]> + Send + Sync + use<>> {
+    map(path)
+}
+
+fn map(path: &Path) -> std::io::Result<Mmap> {
+    let file = std::fs::File::open(path)?;
+    #[expect(
+        unsafe_code,
+        reason = "a map of a file is undefined behaviour only where somebody else changes the file meanwhile; model files \
+                  are replaced, not rewritten, and their bytes are decoded with every length checked"
+    )]
+    let map = unsafe { Mmap::map(&file)? };
+    Ok(map)
+}
+
 /// A file of weights, mapped into memory: its pages are read when they are touched, are shared with every other process
 /// that maps the file, and can be dropped by the system at any time.
 pub(super) struct WeightFile {
@@ -71,16 +90,9 @@ pub(super) struct WeightFile {
 impl WeightFile {
     /// Maps a file whose path has no links in it.
     pub(super) fn map(path: &Path) -> std::io::Result<Self> {
-        let file = std::fs::File::open(path)?;
-        #[expect(
-            unsafe_code,
-            reason = "a map of a file is undefined behaviour only where somebody else changes the file meanwhile; \
-                      model files are replaced, not rewritten, and the bytes are never taken for anything but numbers"
-        )]
-        let map = unsafe { Mmap::map(&file)? };
         Ok(Self {
             path: path.into(),
-            map,
+            map: map(path)?,
         })
     }
 

@@ -1,94 +1,112 @@
-//! An ONNX file as somebody's exporter wrote it: what it takes and gives, where its weights are, and how it is opened.
+//! An ONNX file of another exporter: what it takes and gives, where its weights are, and how it is opened.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use lucida_core::{Error, Result, TowerKind};
+use lucida_models::checkpoint::map_file;
 use ort::session::Session;
+use prost::Message as _;
 
-use super::outline::{Element, Outline, Port};
-use super::skeleton;
-use super::trim::{Needed, trim};
-use super::wire::Damaged;
+use super::extract::{Dependencies, extract};
+use super::tensor_info::TensorInfo;
 use crate::checkpoint::{common_folder, relative};
 use crate::device::Compute;
+use crate::proto::{DataType, GraphProto, ModelProto, TensorProto, ValueInfoProto};
 use crate::runtime::Runtime;
 use crate::session;
 
-/// A graph in memory, without its large weights, and what can be seen of it from outside.
-pub(super) struct GraphFile {
+/// Tensors of fewer bytes stay in the graph: among them are shapes, which the runtime needs before it runs.
+const LARGE_BYTES: usize = 4096;
+
+/// A graph in memory whose large tensors are external data, and what can be seen of it from outside.
+///
+/// ONNX Runtime copies the tensors inside a graph, and for a while holds both; external data it maps. So a large tensor
+/// inside becomes external data of the file that it is in. It may begin at an odd address there, which x86-64 and AArch64,
+/// for which there are builds of the library, read as well.
+pub(super) struct OnnxFile {
     path: PathBuf,
-    skeleton: Vec<u8>,
-    pub(super) inputs: Vec<Port>,
-    pub(super) outputs: Vec<Port>,
-    weights: WeightFiles,
+    /// Without its graph.
+    model: ModelProto,
+    graph: GraphProto,
+    pub(super) inputs: Vec<TensorInfo>,
+    pub(super) outputs: Vec<TensorInfo>,
+    data: DataFiles,
 }
 
-/// The files of a graph's weights, its own among them, by the names that the graph has for them.
+/// The files of a graph's external data, its own file among them, by the names that the graph has for them.
 ///
 /// A hub's cache holds links to files of other names, which ONNX Runtime refuses to follow out of the graph's folder. So
-/// it is told the folder where the files really are, and their names there.
-#[derive(Default)]
-struct WeightFiles {
+/// it gets the folder where the files really are, and their paths there.
+struct DataFiles {
     folder: PathBuf,
-    /// Below the folder.
-    places: BTreeMap<String, String>,
+    /// Paths below the folder.
+    paths: BTreeMap<String, String>,
 }
 
-impl WeightFiles {
+impl DataFiles {
     fn find(path: &Path, names: BTreeSet<String>) -> Result<Self> {
         let folder = path.parent().unwrap_or(Path::new(""));
         let files = names.iter().map(|name| {
             folder.join(name).canonicalize().map_err(|error| {
-                let message = format!("{} names the file {name}, which is not there", path.display());
+                let message = format!("{} names the file {name}, which is missing", path.display());
                 Error::unavailable(message).with_source(error)
             })
         });
         let files = files.collect::<Result<Vec<_>>>()?;
         let unusable = || {
             Error::internal(format!(
-                "{} has weights in files that have no common folder, or a name that is no UTF-8",
+                "{} has weights in files without a common folder, or with a name that is not UTF-8",
                 path.display()
             ))
         };
         let folder = common_folder(files.iter().map(PathBuf::as_path)).ok_or_else(unusable)?;
-        let places = names.into_iter().zip(&files).map(|(name, file)| {
-            let place = relative(file, &folder).ok_or_else(unusable)?;
-            Ok((name, place))
+        let paths = names.into_iter().zip(&files).map(|(name, file)| {
+            let path = relative(file, &folder).ok_or_else(unusable)?;
+            Ok((name, path))
         });
-        let places = places.collect::<Result<_>>()?;
-        Ok(Self { folder, places })
+        let paths = paths.collect::<Result<_>>()?;
+        Ok(Self { folder, paths })
     }
 }
 
-impl GraphFile {
+impl OnnxFile {
     /// Reads a file.
     ///
     /// # Errors
-    /// `Unavailable` for a file that can't be read; `Internal` for one that is no graph.
+    /// `Unavailable` for a file that can't be read; `Internal` for one that is not an ONNX graph.
     pub(super) fn read(path: &Path) -> Result<Self> {
+        let bytes = Bytes::from_owner(map_file(path).map_err(|error| unreadable(path, error))?);
+        let damaged = || Error::internal(format!("{} is not an ONNX graph, or is damaged", path.display()));
+        let mut model = ModelProto::decode(bytes.clone()).map_err(|error| damaged().with_source(error))?;
+        let mut graph = model.graph.take().ok_or_else(damaged)?;
+        if graph.output.is_empty() {
+            return Err(damaged());
+        }
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let skeleton = skeleton::read(path, &name).map_err(|error| {
-            if error.kind() == io::ErrorKind::InvalidData {
-                damaged(path)
-            } else {
-                unreadable(path, error)
+        for tensor in &mut graph.initializer {
+            move_out(tensor, &bytes, &name);
+        }
+        let locations = graph.initializer.iter_mut().filter_map(TensorProto::location_mut);
+        let data = DataFiles::find(path, locations.map(|location| location.clone()).collect())?;
+        for location in graph.initializer.iter_mut().filter_map(TensorProto::location_mut) {
+            if let Some(path) = data.paths.get(location) {
+                location.clone_from(path);
             }
-        })?;
-        let outline = Outline::of(&skeleton).map_err(|Damaged| damaged(path))?;
-        let Outline {
-            inputs,
-            outputs,
-            locations,
-        } = outline;
+        }
+        // Before version 4 of the format initializers were among the inputs too.
+        let initializers: BTreeSet<_> = graph.initializer.iter().map(|tensor| &tensor.name).collect();
+        let is_input = |value: &&ValueInfoProto| !initializers.contains(&value.name);
         Ok(Self {
             path: path.to_path_buf(),
-            skeleton,
-            inputs,
-            outputs,
-            weights: WeightFiles::find(path, locations)?,
+            inputs: graph.input.iter().filter(is_input).map(TensorInfo::of).collect(),
+            outputs: graph.output.iter().map(TensorInfo::of).collect(),
+            model,
+            graph,
+            data,
         })
     }
 
@@ -117,9 +135,11 @@ impl GraphFile {
             .path
             .canonicalize()
             .map_err(|error| unreadable(&self.path, error))?;
-        let places = self.weights.places.values();
-        let others = places
-            .map(|place| self.weights.folder.join(place))
+        let others = self
+            .data
+            .paths
+            .values()
+            .map(|path| self.data.folder.join(path))
             .filter(|path| *path != itself);
         Ok(std::iter::once(itself.clone()).chain(others).collect())
     }
@@ -129,21 +149,20 @@ impl GraphFile {
     /// # Errors
     /// `Internal`, naming the file, for a graph that can't be run.
     pub(super) fn open(&self, output: &str, runtime: &Runtime, compute: Compute) -> Result<Session> {
-        let part =
-            trim(&self.skeleton, output, &self.weights.places).map_err(|Damaged| damaged(&self.path))?;
         let name = self.path.display().to_string();
-        session::open_with_weights(runtime, &name, &part, &self.weights.folder, compute)
+        let model = ModelProto {
+            graph: Some(extract(&self.graph, output)),
+            ..self.model.clone()
+        };
+        session::open_with_weights(runtime, &name, &model.encode_to_vec(), &self.data.folder, compute)
     }
 
-    /// Returns the inputs of which an output is made.
-    ///
-    /// # Errors
-    /// `Internal` for a graph that is damaged.
-    pub(super) fn leading_to(&self, output: &str) -> Result<Vec<Port>> {
-        let needed = Needed::of(&self.skeleton, output).map_err(|Damaged| damaged(&self.path))?;
+    /// Returns the inputs that an output is computed from.
+    pub(super) fn inputs_of(&self, output: &str) -> Vec<TensorInfo> {
+        let needed = Dependencies::of(&self.graph, output);
         let mut inputs = self.inputs.clone();
-        inputs.retain(|input| needed.names.contains(input.name.as_str()));
-        Ok(inputs)
+        inputs.retain(|input| needed.values.contains(input.name.as_str()));
+        inputs
     }
 
     /// Returns the output with the vector of a picture or a text, `(1, dimensions)` f32: the first that has one of the
@@ -151,10 +170,10 @@ impl GraphFile {
     ///
     /// # Errors
     /// `Internal`, listing what there is, where none can be told or the one that can has another shape.
-    pub(super) fn vector(&self, names: &[&str], tower: TowerKind, dimensions: usize) -> Result<&Port> {
+    pub(super) fn vector(&self, names: &[&str], tower: TowerKind, dimensions: usize) -> Result<&TensorInfo> {
         let named = names
             .iter()
-            .find_map(|name| self.outputs.iter().find(|port| port.name == *name));
+            .find_map(|name| self.outputs.iter().find(|output| output.name == *name));
         let output = match (named, &self.outputs[..]) {
             (Some(output), _) | (None, [output]) => output,
             (None, _) => {
@@ -165,8 +184,11 @@ impl GraphFile {
                 return Err(self.unsuited(&problem));
             }
         };
-        if output.element != Element::F32 || !output.takes(&[1, dimensions]) {
-            let problem = format!("gives `{}`, which is no vector of {dimensions} f32", output.name);
+        if output.data_type() != DataType::Float || !output.takes(&[1, dimensions]) {
+            let problem = format!(
+                "gives `{}`, which is not a vector of {dimensions} floats",
+                output.name
+            );
             return Err(self.unsuited(&problem));
         }
         Ok(output)
@@ -174,7 +196,12 @@ impl GraphFile {
 
     /// Says what goes in and comes out, after something that is wrong with it.
     pub(super) fn unsuited(&self, problem: &str) -> Error {
-        let list = |ports: &[Port]| ports.iter().map(Port::to_string).collect::<Vec<_>>().join(", ");
+        let list = |all: &[TensorInfo]| {
+            all.iter()
+                .map(TensorInfo::to_string)
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
         Error::internal(format!(
             "{} {problem}; it takes {} and gives {}",
             self.path.display(),
@@ -188,8 +215,15 @@ fn unreadable(path: &Path, error: io::Error) -> Error {
     Error::unavailable(format!("{} can't be read", path.display())).with_source(error)
 }
 
-fn damaged(path: &Path) -> Error {
-    Error::internal(format!("{} is no ONNX graph, or is damaged", path.display()))
+/// Makes a large tensor external data of the file `name`, if its bytes are among those of the file.
+fn move_out(tensor: &mut TensorProto, file: &Bytes, name: &str) {
+    let Some(data) = tensor.raw_data.as_ref().filter(|data| data.len() >= LARGE_BYTES) else {
+        return;
+    };
+    let (offset, length) = (data.as_ptr().addr().checked_sub(file.as_ptr().addr()), data.len());
+    if let Some(offset) = offset.filter(|offset| offset + length <= file.len()) {
+        tensor.set_external(name, offset, length);
+    }
 }
 
 #[cfg(test)]
@@ -197,21 +231,21 @@ mod tests {
     use lucida_core::BuildContext;
     use ort::value::TensorRef;
 
-    use super::super::sketch::{F32, Sketch};
+    use super::super::test_graph::TestGraph;
     use super::*;
-    use crate::config::{Device, Precision};
+    use crate::device::{Device, Precision};
 
     /// A graph whose weights are in the file `weights`: the input plus `[1, 2]`.
-    fn sketch() -> Vec<u8> {
-        Sketch::default()
-            .input("x", F32, &[1, 2])
-            .elsewhere("weight", &[2], "weights")
+    fn model() -> Vec<u8> {
+        TestGraph::default()
+            .input("x", DataType::Float, &[1, 2])
+            .external("weight", 2, "weights")
             .node("Add", &["x", "weight"], "vector", None)
-            .output("vector", F32, &[1, 2])
+            .output("vector", DataType::Float, &[1, 2])
             .model()
     }
 
-    fn run(graph: &GraphFile, x: &[f32]) -> Vec<f32> {
+    fn run(graph: &OnnxFile, x: &[f32]) -> Vec<f32> {
         let compute = Compute {
             device: Device::Cpu,
             precision: Precision::Fp32,
@@ -233,17 +267,17 @@ mod tests {
         let (blobs, snapshot) = (cache.path().join("blobs"), cache.path().join("snapshots/1/onnx"));
         std::fs::create_dir(&blobs).unwrap();
         std::fs::create_dir_all(&snapshot).unwrap();
-        std::fs::write(blobs.join("aa"), sketch()).unwrap();
+        std::fs::write(blobs.join("aa"), model()).unwrap();
         std::fs::write(blobs.join("bb"), [1.0_f32, 2.0].map(f32::to_le_bytes).concat()).unwrap();
         std::os::unix::fs::symlink("../../../blobs/aa", snapshot.join("model.onnx")).unwrap();
         std::os::unix::fs::symlink("../../../blobs/bb", snapshot.join("weights")).unwrap();
 
-        let graph = GraphFile::read(&snapshot.join("model.onnx")).unwrap();
+        let graph = OnnxFile::read(&snapshot.join("model.onnx")).unwrap();
         let before = graph.hash().unwrap();
         assert_eq!(run(&graph, &[10.0, 20.0]), [11.0, 22.0]);
 
         std::fs::write(blobs.join("bb"), [1.0_f32, 3.0].map(f32::to_le_bytes).concat()).unwrap();
-        let changed = GraphFile::read(&snapshot.join("model.onnx")).unwrap();
+        let changed = OnnxFile::read(&snapshot.join("model.onnx")).unwrap();
         assert_ne!(changed.hash().unwrap(), before, "the weights beside it count too");
     }
 
@@ -251,8 +285,8 @@ mod tests {
     fn weights_that_are_not_beside_the_graph_are_named() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("model.onnx");
-        std::fs::write(&path, sketch()).unwrap();
-        let error = GraphFile::read(&path).err().unwrap();
+        std::fs::write(&path, model()).unwrap();
+        let error = OnnxFile::read(&path).err().unwrap();
         assert!(
             error.message().contains("model.onnx names the file weights"),
             "{error}"
@@ -266,18 +300,22 @@ mod tests {
         // A name of each length, so that the numbers begin at every address.
         for name in ["w", "we", "wei", "weig"] {
             let bytes: Vec<_> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
-            let sides = [u64::from(count)];
-            let model = Sketch::default()
-                .input("x", F32, &[1, 2048])
-                .constant(name, F32, &sides, &bytes)
+            let dims = [i64::from(count)];
+            let model = TestGraph::default()
+                .input("x", DataType::Float, &[1, 2048])
+                .constant(name, DataType::Float, &dims, &bytes)
                 .node("Add", &["x", name], "vector", None)
-                .output("vector", F32, &[1, 2048])
+                .output("vector", DataType::Float, &[1, 2048])
                 .model();
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("model.onnx");
             std::fs::write(&path, &model).unwrap();
-            let graph = GraphFile::read(&path).unwrap();
-            assert!(graph.skeleton.len() < 512, "{} bytes", graph.skeleton.len());
+            let graph = OnnxFile::read(&path).unwrap();
+            assert!(
+                graph.graph.encoded_len() < 512,
+                "{} bytes",
+                graph.graph.encoded_len()
+            );
             let sums: Vec<_> = numbers.iter().map(|number| number + 1.0).collect();
             assert_eq!(run(&graph, &vec![1.0; numbers.len()]), sums);
         }
