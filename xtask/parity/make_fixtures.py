@@ -16,7 +16,9 @@ from transformers.utils import logging
 
 import exports
 import faults
+import text_families
 from check_exports import largest_difference
+from jina_bert import JinaReference
 from make_models import TINY, write_model
 from pictures import Fixture, make_pictures, upright_rgb
 from reference import Reference, Vectors, centred_cosines
@@ -77,13 +79,22 @@ def _add_models(output: Path, names: list[str]) -> None:
 
 
 def _finish(name: str, folder: Path) -> None:
-    """Exports what is kept as an export alone, now that its weights' vectors are known."""
+    """Exports what is kept as an export alone and restores published configurations, now that the vectors are known."""
     if name == "modernbert-onnx":
         export_modern_bert(folder)
+    elif finish := text_families.FINISH.get(name):
+        finish(folder)
 
 
-def _reference(folder: Path) -> Reference | SiglipReference:
-    return SiglipReference(folder) if folder.name.startswith("siglip") else Reference(folder)
+def _reference(folder: Path) -> Reference | SiglipReference | JinaReference:
+    if folder.name.startswith("siglip"):
+        return SiglipReference(folder)
+    if folder.name == "jina-bert":
+        return JinaReference(folder, text_families.read_config(folder), text_families.TOKENS)
+    reference = Reference(folder)
+    if prepare := text_families.PREPARE.get(folder.name):
+        prepare(reference.model[0].auto_model)
+    return reference
 
 
 def write_expected(output: Path, expected: dict[str, Any]) -> None:

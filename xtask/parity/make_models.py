@@ -13,6 +13,7 @@ from pathlib import Path
 import exports
 import families
 import siglip
+import text_families
 import text_models
 
 TINY: dict[str, Callable[[Path], None]] = {
@@ -27,9 +28,16 @@ TINY: dict[str, Callable[[Path], None]] = {
     "clip-st": families.write_clip_st,
     "clip-st-new": families.write_clip_st_new,
     "dense-tanh": families.write_dense_tanh,
+    "embedding-gemma": text_families.write_gemma,
+    "gte": text_families.write_gte,
+    "jina-bert": text_families.write_jina,
+    "modernbert": text_families.write_modern_bert,
     "modernbert-onnx": text_models.write_modern_bert,
+    "mpnet": text_families.write_mpnet,
     "multilingual": families.write_multilingual,
     "multilingual-onnx": exports.write_multilingual_onnx,
+    "nomic-bert": text_families.write_nomic_bert,
+    "qwen3-embedding": text_families.write_qwen3,
     "siglip": siglip.write_siglip,
     "siglip2": siglip.write_siglip2,
     "xlm-roberta": families.write_xlm_roberta,

@@ -78,7 +78,7 @@ def write_siglip2(folder: Path) -> None:
     config = _config(SIGLIP2_VOCAB, hidden=24, image=96, patch=16, dtype="float16")
     write_json(folder / "config.json", config)
     write_json(folder / "preprocessor_config.json", _preprocessor(96, resample=2))
-    tokenizer = _gemma()
+    tokenizer = gemma_tokenizer()
     tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
     settings = {
         "add_bos_token": False,
@@ -131,7 +131,7 @@ def _spiece(vocab: int) -> bytes:
         return prefix.with_suffix(".model").read_bytes()
 
 
-def _gemma() -> Tokenizer:
+def gemma_tokenizer() -> Tokenizer:
     """Byte-pair encoding of whole texts, with bytes for what it lacks, as Gemma's."""
     tokens = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>", *(f"<0x{byte:02X}>" for byte in range(256))]
     texts = [text.lower().replace(" ", "\u2581") for text in _texts_to_learn()]

@@ -59,7 +59,7 @@ def wordpiece_from_texts(vocab_size: int, lower_case: bool) -> list[str]:
     return list(dict.fromkeys([*tokens, *joined]))[:vocab_size]
 
 
-def _texts_to_learn() -> list[str]:
+def texts_to_learn() -> list[str]:
     """Leaves out the emoji, unknown to the published tokenizers too, and what would be learnt as one token."""
     return [text for name, text in TEXTS.items() if name not in ("emoji", "long-word") and "over-" not in name]
 
@@ -69,7 +69,7 @@ def _words(tokenizer: PreTrainedTokenizerBase) -> list[str]:
     backend = tokenizer.backend_tokenizer
     return [
         word
-        for text in _texts_to_learn()
+        for text in texts_to_learn()
         for word, _ in backend.pre_tokenizer.pre_tokenize_str(backend.normalizer.normalize_str(text))
     ]
 
@@ -132,7 +132,7 @@ def xlm_roberta_tokenizer(vocab_size: int, max_length: int) -> XLMRobertaTokeniz
         rules = Path(folder) / "rules.tsv"
         rules.write_text("".join(normalisation_rules()), encoding="utf-8")
         corpus = Path(folder) / "corpus.txt"
-        corpus.write_text("\n".join(text.replace("\n", " ") for text in _texts_to_learn()), encoding="utf-8")
+        corpus.write_text("\n".join(text.replace("\n", " ") for text in texts_to_learn()), encoding="utf-8")
         prefix = Path(folder) / "unigram"
         sentencepiece.SentencePieceTrainer.train(
             input=str(corpus),

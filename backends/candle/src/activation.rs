@@ -19,6 +19,7 @@ pub(crate) fn apply(activation: Activation, numbers: &mut [f32]) {
                 0.5 * x * (1.0 + tanh(ROOT_OF_2_BY_PI * (x + 0.044_715 * x * x * x)))
             });
         }
+        Activation::Silu => each(numbers, |x| x / (1.0 + exp(-x))),
         Activation::Relu => each(numbers, |x| if x < 0.0 { 0.0 } else { x }),
         Activation::Tanh => each(numbers, tanh),
     }

@@ -6,6 +6,7 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
 use crate::activation::exp;
+use crate::bias::Bias;
 use crate::columns::Columns;
 use crate::numbers::contiguous;
 
@@ -18,13 +19,12 @@ pub(crate) struct Heads {
 }
 
 impl Heads {
-    /// Lets every column ask its input's columns: three times `(h, columns)` to the same shape, heads joined.
+    /// Lets every column ask its input's columns: query, key and value, `(h, columns)` each, to the same shape, heads joined.
     pub(crate) fn attend(
         self,
-        query: &Tensor,
-        key: &Tensor,
-        value: &Tensor,
+        [query, key, value]: [&Tensor; 3],
         columns: &Columns,
+        bias: Option<&Bias>,
     ) -> Result<Tensor> {
         let (height, width) = query.dims2()?;
         let size = height / self.count;
@@ -36,6 +36,7 @@ impl Heads {
             let weights = scores.apply_op1_no_bwd(&Softmax {
                 scale: scale(size),
                 causal: self.causal,
+                bias: bias.map(|bias| bias.by_distance(head, input.len())),
             })?;
             part(value)?.matmul(&weights)
         });
@@ -67,10 +68,30 @@ fn scale(size: usize) -> f32 {
     1.0 / (size as f32).sqrt()
 }
 
-/// Scales scores and makes each column sum to 1: `(keys, queries)` to the same shape.
+/// Scales scores, adds a bias and makes each column sum to 1: `(keys, queries)` to the same shape.
 struct Softmax {
     scale: f32,
     causal: bool,
+    /// By the place of the key less that of the query, from the smallest on.
+    bias: Option<Vec<f32>>,
+}
+
+impl Softmax {
+    /// Scales scores and adds the bias.
+    fn biased(&self, scores: &[f32], queries: usize, bias: &[f32]) -> Vec<f32> {
+        let mut biased = Vec::with_capacity(scores.len());
+        for (key, scores) in scores.chunks_exact(queries).enumerate() {
+            // The first query is the farthest behind this key.
+            let bias = bias[key..][..queries].iter().rev();
+            biased.extend(
+                scores
+                    .iter()
+                    .zip(bias)
+                    .map(|(score, bias)| score * self.scale + bias),
+            );
+        }
+        biased
+    }
 }
 
 impl CustomOp1 for Softmax {
@@ -81,6 +102,11 @@ impl CustomOp1 for Softmax {
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let scores = contiguous(storage, layout)?;
         let (_, queries) = layout.shape().dims2()?;
+        let biased = self.bias.as_ref().map(|bias| self.biased(scores, queries, bias));
+        let (scores, scale) = match &biased {
+            Some(biased) => (&biased[..], 1.0),
+            None => (scores, self.scale),
+        };
         // The first query that a key is seen by.
         let first = |key: usize| if self.causal { key } else { 0 };
         let mut largest = vec![f32::NEG_INFINITY; queries];
@@ -97,7 +123,7 @@ impl CustomOp1 for Softmax {
         for (key, (weights, scores)) in rows.enumerate() {
             let columns = weights.iter_mut().zip(scores).zip(&largest).zip(&mut sums);
             for (((weight, score), largest), sum) in columns.skip(first(key)) {
-                *weight = exp((score - largest) * self.scale);
+                *weight = exp((score - largest) * scale);
                 *sum += *weight;
             }
         }
@@ -179,7 +205,7 @@ mod tests {
         for causal in [false, true] {
             let heads = Heads { count, causal };
             let given = heads
-                .attend(&tensor(&query), &tensor(&key), &tensor(&value), &columns)
+                .attend([&tensor(&query), &tensor(&key), &tensor(&value)], &columns, None)
                 .unwrap();
             let given = given.flatten_all().unwrap().to_vec1::<f32>().unwrap();
             let mut wanted = vec![0.0; given.len()];

@@ -4,6 +4,7 @@ use candle_core::{Result, Tensor};
 use lucida_models::checkpoint::{self, Activation, Dense, NormPlacement};
 
 use crate::attention::Heads;
+use crate::bias::Bias;
 use crate::columns::Columns;
 use crate::linear::Linear;
 use crate::norm::LayerNorm;
@@ -13,6 +14,7 @@ use crate::norm::LayerNorm;
 pub(crate) struct Encoder {
     layers: Vec<Layer>,
     heads: Heads,
+    bias: Option<Bias>,
     norm_placement: NormPlacement,
     activation: Activation,
 }
@@ -23,8 +25,9 @@ struct Layer {
     key: Linear,
     value: Linear,
     output: Linear,
-    attention_norm: LayerNorm,
+    attention_norm: Option<LayerNorm>,
     up: Linear,
+    gate: Option<Linear>,
     down: Linear,
     feed_forward_norm: LayerNorm,
 }
@@ -37,6 +40,7 @@ impl Encoder {
                 count: encoder.heads,
                 causal: encoder.causal,
             },
+            bias: encoder.bias.as_ref().map(Bias::new),
             norm_placement: encoder.norm_placement,
             activation: encoder.activation,
         }
@@ -46,20 +50,34 @@ impl Encoder {
     pub(crate) fn forward(&self, input: Tensor, columns: &Columns) -> Result<Tensor> {
         let mut x = input;
         for layer in &self.layers {
+            let norm = |x: &Tensor| match &layer.attention_norm {
+                Some(norm) => norm.forward(x),
+                None => Ok(x.clone()),
+            };
             x = match self.norm_placement {
                 NormPlacement::Before => {
-                    let x = layer.attend(&layer.attention_norm.forward(&x)?, &x, self.heads, columns)?;
+                    let x = self.attend(layer, &norm(&x)?, &x, columns)?;
                     layer.feed_forward(&layer.feed_forward_norm.forward(&x)?, &x, self.activation)?
                 }
                 NormPlacement::After => {
-                    let x = layer.attend(&x, &x, self.heads, columns)?;
-                    let x = layer.attention_norm.forward(&x)?;
+                    let x = norm(&self.attend(layer, &x, &x, columns)?)?;
                     let x = layer.feed_forward(&x, &x, self.activation)?;
                     layer.feed_forward_norm.forward(&x)?
                 }
             };
         }
         Ok(x)
+    }
+
+    /// Returns what attention makes of `x`, plus `onto`.
+    fn attend(&self, layer: &Layer, x: &Tensor, onto: &Tensor, columns: &Columns) -> Result<Tensor> {
+        let query = layer.query.forward(x, Activation::Identity)?;
+        let key = layer.key.forward(x, Activation::Identity)?;
+        let value = layer.value.forward(x, Activation::Identity)?;
+        let mixed = self
+            .heads
+            .attend([&query, &key, &value], columns, self.bias.as_ref())?;
+        layer.output.forward_onto(&mixed, onto)
     }
 }
 
@@ -71,25 +89,21 @@ impl Layer {
             key: Linear::new(&attention.key),
             value: Linear::new(&attention.value),
             output: Linear::new(&attention.output),
-            attention_norm: LayerNorm::new(&layer.attention_norm),
+            attention_norm: layer.attention_norm.as_ref().map(LayerNorm::new),
             up: Linear::new(&layer.up),
+            gate: layer.gate.as_ref().map(Linear::new),
             down: Linear::new(&layer.down),
             feed_forward_norm: LayerNorm::new(&layer.feed_forward_norm),
         }
     }
 
-    /// Returns what attention makes of `x`, plus `onto`.
-    fn attend(&self, x: &Tensor, onto: &Tensor, heads: Heads, columns: &Columns) -> Result<Tensor> {
-        let query = self.query.forward(x, Activation::Identity)?;
-        let key = self.key.forward(x, Activation::Identity)?;
-        let value = self.value.forward(x, Activation::Identity)?;
-        self.output
-            .forward_onto(&heads.attend(&query, &key, &value, columns)?, onto)
-    }
-
     /// Returns what the second half makes of `x`, plus `onto`.
     fn feed_forward(&self, x: &Tensor, onto: &Tensor, activation: Activation) -> Result<Tensor> {
-        self.down.forward_onto(&self.up.forward(x, activation)?, onto)
+        let mut inner = self.up.forward(x, activation)?;
+        if let Some(gate) = &self.gate {
+            inner = (inner * gate.forward(x, Activation::Identity)?)?;
+        }
+        self.down.forward_onto(&inner, onto)
     }
 }
 

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use candle_core::Device;
 use lucida_core::{Error, Result};
 use lucida_models::Tower;
-use lucida_models::checkpoint::{self, Engine, ImagePooling, ImageRecipe, Pixels};
+use lucida_models::checkpoint::{self, Engine, ImagePooling, ImageRecipe, Pixels, Tokens};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
+use crate::families::{self, FamilyTower};
 use crate::image_tower::ImageTower;
 use crate::siglip::SiglipTower;
 use crate::text_tower::TextTower;
@@ -52,9 +54,36 @@ impl Tower for AnyImageTower {
     }
 }
 
+/// A text tower, by what computes it.
+pub enum AnyTextTower {
+    /// This crate's encoder.
+    Own(TextTower),
+    /// candle-transformers.
+    Family(Box<FamilyTower>),
+}
+
+impl Tower for AnyTextTower {
+    type Input = Tokens;
+
+    fn embed(&mut self, batch: &[Tokens]) -> Vec<Result<Vec<f32>>> {
+        match self {
+            Self::Own(tower) => tower.embed(batch),
+            Self::Family(tower) => tower.embed(batch),
+        }
+    }
+
+    fn cost(tokens: &Tokens) -> usize {
+        TextTower::cost(tokens)
+    }
+
+    fn token_count(tokens: &Tokens) -> Option<usize> {
+        TextTower::token_count(tokens)
+    }
+}
+
 impl Engine for CandleEngine {
     type Image = AnyImageTower;
-    type Text = TextTower;
+    type Text = AnyTextTower;
 
     fn numbers(&self) -> &str {
         "fp32"
@@ -66,7 +95,8 @@ impl Engine for CandleEngine {
             ImagePooling::Class => false,
             ImagePooling::Mean => true,
             ImagePooling::Attention(pool) => {
-                return SiglipTower::load(tower, pool, recipe, threads).map(AnyImageTower::Siglip);
+                return SiglipTower::load(tower, pool, recipe, threads, &Device::Cpu)
+                    .map(AnyImageTower::Siglip);
             }
         };
         Ok(AnyImageTower::Own(ImageTower::new(
@@ -74,7 +104,18 @@ impl Engine for CandleEngine {
         )))
     }
 
-    fn load_text(&self, tower: &checkpoint::TextTower) -> Result<TextTower> {
-        Ok(TextTower::new(tower, Arc::clone(&self.threads)))
+    fn check_text(&self, tower: &checkpoint::TextTower) -> Result<()> {
+        families::config(tower).map(drop)
+    }
+
+    fn load_text(&self, tower: &checkpoint::TextTower) -> Result<AnyTextTower> {
+        let threads = Arc::clone(&self.threads);
+        match families::config(tower)? {
+            None => Ok(AnyTextTower::Own(TextTower::new(tower, threads))),
+            Some(config) => {
+                let tower = FamilyTower::load(tower, &config, threads, &Device::Cpu)?;
+                Ok(AnyTextTower::Family(Box::new(tower)))
+            }
+        }
     }
 }

@@ -34,7 +34,7 @@ fn open(
     }
     let checkpoint = Checkpoint::open(&model.name, &model.folder, texts.map(|texts| &*texts.folder))?;
     let engine = CandleEngine::start(config.thread_count())?;
-    Batched::start(CheckpointModel::new(checkpoint, engine), &config.batch_options())
+    Batched::start(CheckpointModel::new(checkpoint, engine)?, &config.batch_options())
 }
 
 /// Refuses what only ONNX Runtime runs, among it the bundled model.

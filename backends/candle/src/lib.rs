@@ -1,17 +1,19 @@
 //! Embeddings by [candle](https://github.com/huggingface/candle), in Rust alone: no library to find, nothing to export.
 //!
 //! [`factory`] is what a registry lists as `type = "candle"`. `lucida-models` reads the model's folder and describes its towers
-//! tensor by tensor. This crate's own encoder runs CLIP and the BERT families, and candle-transformers the rest, behind
+//! tensor by tensor. This crate's own encoder runs CLIP and the BERT families, and candle-transformers other families, behind
 //! [`lucida_models::Batched`].
 
 mod activation;
 mod attention;
+mod bias;
 mod columns;
 mod config;
 mod encoder;
 mod engine;
 mod error;
 mod factory;
+mod families;
 mod image_tower;
 mod linear;
 mod named;
@@ -22,8 +24,9 @@ mod siglip;
 mod text_tower;
 
 pub use config::CandleConfig;
-pub use engine::{AnyImageTower, CandleEngine};
+pub use engine::{AnyImageTower, AnyTextTower, CandleEngine};
 pub use factory::factory;
+pub use families::FamilyTower;
 pub use image_tower::ImageTower;
 pub use siglip::SiglipTower;
 pub use text_tower::TextTower;

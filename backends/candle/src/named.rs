@@ -39,15 +39,32 @@ impl Named {
         }
     }
 
+    /// Adds matrices without a bias: each under its name, or all of them, one below the other, under a single one.
+    pub(crate) fn matrices(
+        &mut self,
+        names: impl ExactSizeIterator<Item = String>,
+        parts: &[&checkpoint::Linear],
+    ) {
+        let each = parts.len().div_ceil(names.len().max(1)).max(1);
+        for (name, parts) in names.zip(parts.chunks(each)) {
+            self.join(
+                format!("{name}.weight"),
+                parts.iter().map(|linear| &linear.weight),
+            );
+        }
+    }
+
     /// Adds a norm.
     pub(crate) fn norm(&mut self, name: &str, norm: &checkpoint::LayerNorm) {
         self.add(format!("{name}.weight"), &norm.weight);
-        self.add(format!("{name}.bias"), &norm.bias);
+        if let Some(bias) = &norm.bias {
+            self.add(format!("{name}.bias"), bias);
+        }
     }
 
-    /// Returns what a module is loaded from: f32, on the processor.
-    pub(crate) fn into_builder(self) -> VarBuilder<'static> {
-        VarBuilder::from_backend(Box::new(self), DType::F32, Device::Cpu)
+    /// Returns what a module is loaded from: f32, on a device.
+    pub(crate) fn into_builder(self, device: &Device) -> VarBuilder<'static> {
+        VarBuilder::from_backend(Box::new(self), DType::F32, device.clone())
     }
 }
 

@@ -13,6 +13,7 @@ const ROWS: usize = 64;
 #[derive(Debug)]
 pub(crate) struct LayerNorm {
     weight: Vec<f32>,
+    /// 0 where the model has none.
     bias: Vec<f32>,
     epsilon: f32,
 }
@@ -21,7 +22,10 @@ impl LayerNorm {
     pub(crate) fn new(norm: &checkpoint::LayerNorm) -> Self {
         Self {
             weight: norm.weight.to_f32(),
-            bias: norm.bias.to_f32(),
+            bias: match &norm.bias {
+                Some(bias) => bias.to_f32(),
+                None => vec![0.0; norm.weight.len()],
+            },
             epsilon: norm.epsilon,
         }
     }

@@ -20,6 +20,7 @@ use crate::named::Named;
 pub struct SiglipTower {
     recipe: ImageRecipe,
     threads: Arc<ThreadPool>,
+    device: Device,
     model: VisionModel,
 }
 
@@ -33,14 +34,16 @@ impl SiglipTower {
         pool: &AttentionPool,
         recipe: ImageRecipe,
         threads: Arc<ThreadPool>,
+        device: &Device,
     ) -> lucida_core::Result<Self> {
         let config = config(tower, pool)?;
         let named = named(tower, pool);
-        let model = VisionModel::new(&config, true, named.into_builder())
+        let model = VisionModel::new(&config, true, named.into_builder(device))
             .map_err(|error| Error::internal("loading the image tower failed").with_source(error))?;
         Ok(Self {
             recipe,
             threads,
+            device: device.clone(),
             model,
         })
     }
@@ -50,7 +53,7 @@ impl SiglipTower {
         let side = self.recipe.size_pixels() as usize;
         let mut planes = vec![0.0; 3 * side * side];
         self.recipe.planes(pixels, &mut planes);
-        let planes = Tensor::from_vec(planes, (1, 3, side, side), &Device::Cpu)?;
+        let planes = Tensor::from_vec(planes, (1, 3, side, side), &self.device)?;
         self.model.forward(&planes)?.squeeze(0)?.to_vec1()
     }
 }
@@ -98,6 +101,7 @@ fn config(tower: &checkpoint::ImageTower, pool: &AttentionPool) -> lucida_core::
         checkpoint::Activation::Relu => Activation::Relu,
         checkpoint::Activation::Identity
         | checkpoint::Activation::QuickGelu
+        | checkpoint::Activation::Silu
         | checkpoint::Activation::Tanh => return refuse("such activation"),
     };
     Ok(VisionConfig {
@@ -135,7 +139,9 @@ fn named(tower: &checkpoint::ImageTower, pool: &AttentionPool) -> Named {
         ] {
             named.linear(&format!("{place}.{name}"), linear);
         }
-        named.norm(&format!("{place}.layer_norm1"), &layer.attention_norm);
+        if let Some(norm) = &layer.attention_norm {
+            named.norm(&format!("{place}.layer_norm1"), norm);
+        }
         named.norm(&format!("{place}.layer_norm2"), &layer.feed_forward_norm);
     }
     if let Some(norm) = &tower.rows_norm {

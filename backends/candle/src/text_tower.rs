@@ -73,6 +73,8 @@ impl TextTower {
     fn embed_tokens(&self, batch: &[&Tokens], columns: &Columns) -> Result<Tensor> {
         let TokenEmbedding {
             tokens: table,
+            // Of a family that candle-transformers runs.
+            scale: _,
             positions,
             first_position,
             types,
@@ -87,8 +89,12 @@ impl TextTower {
         let mut x = vec![0.0; hidden * width];
         for (tokens, input) in batch.iter().zip(columns.inputs()) {
             for (place, (&id, column)) in tokens.ids().iter().zip(input.clone()).enumerate() {
-                let parts = [row(table, id as usize)?, row(positions, first_position + place)?];
-                for part in parts.iter().chain(&kind) {
+                let token = row(table, id as usize)?;
+                let position = positions
+                    .as_ref()
+                    .map(|positions| row(positions, first_position + place))
+                    .transpose()?;
+                for part in std::iter::once(&token).chain(&position).chain(&kind) {
                     let numbers = x.iter_mut().skip(column).step_by(width);
                     numbers.zip(part).for_each(|(sum, number)| *sum += number);
                 }
@@ -101,7 +107,9 @@ impl TextTower {
 impl Drop for TextTower {
     fn drop(&mut self) {
         self.embedding.tokens.release_pages();
-        self.embedding.positions.release_pages();
+        if let Some(positions) = &self.embedding.positions {
+            positions.release_pages();
+        }
     }
 }
 

@@ -142,3 +142,22 @@ async fn the_number_of_threads_changes_no_bit() {
     }
     assert!(vectors[0] == vectors[1] && vectors[1] == vectors[2]);
 }
+
+#[tokio::test]
+async fn a_family_without_a_module_is_refused_with_the_engine_that_computes_it() {
+    for (name, family) in [("gte", "GTE"), ("embedding-gemma", "EmbeddingGemma")] {
+        let error = refusal(&model_folder(name), None).await;
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert!(
+            error.message().contains(family) && error.message().contains("`onnx`"),
+            "{error}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_folder_with_an_export_alone_is_refused_with_the_engine_that_runs_it() {
+    let error = refusal(&model_folder("modernbert-onnx"), None).await;
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    assert!(error.message().contains("`onnx`"), "{error}");
+}

@@ -1,6 +1,6 @@
 //! Runs checkpoints themselves: writes a graph of a tower whose weights stay in the folder's own files.
 //!
-//! Nothing is exported, copied or converted for it: `blocks`, `encoder`, `image_graph` and `text_graph` write a few hundred
+//! Nothing is exported, copied or converted for it: `blocks`, `encoder`, `places`, `image_graph` and `text_graph` write a few hundred
 //! operators, and [`crate::graph`] points their weights at the tensors' places in the folder. In `int8` the weights
 //! are rounded once and kept in the cache.
 
@@ -12,6 +12,7 @@ mod image_tower;
 mod int8;
 mod packing;
 mod placement;
+mod places;
 mod rounding;
 mod text_graph;
 mod text_tower;

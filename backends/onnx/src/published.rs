@@ -39,7 +39,8 @@ pub(crate) fn open(
     let engine = OnnxEngine::new(runtime.clone(), compute, context.cache_dir.clone());
     let limited = engine.limit(options.clone());
     let checkpoint = |folder: &Path, text_folder| {
-        Checkpoint::open(name, folder, text_folder).map(|checkpoint| CheckpointModel::new(checkpoint, engine))
+        Checkpoint::open(name, folder, text_folder)
+            .and_then(|checkpoint| CheckpointModel::new(checkpoint, engine))
     };
     let export = |image, text| Export::new(name, image, text, runtime, compute);
     match (image, text) {

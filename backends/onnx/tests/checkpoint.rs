@@ -7,7 +7,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use lucida_core::{BuildContext, Embedder, Factory as _, Lane, Picture, Result, embed_image, embed_text};
+use lucida_core::{
+    BuildContext, Embedder, Factory as _, Lane, Picture, Result, embed_image, embed_text, embed_texts,
+};
 use lucida_onnx::{Device, Runtime};
 use lucida_testkit::Fixture;
 use serde_json::{Value, json};
@@ -239,4 +241,33 @@ async fn a_text_pooled_in_several_ways_has_them_end_to_end() {
         );
     }
     assert_ne!(first, last);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_text_has_the_same_bits_alone_and_beside_others_in_every_family() {
+    let cache = tempfile::tempdir().unwrap();
+    let texts = [
+        "a dog on the beach",
+        "cat",
+        "ein Hund läuft am Strand, große Straße, schöne Grüße",
+    ];
+    for name in [
+        "embedding-gemma",
+        "gte",
+        "jina-bert",
+        "modernbert",
+        "mpnet",
+        "nomic-bert",
+        "qwen3-embedding",
+    ] {
+        let mut settings = settings("fp32");
+        settings["model"] = json!(model(name));
+        settings["text_model"] = Value::Null;
+        let embedder = open(&settings, cache.path()).await.unwrap();
+        let together = embed_texts(&*embedder, texts.map(str::to_owned).into(), Lane::Background).await;
+        for (text, vector) in texts.iter().zip(together) {
+            let alone = embed_text(&*embedder, (*text).to_owned(), Lane::Interactive).await;
+            assert_eq!(alone.unwrap(), vector.unwrap(), "{name}: {text}");
+        }
+    }
 }

@@ -12,6 +12,7 @@ mod bert;
 mod clip;
 mod exported;
 mod family;
+mod fields;
 mod folder;
 mod identity;
 mod immich;
@@ -20,6 +21,7 @@ mod modules;
 mod openclip;
 mod place;
 mod recipe;
+mod rotary;
 mod siglip;
 mod tensor;
 mod tokenizer;
@@ -35,11 +37,13 @@ pub use identity::WeightsId;
 pub use model::{Checkpoint, CheckpointModel, Engine, check_pair};
 pub use place::{ModelPlace, check_local_pair};
 pub use recipe::{ImageRecipe, Pixels};
-pub use tensor::{ElementType, Tensor, map_file};
+pub use rotary::ROTARY_MAX_TOKENS;
+pub use tensor::{ElementType, Tensor};
 pub use tokenizer::{TextTokenizer, Tokens};
 pub use tower::{
-    Activation, Attention, AttentionPool, Dense, Encoder, EncoderLayer, ImagePooling, ImageTower, LayerNorm,
-    Layout, Linear, NormPlacement, PatchEmbedding, Pooling, TextTower, TokenEmbedding,
+    Activation, Attention, AttentionPool, Dense, DistanceBuckets, Encoder, EncoderLayer, HeadNorms,
+    ImagePooling, ImageTower, LayerNorm, Layout, Linear, NormKind, NormPlacement, OutputNorms,
+    PatchEmbedding, Places, Pooling, Rotary, ScoreBias, TextFamily, TextTower, TokenEmbedding,
 };
 
 use lucida_core::{Error, ErrorKind, Result};

@@ -273,7 +273,7 @@ fn a_model_or_a_value_that_is_not_read_is_named() {
         ),
         ("model_type", json!("llava"), "generative"),
         ("model_type", json!("qwen2_vl"), "tiles"),
-        ("model_type", json!("modernbert"), "type = \"onnx\""),
+        ("model_type", json!("deberta-v2"), "type = \"onnx\""),
         ("hidden_act", json!("swiglu"), "swiglu"),
         ("position_embedding_type", json!("relative_key"), "relative_key"),
         ("num_attention_heads", json!(3), "divided into 3"),
@@ -286,6 +286,14 @@ fn a_model_or_a_value_that_is_not_read_is_named() {
         let error = refusal(&path);
         assert!(error.message().contains(says), "{error}");
     }
+}
+
+#[test]
+fn a_qwen3_that_writes_texts_is_told_from_one_for_embeddings() {
+    let place = tempfile::tempdir().unwrap();
+    write_json(place.path().join("config.json"), &json!({"model_type": "qwen3"}));
+    let error = ModelFolder::open(place.path()).unwrap_err();
+    assert!(error.message().contains("modules.json"), "{error}");
 }
 
 fn siglip_config() -> Value {

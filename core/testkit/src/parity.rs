@@ -29,6 +29,11 @@ macro_rules! embedder_parity {
                 a_bert_folder_with_a_dense_step_and_tanh
                 a_bert_folder_with_three_poolings_at_once
                 an_xlm_roberta_folder_in_shards
+                an_mpnet_folder_with_a_bias_by_distance
+                a_jina_bert_folder_with_alibi
+                a_modern_bert_folder_with_windows
+                a_nomic_bert_folder_with_gated_halves
+                a_qwen3_embedding_folder_pooled_at_the_last_token
                 a_siglip_folder_with_a_sentencepiece_model
                 a_siglip_2_folder_of_a_fixed_resolution
                 an_open_clip_folder_with_quick_gelu
@@ -36,6 +41,19 @@ macro_rules! embedder_parity {
                 an_open_clip_folder_that_squashes_and_sees_its_padding
                 a_text_model_of_its_own_beside_a_clip_folder
                 pixels_from_any_other_recipe_are_seen
+            }
+        }
+    };
+}
+
+/// Makes the tests of what only the engine with graphs computes from the weights.
+#[macro_export]
+macro_rules! graph_parity {
+    ($open:ident) => {
+        mod graph_parity {
+            $crate::parity_tests! { $open,
+                a_gte_folder_with_stretched_rotations
+                an_embedding_gemma_folder_with_two_dense_steps
             }
         }
     };
@@ -180,6 +198,41 @@ pub async fn a_bert_folder_with_three_poolings_at_once(open: impl Open) {
 /// `xlm-roberta`: positions from 2, bf16 in two files.
 pub async fn an_xlm_roberta_folder_in_shards(open: impl Open) {
     check(open, "xlm-roberta", None).await;
+}
+
+/// `mpnet`: positions and a learnt bias by distance, beyond its reach too.
+pub async fn an_mpnet_folder_with_a_bias_by_distance(open: impl Open) {
+    check(open, "mpnet", None).await;
+}
+
+/// `jina-bert`: a slope for each of six heads in place of positions, gated halves, fp16.
+pub async fn a_jina_bert_folder_with_alibi(open: impl Open) {
+    check(open, "jina-bert", None).await;
+}
+
+/// `modernbert`: rotations, windows in two layers of three, no norm before the first.
+pub async fn a_modern_bert_folder_with_windows(open: impl Open) {
+    check(open, "modernbert", None).await;
+}
+
+/// `nomic-bert`: rotations, gated halves, norms behind them, names of its own.
+pub async fn a_nomic_bert_folder_with_gated_halves(open: impl Open) {
+    check(open, "nomic-bert", None).await;
+}
+
+/// `qwen3-embedding`: causal, the last token, more queries than keys, norms of the heads, bf16.
+pub async fn a_qwen3_embedding_folder_pooled_at_the_last_token(open: impl Open) {
+    check(open, "qwen3-embedding", None).await;
+}
+
+/// `gte`: rotations stretched by `rope_scaling`, the first token, bf16.
+pub async fn a_gte_folder_with_stretched_rotations(open: impl Open) {
+    check(open, "gte", None).await;
+}
+
+/// `embedding-gemma`: windows without a causal mask, norms on both sides of each half, two dense steps, bf16.
+pub async fn an_embedding_gemma_folder_with_two_dense_steps(open: impl Open) {
+    check(open, "embedding-gemma", None).await;
 }
 
 /// `siglip`: the whole picture squashed by a bicubic filter, attention pooling, texts without punctuation, padded to 64.

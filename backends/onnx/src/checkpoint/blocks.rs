@@ -1,6 +1,8 @@
 //! The steps that towers are made of, as operators of a graph.
 
-use lucida_models::checkpoint::{Activation, Dense, ElementType, LayerNorm, Layout, Linear, Tensor};
+use lucida_models::checkpoint::{
+    Activation, Dense, ElementType, LayerNorm, Layout, Linear, NormKind, Tensor,
+};
 
 use crate::graph::{Attribute, Form, Graph, Value};
 use crate::proto::DataType;
@@ -44,6 +46,11 @@ impl<'t> Blocks<'t> {
             ElementType::F32 => value,
             ElementType::F16 | ElementType::Bf16 => self.cast(&value),
         }
+    }
+
+    /// Casts whole numbers to f32.
+    pub(super) fn float_of(&mut self, value: &Value) -> Value {
+        self.cast(value)
     }
 
     fn cast(&mut self, value: &Value) -> Value {
@@ -146,13 +153,32 @@ impl<'t> Blocks<'t> {
     }
 
     pub(super) fn norm(&mut self, rows: &Value, norm: &'t LayerNorm) -> Value {
-        let (weight, bias) = (self.float(&norm.weight), self.float(&norm.bias));
-        let epsilon = ("epsilon", Attribute::Float(norm.epsilon));
-        self.graph.op(
-            "LayerNormalization",
-            &[rows, &weight, &bias],
-            &[("axis", Attribute::Int(-1)), epsilon],
-        )
+        let weight = self.float(&norm.weight);
+        let weight = match norm.kind {
+            NormKind::Centred => {
+                let bias = norm.bias.as_ref().map(|bias| self.float(bias));
+                let inputs: Vec<_> = [rows, &weight].into_iter().chain(&bias).collect();
+                let epsilon = ("epsilon", Attribute::Float(norm.epsilon));
+                return self.graph.op(
+                    "LayerNormalization",
+                    &inputs,
+                    &[("axis", Attribute::Int(-1)), epsilon],
+                );
+            }
+            NormKind::RootMeanSquare => weight,
+            NormKind::RootMeanSquareFromOne => {
+                let one = self.graph.float(1.0);
+                self.graph.op("Add", &[&weight, &one], &[])
+            }
+        };
+        let squares = self.graph.op("Mul", &[rows, rows], &[]);
+        let last = self.graph.ints(&[-1]);
+        let mean = self.graph.op("ReduceMean", &[&squares, &last], &[]);
+        let epsilon = self.graph.float(norm.epsilon);
+        let mean = self.graph.op("Add", &[&mean, &epsilon], &[]);
+        let root = self.graph.op("Sqrt", &[&mean], &[]);
+        let rows = self.graph.op("Div", &[rows, &root], &[]);
+        self.graph.op("Mul", &[&rows, &weight], &[])
     }
 
     pub(super) fn activation(&mut self, x: Value, activation: Activation) -> Value {
@@ -168,6 +194,10 @@ impl<'t> Blocks<'t> {
             Activation::GeluTanh => {
                 let tanh = ("approximate", Attribute::Text("tanh"));
                 self.graph.op("Gelu", &[&x], &[tanh])
+            }
+            Activation::Silu => {
+                let gate = self.graph.op("Sigmoid", &[&x], &[]);
+                self.graph.op("Mul", &[&x, &gate], &[])
             }
             Activation::Relu => self.graph.op("Relu", &[&x], &[]),
             Activation::Tanh => self.graph.op("Tanh", &[&x], &[]),

@@ -1,11 +1,12 @@
 //! The stack of transformer layers, as operators of a graph.
 
-use lucida_models::checkpoint::{Attention, Encoder, EncoderLayer, NormPlacement};
+use lucida_models::checkpoint::{Attention, Encoder, EncoderLayer, LayerNorm, NormPlacement};
 
 use super::blocks::Blocks;
 use crate::graph::{Attribute, Value, signed};
 
 /// How the rows of an encoder, `(n, h)`, make sequences. A row is held against those of its own sequence only.
+#[derive(Clone)]
 pub(super) enum Sequences {
     /// Each is so many rows, one sequence after the other.
     Even(usize),
@@ -17,7 +18,23 @@ pub(super) enum Sequences {
         slots: Value,
         /// Added to the attention's scores: f32, broadcast to `(sequences, heads, slots, slots)`.
         mask: Value,
+        /// What turns queries and keys.
+        rotation: Option<Rotation>,
     },
+}
+
+/// The angles of rotary positions: `(n, 1, width / 2)` f32.
+#[derive(Clone)]
+pub(super) struct Rotation {
+    pub(super) cosine: Value,
+    pub(super) sine: Value,
+}
+
+/// Heads beside each other in a row.
+#[derive(Clone, Copy)]
+struct Heads {
+    count: usize,
+    width: usize,
 }
 
 impl<'t> Blocks<'t> {
@@ -25,6 +42,19 @@ impl<'t> Blocks<'t> {
     pub(super) fn encoder(&mut self, x: Value, encoder: &'t Encoder, sequences: &Sequences) -> Value {
         let layers = encoder.layers.iter();
         layers.fold(x, |x, layer| self.layer(&x, layer, encoder, sequences))
+    }
+
+    /// Adds an encoder whose layers see their sequences each in its way.
+    pub(super) fn encoder_by_layer(
+        &mut self,
+        x: Value,
+        encoder: &'t Encoder,
+        sequences: &[Sequences],
+    ) -> Value {
+        let layers = encoder.layers.iter().zip(sequences);
+        layers.fold(x, |x, (layer, sequences)| {
+            self.layer(&x, layer, encoder, sequences)
+        })
     }
 
     /// Adds an encoder of which only each sequence's first row is wanted, `(sequences * length, h)` to `(sequences, h)`.
@@ -67,9 +97,9 @@ impl<'t> Blocks<'t> {
     }
 
     fn before_attention(&mut self, x: &Value, layer: &'t EncoderLayer, encoder: &Encoder) -> Value {
-        match encoder.norm_placement {
-            NormPlacement::Before => self.norm(x, &layer.attention_norm),
-            NormPlacement::After => x.clone(),
+        match (encoder.norm_placement, &layer.attention_norm) {
+            (NormPlacement::Before, Some(norm)) => self.norm(x, norm),
+            (NormPlacement::Before, None) | (NormPlacement::After, _) => x.clone(),
         }
     }
 
@@ -80,15 +110,24 @@ impl<'t> Blocks<'t> {
         layer: &'t EncoderLayer,
         encoder: &'t Encoder,
     ) -> Value {
-        let x = self.graph.op("Add", &[x, attended], &[]);
+        let attended = match &layer.output_norms {
+            Some(norms) => self.norm(attended, &norms.attention),
+            None => attended.clone(),
+        };
+        let mut x = self.graph.op("Add", &[x, &attended], &[]);
         match encoder.norm_placement {
             NormPlacement::Before => {
                 let inner = self.norm(&x, &layer.feed_forward_norm);
-                let inner = self.feed_forward(&inner, layer, encoder);
+                let mut inner = self.feed_forward(&inner, layer, encoder);
+                if let Some(norms) = &layer.output_norms {
+                    inner = self.norm(&inner, &norms.feed_forward);
+                }
                 self.graph.op("Add", &[&x, &inner], &[])
             }
             NormPlacement::After => {
-                let x = self.norm(&x, &layer.attention_norm);
+                if let Some(norm) = &layer.attention_norm {
+                    x = self.norm(&x, norm);
+                }
                 let inner = self.feed_forward(&x, layer, encoder);
                 let x = self.graph.op("Add", &[&x, &inner], &[]);
                 self.norm(&x, &layer.feed_forward_norm)
@@ -97,9 +136,14 @@ impl<'t> Blocks<'t> {
     }
 
     fn feed_forward(&mut self, x: &Value, layer: &'t EncoderLayer, encoder: &Encoder) -> Value {
-        let x = self.matrix(x, &layer.up.weight, layer.up.bias.as_ref());
-        let x = self.activation(x, encoder.activation);
-        self.matrix(&x, &layer.down.weight, layer.down.bias.as_ref())
+        let rows = self.rows(x);
+        let inner = self.linear(&rows, &layer.up);
+        let mut inner = self.activation(inner, encoder.activation);
+        if let Some(gate) = &layer.gate {
+            let gate = self.linear(&rows, gate);
+            inner = self.graph.op("Mul", &[&inner, &gate], &[]);
+        }
+        self.matrix(&inner, &layer.down.weight, layer.down.bias.as_ref())
     }
 
     /// Adds attention of the rows in `asking` to those in `asked`, of the same sequences.
@@ -111,6 +155,12 @@ impl<'t> Blocks<'t> {
         heads: usize,
     ) -> Value {
         let hidden = attention.query.outputs();
+        let width = hidden / heads;
+        let asking_heads = Heads { count: heads, width };
+        let asked_heads = Heads {
+            count: attention.key.outputs() / width,
+            width,
+        };
         let asked_rows = self.rows(asked.0);
         let query = if asking.0 == asked.0 {
             self.linear(&asked_rows, &attention.query)
@@ -120,14 +170,17 @@ impl<'t> Blocks<'t> {
         let key = self.linear(&asked_rows, &attention.key);
         let value = self.linear(&asked_rows, &attention.value);
 
-        let sides = [hidden, heads];
-        let query = self.split_heads(&query, asking.1, sides, &[0, 2, 1, 3]);
-        let key = self.split_heads(&key, asked.1, sides, &[0, 2, 3, 1]);
-        let value = self.split_heads(&value, asked.1, sides, &[0, 2, 1, 3]);
+        let norms = attention.head_norms.as_ref();
+        let query = self.placed(query, asking.1, asking_heads, norms.map(|norms| &norms.query));
+        let key = self.placed(key, asked.1, asked_heads, norms.map(|norms| &norms.key));
+
+        let query = self.split_heads(&query, asking.1, asking_heads, heads, &[0, 2, 1, 3]);
+        let key = self.split_heads(&key, asked.1, asked_heads, heads, &[0, 2, 3, 1]);
+        let value = self.split_heads(&value, asked.1, asked_heads, heads, &[0, 2, 1, 3]);
 
         let scores = self.graph.op("MatMul", &[&query, &key], &[]);
         #[expect(clippy::cast_precision_loss, reason = "a head's width is exact in f32")]
-        let scale = self.graph.float(((hidden / heads) as f32).sqrt().recip());
+        let scale = self.graph.float((width as f32).sqrt().recip());
         let scores = self.graph.op("Mul", &[&scores, &scale], &[]);
         let scores = match asked.1 {
             Sequences::Even(_) => scores,
@@ -147,23 +200,71 @@ impl<'t> Blocks<'t> {
         self.matrix(&mixed, &attention.output.weight, attention.output.bias.as_ref())
     }
 
-    /// Takes `(n, hidden)` to `(sequences, slots, heads, width)`, with its sides in the given order.
+    /// Normalises the heads of queries or keys, `(n, heads * width)`, and turns them by their places.
+    fn placed(
+        &mut self,
+        x: Value,
+        sequences: &Sequences,
+        heads: Heads,
+        norm: Option<&'t LayerNorm>,
+    ) -> Value {
+        let rotation = match sequences {
+            Sequences::Packed { rotation, .. } => rotation.as_ref(),
+            Sequences::Even(_) => None,
+        };
+        if norm.is_none() && rotation.is_none() {
+            return x;
+        }
+        let (count, width) = (signed(heads.count), signed(heads.width));
+        let mut x = self.reshape(&x, &[-1, count, width]);
+        if let Some(norm) = norm {
+            x = self.norm(&x, norm);
+        }
+        if let Some(Rotation { cosine, sine }) = rotation {
+            let halves = self.graph.ints(&[width / 2, width / 2]);
+            let last = ("axis", Attribute::Int(-1));
+            let [left, right] = self.graph.ops("Split", &[&x, &halves], &[last]);
+            let mut product = |half: &Value, by: &Value| self.graph.op("Mul", &[half, by], &[]);
+            let [a, b, c, d] = [
+                product(&left, cosine),
+                product(&right, sine),
+                product(&right, cosine),
+                product(&left, sine),
+            ];
+            let left = self.graph.op("Sub", &[&a, &b], &[]);
+            let right = self.graph.op("Add", &[&c, &d], &[]);
+            x = self.graph.op("Concat", &[&left, &right], &[last]);
+        }
+        self.reshape(&x, &[-1, count * width])
+    }
+
+    /// Takes `(n, heads * width)` to `(sequences, slots, shared by, width)`, with its sides in the given order: where fewer
+    /// heads are there than share them, each is repeated.
     fn split_heads(
         &mut self,
         x: &Value,
         sequences: &Sequences,
-        [hidden, heads]: [usize; 2],
+        heads: Heads,
+        shared_by: usize,
         order: &[i64],
     ) -> Value {
-        let width = signed(hidden / heads);
-        let split = match sequences {
-            Sequences::Even(length) => self.reshape(x, &[-1, signed(*length), signed(heads), width]),
+        let (count, width) = (signed(heads.count), signed(heads.width));
+        let mut split = match sequences {
+            Sequences::Even(length) => self.reshape(x, &[-1, signed(*length), count, width]),
             Sequences::Packed { rows, .. } => {
                 let put = self.graph.op("Gather", &[x, rows], &[]);
                 // 0 keeps a side as it is.
-                self.reshape(&put, &[0, 0, signed(heads), width])
+                self.reshape(&put, &[0, 0, count, width])
             }
         };
+        if heads.count < shared_by {
+            let each = shared_by / heads.count;
+            let sources: Vec<_> = (0..shared_by).map(|head| signed(head / each)).collect();
+            let sources = self.graph.ints(&sources);
+            split = self
+                .graph
+                .op("Gather", &[&split, &sources], &[("axis", Attribute::Int(2))]);
+        }
         self.transpose(&split, order)
     }
 

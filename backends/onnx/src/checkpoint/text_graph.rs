@@ -6,7 +6,7 @@
 use lucida_models::checkpoint::{Linear, Pooling, TextTower};
 
 use super::blocks::Blocks;
-use super::encoder::Sequences;
+use super::places::Places;
 use crate::graph::{Graph, Input, Side, Value, signed};
 use crate::proto::DataType;
 
@@ -52,8 +52,14 @@ pub(super) fn write(tower: &TextTower, int8: bool) -> (Graph<'_>, Value) {
     let embedding = &tower.embedding;
     let hidden = signed(embedding.tokens.shape()[1]);
     let mut x = blocks.lookup(&embedding.tokens, &ids);
-    let positions = blocks.exact_lookup(&embedding.positions, &positions);
-    x = blocks.graph.op("Add", &[&x, &positions], &[]);
+    if let Some(scale) = embedding.scale {
+        let scale = blocks.graph.float(scale);
+        x = blocks.graph.op("Mul", &[&x, &scale], &[]);
+    }
+    if let Some(table) = &embedding.positions {
+        let positions = blocks.exact_lookup(table, &positions);
+        x = blocks.graph.op("Add", &[&x, &positions], &[]);
+    }
     if let Some(types) = &embedding.types {
         let first = blocks.graph.int(0);
         let first = blocks.exact_lookup(types, &first);
@@ -63,12 +69,14 @@ pub(super) fn write(tower: &TextTower, int8: bool) -> (Graph<'_>, Value) {
         x = blocks.norm(&x, norm);
     }
 
-    let sequences = Sequences::Packed {
+    let inputs = Places {
+        positions,
         rows: rows.clone(),
         slots,
         mask,
     };
-    x = blocks.encoder(x, &tower.encoder, &sequences);
+    let sequences = blocks.sequences(&tower.encoder, &inputs);
+    x = blocks.encoder_by_layer(x, &tower.encoder, &sequences);
     if let Some(norm) = &tower.final_norm {
         x = blocks.norm(&x, norm);
     }

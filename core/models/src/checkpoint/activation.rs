@@ -16,10 +16,11 @@ pub(super) fn activation(path: &Path, name: &str) -> Result<Activation> {
         "quick_gelu" => Ok(Activation::QuickGelu),
         "gelu" | "gelu_python" => Ok(Activation::Gelu),
         "gelu_new" | "gelu_fast" | "gelu_pytorch_tanh" => Ok(Activation::GeluTanh),
+        "silu" | "swish" => Ok(Activation::Silu),
         "relu" => Ok(Activation::Relu),
         "tanh" => Ok(Activation::Tanh),
         other => {
-            let known = "quick_gelu, gelu, gelu_new, relu, tanh";
+            let known = "quick_gelu, gelu, gelu_new, silu, relu, tanh";
             Err(unsupported(
                 path,
                 &format!("has the activation `{other}`; these are read: {known}"),
@@ -38,8 +39,9 @@ pub(super) fn module_activation(path: &Path, name: &str) -> Result<Activation> {
         Some("Tanh") => Ok(Activation::Tanh),
         Some("ReLU") => Ok(Activation::Relu),
         Some("GELU") => Ok(Activation::Gelu),
+        Some("SiLU") => Ok(Activation::Silu),
         Some(_) | None => {
-            let known = "Identity, Tanh, ReLU, GELU";
+            let known = "Identity, Tanh, ReLU, GELU, SiLU";
             Err(unsupported(
                 path,
                 &format!("has the activation `{name}`; these are read: {known}"),

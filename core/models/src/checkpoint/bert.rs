@@ -1,4 +1,4 @@
-//! The BERT, `DistilBERT` and `RoBERTa` families: from transformers' `config.json` and their tensors' names to an encoder.
+//! The BERT, `DistilBERT`, `RoBERTa`, MPNet and jina-bert families: from transformers' `config.json` and their tensors' names to an encoder.
 
 use std::path::Path;
 
@@ -7,7 +7,9 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::activation::activation;
-use super::tower::{Attention, Encoder, EncoderLayer, NormPlacement, TokenEmbedding};
+use super::tower::{
+    Attention, DistanceBuckets, Encoder, EncoderLayer, NormPlacement, Places, ScoreBias, TokenEmbedding,
+};
 use super::weights::Weights;
 use super::{broken, divides, unsupported};
 
@@ -25,13 +27,19 @@ pub(super) struct EncoderConfig {
     positions: usize,
     first_position: usize,
     types: usize,
+    /// MPNet's distances that its layers tell apart.
+    buckets: usize,
 }
 
-/// How tensors are named.
+/// How tensors are named, and what the layers have beyond BERT's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Family {
     Bert,
     DistilBert,
+    /// A learnt bias by distance besides the positions.
+    Mpnet,
+    /// `ALiBi` in place of positions, and gated second halves.
+    JinaBert,
 }
 
 /// `config.json` of BERT and `RoBERTa`; what is left out has the value that transformers gives it.
@@ -56,6 +64,8 @@ struct BertFile {
     #[serde(default = "two")]
     type_vocab_size: usize,
     pad_token_id: Option<usize>,
+    #[serde(default = "buckets")]
+    relative_attention_num_buckets: usize,
 }
 
 /// `config.json` of `DistilBERT`.
@@ -98,6 +108,9 @@ const fn vocabulary() -> usize {
 const fn positions() -> usize {
     512
 }
+const fn buckets() -> usize {
+    32
+}
 const fn epsilon() -> f32 {
     1e-12
 }
@@ -106,17 +119,44 @@ fn gelu() -> String {
 }
 
 /// The models of these families, by `model_type`.
-pub(super) const MODEL_TYPES: [&str; 5] = ["bert", "distilbert", "roberta", "xlm-roberta", "camembert"];
+pub(super) const MODEL_TYPES: [&str; 6] = [
+    "bert",
+    "distilbert",
+    "roberta",
+    "xlm-roberta",
+    "camembert",
+    "mpnet",
+];
 
-/// Says why the weights of a BERT can't be computed where its positions aren't absolute, as in jina-embeddings-v2.
+/// Says why the weights of a BERT can't be computed where its positions are neither absolute nor those of
+/// jina-embeddings-v2 for English.
 pub(super) fn other_positions(config: &Value) -> Option<String> {
     let kind = config.get("position_embedding_type")?.as_str()?;
-    (kind != "absolute").then(|| {
-        format!(
-            "has positions of the type `{kind}`; only `absolute` ones are computed from the weights, and an ONNX export in \
-             `onnx/` runs on `type = \"onnx\"`"
-        )
-    })
+    if kind == "absolute" || is_jina(config) {
+        return None;
+    }
+    let what = if is_alibi(config) {
+        "layers of another jina-bert than the one for English".to_owned()
+    } else {
+        format!("positions of the type `{kind}`")
+    };
+    Some(format!(
+        "has {what}; `absolute` positions and jina-embeddings-v2-base-en's `alibi` are computed from the weights, and an \
+         ONNX export in `onnx/` runs on `type = \"onnx\"`"
+    ))
+}
+
+fn is_alibi(config: &Value) -> bool {
+    config.get("position_embedding_type").and_then(Value::as_str) == Some("alibi")
+}
+
+/// Tells a jina-bert (`modeling_bert.py` of `jinaai/jina-bert-implementation`); those for other languages have further
+/// norms in their attention, and code of another name.
+fn is_jina(config: &Value) -> bool {
+    let code = config.get("auto_map").map(Value::to_string).unwrap_or_default();
+    is_alibi(config)
+        && config.get("feed_forward_type").and_then(Value::as_str) == Some("geglu")
+        && !code.contains("qk-post-norm")
 }
 
 impl EncoderConfig {
@@ -128,7 +168,11 @@ impl EncoderConfig {
         let config = if model_type == "distilbert" {
             Self::from_distilbert(parse(path, config)?)
         } else {
-            Self::from_bert(model_type, parse(path, config)?)
+            let mut read = Self::from_bert(model_type, parse(path, config)?);
+            if is_jina(config) {
+                read.family = Family::JinaBert;
+            }
+            read
         };
         divides(path, config.hidden, config.heads)?;
         if config.max_tokens() == 0 {
@@ -150,6 +194,7 @@ impl EncoderConfig {
             positions: file.max_position_embeddings,
             first_position: 0,
             types: 0,
+            buckets: 0,
         }
     }
 
@@ -159,8 +204,9 @@ impl EncoderConfig {
             "bert" => 0,
             _ => file.pad_token_id.unwrap_or(1) + 1,
         };
+        let is_mpnet = model_type == "mpnet";
         Self {
-            family: Family::Bert,
+            family: if is_mpnet { Family::Mpnet } else { Family::Bert },
             hidden: file.hidden_size,
             intermediate: file.intermediate_size,
             layers: file.num_hidden_layers,
@@ -170,7 +216,8 @@ impl EncoderConfig {
             vocabulary: file.vocab_size,
             positions: file.max_position_embeddings,
             first_position,
-            types: file.type_vocab_size,
+            types: if is_mpnet { 0 } else { file.type_vocab_size },
+            buckets: file.relative_attention_num_buckets,
         }
     }
 
@@ -222,6 +269,7 @@ impl EncoderConfig {
             positions: side("embeddings.position_embeddings.weight", 0)?,
             first_position,
             types: side("embeddings.token_type_embeddings.weight", 0)?,
+            buckets: 0,
         })
     }
 
@@ -236,7 +284,7 @@ impl EncoderConfig {
     /// `Internal`, naming the tensor that is missing or of another shape.
     pub(super) fn locate(&self, weights: &Weights, path: &Path) -> Result<(TokenEmbedding, Encoder)> {
         // A checkpoint of a task's model keeps the encoder one level down.
-        let prefix = ["", "bert.", "distilbert.", "roberta."]
+        let prefix = ["", "bert.", "distilbert.", "roberta.", "mpnet."]
             .into_iter()
             .find(|prefix| weights.contains(&format!("{prefix}embeddings.word_embeddings.weight")))
             .unwrap_or_default();
@@ -258,7 +306,10 @@ impl EncoderConfig {
         };
         let embedding = TokenEmbedding {
             tokens: table("word_embeddings", self.vocabulary)?,
-            positions: table("position_embeddings", self.positions)?,
+            scale: None,
+            positions: (self.family != Family::JinaBert)
+                .then(|| table("position_embeddings", self.positions))
+                .transpose()?,
             first_position: self.first_position,
             types: (self.types > 0)
                 .then(|| table("token_type_embeddings", self.types))
@@ -277,8 +328,24 @@ impl EncoderConfig {
             norm_placement: NormPlacement::After,
             activation: activation(path, &self.hidden_act)?,
             causal: false,
+            bias: self.bias(weights, prefix)?,
         };
         Ok((embedding, encoder))
+    }
+
+    /// Returns what attention adds by distance.
+    fn bias(&self, weights: &Weights, prefix: &str) -> Result<Option<ScoreBias>> {
+        match self.family {
+            Family::Bert | Family::DistilBert => Ok(None),
+            Family::JinaBert => Ok(Some(ScoreBias::Slopes(slopes(self.heads)))),
+            Family::Mpnet => {
+                let name = format!("{prefix}encoder.relative_attention_bias.weight");
+                Ok(Some(ScoreBias::Buckets(DistanceBuckets {
+                    table: weights.get(&name, &[self.buckets, self.heads])?,
+                    bucket_of: bucket_of(self.buckets),
+                })))
+            }
+        }
     }
 
     fn layer(&self, weights: &Weights, prefix: &str, index: usize) -> Result<EncoderLayer> {
@@ -287,17 +354,28 @@ impl EncoderConfig {
         let place = format!("{prefix}{}.{index}", names.layers);
         let linear = |name: &str, shape: [usize; 2]| weights.linear(&format!("{place}.{name}"), shape, true);
         let norm = |name: &str| weights.norm(&format!("{place}.{name}"), hidden, self.epsilon);
+        let (up, gate) = if self.family == Family::JinaBert {
+            let name = format!("{place}.{}", names.up);
+            let [up, gate] = weights.linear_parts(&name, [inner, hidden], false)?;
+            (up, Some(gate))
+        } else {
+            (linear(names.up, [inner, hidden])?, None)
+        };
         Ok(EncoderLayer {
             attention: Attention {
                 query: linear(names.query, [hidden, hidden])?,
                 key: linear(names.key, [hidden, hidden])?,
                 value: linear(names.value, [hidden, hidden])?,
                 output: linear(names.output, [hidden, hidden])?,
+                head_norms: None,
             },
-            attention_norm: norm(names.attention_norm)?,
-            up: linear(names.up, [inner, hidden])?,
+            attention_norm: Some(norm(names.attention_norm)?),
+            up,
+            gate,
             down: linear(names.down, [hidden, inner])?,
             feed_forward_norm: norm(names.feed_forward_norm)?,
+            output_norms: None,
+            places: Places::default(),
         })
     }
 }
@@ -313,6 +391,44 @@ struct LayerNames {
     up: &'static str,
     down: &'static str,
     feed_forward_norm: &'static str,
+}
+
+/// Returns the slope of each head (Press et al. 2021, `_get_alibi_head_slopes` of jina-bert's code): powers of the same
+/// fraction, and for a number of heads that is no power of two some of the next one's in between.
+#[expect(clippy::cast_precision_loss, reason = "there are few heads")]
+fn slopes(heads: usize) -> Vec<f32> {
+    let powers = |heads: usize| (1..=heads).map(move |head| (-8.0 * head as f32 / heads as f32).exp2());
+    let lower = if heads.is_power_of_two() {
+        heads
+    } else {
+        heads.next_power_of_two() / 2
+    };
+    let between = powers(2 * lower).step_by(2);
+    powers(lower).chain(between).take(heads).collect()
+}
+
+/// Returns the bucket of each distance (`MPNetEncoder.relative_position_bucket` of transformers): half of the buckets are
+/// for tokens further on, half of each half for small distances, and the rest widens up to 128.
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "distances are small, and what is rounded is not negative"
+)]
+fn bucket_of(buckets: usize) -> Vec<usize> {
+    const FARTHEST: usize = 128;
+    let half = buckets / 2;
+    let exact = (half / 2).max(1);
+    let of = |distance: usize| {
+        if distance < exact {
+            return distance;
+        }
+        let part = (distance as f32 / exact as f32).ln() / (FARTHEST as f64 / exact as f64).ln() as f32;
+        (exact + (part * (half - exact) as f32) as usize).min(half - 1)
+    };
+    let before = (0..=FARTHEST).rev().map(of);
+    let behind = (1..=FARTHEST).map(|distance| half + of(distance));
+    before.chain(behind).collect()
 }
 
 impl Family {
@@ -339,6 +455,28 @@ impl Family {
                 up: "ffn.lin1",
                 down: "ffn.lin2",
                 feed_forward_norm: "output_layer_norm",
+            },
+            Self::Mpnet => LayerNames {
+                layers: "encoder.layer",
+                query: "attention.attn.q",
+                key: "attention.attn.k",
+                value: "attention.attn.v",
+                output: "attention.attn.o",
+                attention_norm: "attention.LayerNorm",
+                up: "intermediate.dense",
+                down: "output.dense",
+                feed_forward_norm: "output.LayerNorm",
+            },
+            Self::JinaBert => LayerNames {
+                layers: "encoder.layer",
+                query: "attention.self.query",
+                key: "attention.self.key",
+                value: "attention.self.value",
+                output: "attention.output.dense",
+                attention_norm: "attention.output.LayerNorm",
+                up: "mlp.gated_layers",
+                down: "mlp.wo",
+                feed_forward_norm: "mlp.layernorm",
             },
         }
     }

@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use super::activation::activation;
 use super::tower::{
-    Attention, Encoder, EncoderLayer, ImagePooling, ImageTower, NormPlacement, PatchEmbedding, Pooling,
-    TextTower, TokenEmbedding,
+    Attention, Encoder, EncoderLayer, ImagePooling, ImageTower, NormPlacement, PatchEmbedding, Places,
+    Pooling, TextFamily, TextTower, TokenEmbedding,
 };
 use super::weights::Weights;
 use super::{broken, divides};
@@ -205,15 +205,17 @@ pub(super) fn text_tower(config: &TextConfig, weights: &Weights, path: &Path) ->
         Pooling::Token(config.eos_token_id)
     };
     Ok(TextTower {
+        family: TextFamily::Plain,
         embedding: TokenEmbedding {
             tokens: weights.get(
                 &format!("{prefix}.embeddings.token_embedding.weight"),
                 &[config.vocab_size, hidden],
             )?,
-            positions: weights.get(
+            scale: None,
+            positions: Some(weights.get(
                 &format!("{prefix}.embeddings.position_embedding.weight"),
                 &[config.max_position_embeddings, hidden],
-            )?,
+            )?),
             first_position: 0,
             types: None,
             norm: None,
@@ -252,11 +254,15 @@ pub(super) fn encoder(
                 key: square("k_proj")?,
                 value: square("v_proj")?,
                 output: square("out_proj")?,
+                head_norms: None,
             },
-            attention_norm: weights.norm(&format!("{place}.layer_norm1"), hidden, epsilon)?,
+            attention_norm: Some(weights.norm(&format!("{place}.layer_norm1"), hidden, epsilon)?),
             up: weights.linear(&format!("{place}.mlp.fc1"), [inner, hidden], true)?,
+            gate: None,
             down: weights.linear(&format!("{place}.mlp.fc2"), [hidden, inner], true)?,
             feed_forward_norm: weights.norm(&format!("{place}.layer_norm2"), hidden, epsilon)?,
+            output_norms: None,
+            places: Places::default(),
         })
     };
     Ok(Encoder {
@@ -265,5 +271,6 @@ pub(super) fn encoder(
         norm_placement: NormPlacement::Before,
         activation: activation(path, &config.hidden_act)?,
         causal,
+        bias: None,
     })
 }

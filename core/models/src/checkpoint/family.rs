@@ -6,7 +6,7 @@ use lucida_core::{Error, Result};
 use serde_json::Value;
 
 use super::tokenizer::Cleaning;
-use super::{bert, read_json, siglip, unsupported};
+use super::{bert, read_json, rotary, siglip, unsupported};
 
 /// What makes a family one that no tower of this version computes.
 enum Reason {
@@ -19,7 +19,7 @@ enum Reason {
 }
 
 /// Families that people come with, and why they aren't read.
-const NOT_READ: [(&str, Reason); 34] = [
+const NOT_READ: [(&str, Reason); 27] = [
     ("llava", Reason::Generative),
     ("llava_next", Reason::Tiled),
     ("llava_onevision", Reason::Tiled),
@@ -45,13 +45,6 @@ const NOT_READ: [(&str, Reason); 34] = [
     ("llama", Reason::Generative),
     ("gpt2", Reason::Generative),
     ("t5", Reason::Generative),
-    ("mpnet", Reason::OtherLayers),
-    ("modernbert", Reason::OtherLayers),
-    ("nomic_bert", Reason::OtherLayers),
-    ("new", Reason::OtherLayers),
-    ("qwen3", Reason::OtherLayers),
-    ("gemma3_text", Reason::OtherLayers),
-    ("chinese_clip", Reason::OtherLayers),
     ("jina_clip", Reason::OtherLayers),
     ("deberta-v2", Reason::OtherLayers),
 ];
@@ -74,7 +67,8 @@ pub(super) fn exported_only(name: &str, folder: &Path) -> Option<String> {
     }
 }
 
-fn has_export(folder: &Path) -> bool {
+/// Tells whether a folder has an ONNX file.
+pub(super) fn has_export(folder: &Path) -> bool {
     let is_graph = |entry: std::io::Result<std::fs::DirEntry>| {
         entry.is_ok_and(|entry| entry.path().extension().is_some_and(|kind| kind == "onnx"))
     };
@@ -91,6 +85,7 @@ pub(super) fn unknown(path: &Path, name: &str) -> Error {
         .into_iter()
         .chain(siglip::MODEL_TYPES)
         .chain(bert::MODEL_TYPES)
+        .chain(rotary::MODEL_TYPES)
         .collect();
     let reason = NOT_READ.iter().find(|(family, _)| *family == name);
     let problem = match reason {

@@ -13,9 +13,10 @@ use super::immich::{self, ImmichConfig};
 use super::modules::{self, MODULES_FILE, Modules};
 use super::openclip::{self, OpenClipConfig};
 use super::recipe::{ImageRecipe, Usual};
+use super::rotary::{self, RotaryConfig};
 use super::siglip::{self, SiglipConfig};
 use super::tokenizer::{Cleaning, Padding, TextRules, TextTokenizer};
-use super::tower::{Dense, ImageTower, Pooling, TextTower};
+use super::tower::{Dense, ImageTower, Pooling, TextFamily, TextTower};
 use super::weights::Weights;
 use super::{broken, missing, read_json, unsupported};
 
@@ -40,6 +41,7 @@ enum Kind {
     OpenClip(Box<OpenClipConfig>),
     Immich(Box<ImmichConfig>),
     Encoder(EncoderConfig),
+    Rotary(RotaryConfig),
     /// A text encoder that only an ONNX export computes.
     Exported(ExportedConfig),
 }
@@ -111,6 +113,15 @@ impl ModelFolder {
                 Some(reason) => Kind::Exported(ExportedConfig::read(&path, name, &config, reason)?),
                 None => Kind::Encoder(EncoderConfig::read(&path, name, &config)?),
             },
+            Some(name) if rotary::MODEL_TYPES.contains(&name) => {
+                if name == "qwen3" && modules.is_none() {
+                    return Err(unsupported(
+                        &path,
+                        "is of a Qwen3 that writes texts: only one with a `modules.json`, such as Qwen3-Embedding, has vectors",
+                    ));
+                }
+                Kind::Rotary(RotaryConfig::read(&path, name, &config)?)
+            }
             Some(name) if let Some(reason) = family::exported_only(name, &model) => {
                 Kind::Exported(ExportedConfig::read(&path, name, &config, reason)?)
             }
@@ -145,7 +156,9 @@ impl ModelFolder {
                 .iter()
                 .any(|name| self.model.join(name).is_file()),
             Kind::Immich(_) | Kind::Exported(_) => false,
-            Kind::Clip(_) | Kind::Siglip(_) | Kind::Encoder(_) => Weights::are_in(&self.model),
+            Kind::Clip(_) | Kind::Siglip(_) | Kind::Encoder(_) | Kind::Rotary(_) => {
+                Weights::are_in(&self.model)
+            }
         }
     }
 
@@ -156,7 +169,7 @@ impl ModelFolder {
             Kind::Clip(config) => config.vision.is_some(),
             Kind::Siglip(config) => config.vision.is_some(),
             Kind::OpenClip(_) | Kind::Immich(_) => true,
-            Kind::Encoder(_) | Kind::Exported(_) => false,
+            Kind::Encoder(_) | Kind::Rotary(_) | Kind::Exported(_) => false,
         }
     }
 
@@ -166,7 +179,9 @@ impl ModelFolder {
         match &self.kind {
             Kind::Clip(config) => config.text.is_some(),
             Kind::Siglip(config) => config.text.is_some(),
-            Kind::OpenClip(_) | Kind::Immich(_) | Kind::Encoder(_) | Kind::Exported(_) => true,
+            Kind::OpenClip(_) | Kind::Immich(_) | Kind::Encoder(_) | Kind::Rotary(_) | Kind::Exported(_) => {
+                true
+            }
         }
     }
 
@@ -191,7 +206,7 @@ impl ModelFolder {
                 &config.preprocessing,
                 config.image_size,
             ),
-            Kind::Clip(_) | Kind::Siglip(_) | Kind::Encoder(_) | Kind::Exported(_) => {
+            Kind::Clip(_) | Kind::Siglip(_) | Kind::Encoder(_) | Kind::Rotary(_) | Kind::Exported(_) => {
                 Err(self.lacks("image"))
             }
         }
@@ -200,9 +215,12 @@ impl ModelFolder {
     fn config_path(&self) -> PathBuf {
         self.model.join(match &self.kind {
             Kind::OpenClip(_) => openclip::CONFIG_FILE,
-            Kind::Clip(_) | Kind::Siglip(_) | Kind::Immich(_) | Kind::Encoder(_) | Kind::Exported(_) => {
-                CONFIG_FILE
-            }
+            Kind::Clip(_)
+            | Kind::Siglip(_)
+            | Kind::Immich(_)
+            | Kind::Encoder(_)
+            | Kind::Rotary(_)
+            | Kind::Exported(_) => CONFIG_FILE,
         })
     }
 
@@ -210,7 +228,15 @@ impl ModelFolder {
         match &self.kind {
             Kind::OpenClip(_) => Weights::open_one(&self.model, &openclip::WEIGHT_FILES),
             Kind::Immich(_) => Err(self.is_export()),
-            Kind::Clip(_) | Kind::Siglip(_) | Kind::Encoder(_) | Kind::Exported(_) => {
+            Kind::Encoder(_) | Kind::Rotary(_)
+                if !Weights::are_in(&self.model) && family::has_export(&self.model) =>
+            {
+                Err(unsupported(
+                    &self.model,
+                    "has an ONNX export and no weights beside it: the engine `onnx` runs it",
+                ))
+            }
+            Kind::Clip(_) | Kind::Siglip(_) | Kind::Encoder(_) | Kind::Rotary(_) | Kind::Exported(_) => {
                 Weights::open(&self.model)
             }
         }
@@ -232,7 +258,7 @@ impl ModelFolder {
             }) => siglip::image_tower(config, &self.weights()?, &path),
             Kind::OpenClip(config) => config.image_tower(&self.weights()?, &path),
             Kind::Immich(_) => Err(self.is_export()),
-            Kind::Clip(_) | Kind::Siglip(_) | Kind::Encoder(_) | Kind::Exported(_) => {
+            Kind::Clip(_) | Kind::Siglip(_) | Kind::Encoder(_) | Kind::Rotary(_) | Kind::Exported(_) => {
                 Err(self.lacks("image"))
             }
         }
@@ -297,6 +323,7 @@ impl ModelFolder {
                 return TextTokenizer::read(&immich::tokenizer_folder(&self.root), rules);
             }
             Kind::Encoder(config) => self.sentence_rules(config.max_tokens())?,
+            Kind::Rotary(config) => self.sentence_rules(config.max_tokens)?,
             Kind::Exported(config) => self.sentence_rules(config.max_tokens)?,
         };
         TextTokenizer::read(&self.model, rules)
@@ -338,9 +365,23 @@ impl ModelFolder {
                 let TextHead { pooling, dense } = self.text_head()?;
                 let (embedding, encoder) = config.locate(&self.weights()?, &path)?;
                 Ok(TextTower {
+                    family: TextFamily::Plain,
                     embedding,
                     encoder,
                     final_norm: None,
+                    pooling,
+                    projection: None,
+                    dense,
+                })
+            }
+            Kind::Rotary(config) => {
+                let TextHead { pooling, dense } = self.text_head()?;
+                let (embedding, encoder, final_norm) = config.locate(&self.weights()?)?;
+                Ok(TextTower {
+                    family: config.family(),
+                    embedding,
+                    encoder,
+                    final_norm,
                     pooling,
                     projection: None,
                     dense,
@@ -354,7 +395,7 @@ impl ModelFolder {
     pub const fn has_text_head(&self) -> bool {
         match &self.kind {
             Kind::Clip(_) | Kind::Siglip(_) | Kind::OpenClip(_) | Kind::Immich(_) => false,
-            Kind::Encoder(_) | Kind::Exported(_) => true,
+            Kind::Encoder(_) | Kind::Rotary(_) | Kind::Exported(_) => true,
         }
     }
 
@@ -406,7 +447,7 @@ impl ModelFolder {
             }) => Ok(config.dimensions()),
             Kind::OpenClip(config) => Ok(config.dimensions),
             Kind::Immich(config) => Ok(config.dimensions),
-            Kind::Clip(_) | Kind::Siglip(_) | Kind::Encoder(_) | Kind::Exported(_) => {
+            Kind::Clip(_) | Kind::Siglip(_) | Kind::Encoder(_) | Kind::Rotary(_) | Kind::Exported(_) => {
                 Err(self.lacks("image"))
             }
         }
@@ -427,7 +468,7 @@ impl ModelFolder {
             Kind::OpenClip(config) => Ok(config.dimensions),
             Kind::Immich(config) => Ok(config.dimensions),
             Kind::Clip(_) | Kind::Siglip(_) => Err(self.lacks("text")),
-            Kind::Encoder(_) | Kind::Exported(_) => {
+            Kind::Encoder(_) | Kind::Rotary(_) | Kind::Exported(_) => {
                 let head = self.text_head()?;
                 let pooled = self.hidden()? * head.pooling.len();
                 Ok(head.dense.last().map_or(pooled, |step| step.linear.outputs()))
@@ -439,6 +480,7 @@ impl ModelFolder {
     fn hidden(&self) -> Result<usize> {
         match &self.kind {
             Kind::Encoder(config) => Ok(config.hidden),
+            Kind::Rotary(config) => Ok(config.hidden),
             Kind::Exported(config) => Ok(config.hidden),
             Kind::Clip(_) | Kind::Siglip(_) | Kind::OpenClip(_) | Kind::Immich(_) => Err(unsupported(
                 &self.root,

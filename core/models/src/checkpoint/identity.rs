@@ -10,7 +10,7 @@ use lucida_core::{Error, Result};
 use super::broken;
 use super::tensor::Tensor;
 use super::tower::{
-    Attention, Encoder, ImagePooling, ImageTower, LayerNorm, Linear, PatchEmbedding, TextTower,
+    Attention, Encoder, ImagePooling, ImageTower, LayerNorm, Linear, PatchEmbedding, ScoreBias, TextTower,
 };
 
 /// How much of a file is read at once.
@@ -126,7 +126,8 @@ impl TextTower {
     /// Lists every tensor.
     #[must_use]
     pub fn tensors(&self) -> Vec<&Tensor> {
-        let mut list = vec![&self.embedding.tokens, &self.embedding.positions];
+        let mut list = vec![&self.embedding.tokens];
+        list.extend(&self.embedding.positions);
         list.extend(&self.embedding.types);
         for each in self.embedding.norm.iter().chain(&self.final_norm) {
             norm(&mut list, each);
@@ -147,9 +148,21 @@ fn encoder<'a>(list: &mut Vec<&'a Tensor>, encoder: &'a Encoder) {
     for layer in &encoder.layers {
         attention(list, &layer.attention);
         linear(list, &layer.up);
+        if let Some(gate) = &layer.gate {
+            linear(list, gate);
+        }
         linear(list, &layer.down);
-        norm(list, &layer.attention_norm);
+        if let Some(each) = &layer.attention_norm {
+            norm(list, each);
+        }
         norm(list, &layer.feed_forward_norm);
+        if let Some(norms) = &layer.output_norms {
+            norm(list, &norms.attention);
+            norm(list, &norms.feed_forward);
+        }
+    }
+    if let Some(ScoreBias::Buckets(buckets)) = &encoder.bias {
+        list.push(&buckets.table);
     }
 }
 
@@ -162,6 +175,10 @@ fn attention<'a>(list: &mut Vec<&'a Tensor>, attention: &'a Attention) {
     ] {
         linear(list, each);
     }
+    if let Some(norms) = &attention.head_norms {
+        norm(list, &norms.query);
+        norm(list, &norms.key);
+    }
 }
 
 fn linear<'a>(list: &mut Vec<&'a Tensor>, linear: &'a Linear) {
@@ -170,5 +187,6 @@ fn linear<'a>(list: &mut Vec<&'a Tensor>, linear: &'a Linear) {
 }
 
 fn norm<'a>(list: &mut Vec<&'a Tensor>, norm: &'a LayerNorm) {
-    list.extend([&norm.weight, &norm.bias]);
+    list.push(&norm.weight);
+    list.extend(&norm.bias);
 }

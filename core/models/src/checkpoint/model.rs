@@ -31,6 +31,14 @@ pub trait Engine: Send + Sync + 'static {
     /// less than what rounding does, so these may share an index.
     fn numbers(&self) -> &str;
 
+    /// Checks that the engine computes a text tower, before anything of it is loaded.
+    ///
+    /// # Errors
+    /// `Unsupported`, naming the family and the engine that computes it.
+    fn check_text(&self, _tower: &TextTower) -> Result<()> {
+        Ok(())
+    }
+
     /// Loads an image tower.
     ///
     /// # Errors
@@ -176,9 +184,14 @@ pub struct CheckpointModel<E> {
 
 impl<E: Engine> CheckpointModel<E> {
     /// Puts the two together.
-    #[must_use]
-    pub const fn new(checkpoint: Checkpoint, engine: E) -> Self {
-        Self { checkpoint, engine }
+    ///
+    /// # Errors
+    /// Those of [`Engine::check_text`].
+    pub fn new(checkpoint: Checkpoint, engine: E) -> Result<Self> {
+        if let Some((tower, _)) = &checkpoint.text {
+            engine.check_text(tower)?;
+        }
+        Ok(Self { checkpoint, engine })
     }
 }
 

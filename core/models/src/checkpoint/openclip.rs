@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::bert::EncoderConfig;
 use super::tower::{
     Activation, Dense, Encoder, EncoderLayer, ImagePooling, ImageTower, Layout, Linear, NormPlacement,
-    PatchEmbedding, Pooling, TextTower, TokenEmbedding,
+    PatchEmbedding, Places, Pooling, TextFamily, TextTower, TokenEmbedding,
 };
 use super::weights::Weights;
 use super::{broken, divides, read_json, unsupported};
@@ -468,15 +468,17 @@ impl OpenClipConfig {
             ));
         }
         Ok(TextTower {
+            family: TextFamily::Plain,
             embedding: TokenEmbedding {
                 tokens: weights.get(
                     &format!("{prefix}token_embedding.weight"),
                     &[text.vocab_size, width],
                 )?,
-                positions: weights.get(
+                scale: None,
+                positions: Some(weights.get(
                     &format!("{prefix}positional_embedding"),
                     &[text.context_length, width],
-                )?,
+                )?),
                 first_position: 0,
                 types: None,
                 norm: None,
@@ -555,6 +557,7 @@ impl OpenClipConfig {
             }
         }
         Ok(TextTower {
+            family: TextFamily::Plain,
             embedding,
             encoder,
             final_norm: None,
@@ -589,6 +592,7 @@ impl Blocks {
             norm_placement: NormPlacement::Before,
             activation: self.activation,
             causal: self.causal,
+            bias: None,
         })
     }
 
@@ -598,10 +602,13 @@ impl Blocks {
         let norm = |name: &str| weights.norm(&format!("{place}.{name}"), width, self.epsilon);
         Ok(EncoderLayer {
             attention: weights.fused_attention(&format!("{place}.attn"), width)?,
-            attention_norm: norm("ln_1")?,
+            attention_norm: Some(norm("ln_1")?),
             up: weights.linear(&format!("{place}.mlp.c_fc"), [inner, width], true)?,
+            gate: None,
             down: weights.linear(&format!("{place}.mlp.c_proj"), [width, inner], true)?,
             feed_forward_norm: norm("ln_2")?,
+            output_norms: None,
+            places: Places::default(),
         })
     }
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::activation::activation;
 use super::clip::{LayersConfig, encoder, part};
 use super::tower::{
-    AttentionPool, ImagePooling, ImageTower, Layout, Linear, PatchEmbedding, Pooling, TextTower,
+    AttentionPool, ImagePooling, ImageTower, Layout, Linear, PatchEmbedding, Pooling, TextFamily, TextTower,
     TokenEmbedding,
 };
 use super::weights::Weights;
@@ -213,15 +213,17 @@ pub(super) fn text_tower(config: &TextConfig, weights: &Weights, path: &Path) ->
         layout: Layout::OutputsFirst,
     };
     Ok(TextTower {
+        family: TextFamily::Plain,
         embedding: TokenEmbedding {
             tokens: weights.get(
                 &format!("{embeddings}.token_embedding.weight"),
                 &[config.vocab_size, hidden],
             )?,
-            positions: weights.get(
+            scale: None,
+            positions: Some(weights.get(
                 &format!("{embeddings}.position_embedding.weight"),
                 &[config.max_position_embeddings, hidden],
-            )?,
+            )?),
             first_position: 0,
             types: None,
             norm: None,

@@ -2,7 +2,8 @@
 //!
 //! One structure covers them all: the two towers of CLIP (Radford et al. 2021, as in transformers' `modeling_clip.py` and in
 //! OpenCLIP's `transformer.py`) and of SigLIP (Zhai et al. 2023), and the BERT, `DistilBERT` and `RoBERTa` families are the
-//! same encoder with the norm before or after each half of a layer.
+//! same encoder with the norm before or after each half of a layer. Later text encoders add to it: gated halves, rotary
+//! positions, windows, norms by the mean square, and biases by distance.
 //! `h` is the hidden size, `s` the number of tokens or of patches, `d` the length of a vector.
 
 use super::tensor::Tensor;
@@ -47,15 +48,28 @@ impl Linear {
     }
 }
 
-/// Layer normalisation over the last axis.
+/// Normalisation over the last axis.
 #[derive(Debug, Clone)]
 pub struct LayerNorm {
     /// `(h,)`.
     pub weight: Tensor,
     /// `(h,)`.
-    pub bias: Tensor,
-    /// Added to the variance.
+    pub bias: Option<Tensor>,
+    /// Added to the variance, or to the mean square.
     pub epsilon: f32,
+    /// What a row is divided by, and what its weight is.
+    pub kind: NormKind,
+}
+
+/// How a norm scales a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NormKind {
+    /// The mean is subtracted, the rest divided by its standard deviation: layer normalisation.
+    Centred,
+    /// The row is divided by the root of its mean square: `RMSNorm`.
+    RootMeanSquare,
+    /// The same, with a weight that is stored less 1, as Gemma's.
+    RootMeanSquareFromOne,
 }
 
 /// A function of each number by itself.
@@ -69,23 +83,37 @@ pub enum Activation {
     Gelu,
     /// `gelu` by its approximation with the hyperbolic tangent: `gelu_new`, `gelu_pytorch_tanh`.
     GeluTanh,
+    /// `x · sigmoid(x)`: `silu`, also called `swish`.
+    Silu,
     /// `max(x, 0)`.
     Relu,
     /// The hyperbolic tangent.
     Tanh,
 }
 
-/// Scaled dot-product attention of several heads; the scale is the root of `h / heads`.
+/// Scaled dot-product attention of several heads; the scale is the root of a head's width `w`, which is `h / heads` in most
+/// models.
 #[derive(Debug, Clone)]
 pub struct Attention {
-    /// `(h, h)`.
+    /// `(heads · w, h)`.
     pub query: Linear,
-    /// `(h, h)`.
+    /// `(key heads · w, h)`: as many heads as the query has, or a part of them, each for several of the query's in a row.
     pub key: Linear,
-    /// `(h, h)`.
+    /// `(key heads · w, h)`.
     pub value: Linear,
-    /// `(h, h)`, after the heads were joined.
+    /// `(h, heads · w)`, after the heads were joined.
     pub output: Linear,
+    /// Norms of each head's query and key, `(w,)`, before positions are added.
+    pub head_norms: Option<Box<HeadNorms>>,
+}
+
+/// The norms of the heads of one layer.
+#[derive(Debug, Clone)]
+pub struct HeadNorms {
+    /// Of each query.
+    pub query: LayerNorm,
+    /// Of each key.
+    pub key: LayerNorm,
 }
 
 /// One layer of an encoder.
@@ -93,14 +121,92 @@ pub struct Attention {
 pub struct EncoderLayer {
     /// The first half.
     pub attention: Attention,
-    /// The norm of the first half.
-    pub attention_norm: LayerNorm,
+    /// The norm of the first half; the first layer of `ModernBERT` has none.
+    pub attention_norm: Option<LayerNorm>,
     /// `(intermediate, h)`, before the activation.
     pub up: Linear,
+    /// `(intermediate, h)`: what the activation's result is multiplied by, in a gated half.
+    pub gate: Option<Linear>,
     /// `(h, intermediate)`, after the activation.
     pub down: Linear,
     /// The norm of the second half.
     pub feed_forward_norm: LayerNorm,
+    /// Further norms of what each half gives, before it is added to `x`, as in Gemma.
+    pub output_norms: Option<Box<OutputNorms>>,
+    /// What the layer knows of the places of its tokens.
+    pub places: Places,
+}
+
+/// The norms of what the two halves of a layer give.
+#[derive(Debug, Clone)]
+pub struct OutputNorms {
+    /// Of the first half.
+    pub attention: LayerNorm,
+    /// Of the second half.
+    pub feed_forward: LayerNorm,
+}
+
+/// How the places of tokens enter the attention of one layer.
+#[derive(Debug, Clone, Default)]
+pub struct Places {
+    /// Queries and keys are turned by their place.
+    pub rotary: Option<Rotary>,
+    /// A token sees only those at most so many places away.
+    pub window: Option<usize>,
+}
+
+/// Rotary positions (Su et al. 2021): the number `i` of a head and the number `i + w / 2` are turned by the place times the
+/// frequency `i`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rotary {
+    /// The base that the frequencies are powers of.
+    pub base: f32,
+    /// `(w / 2,)`, the highest first.
+    pub frequencies: Vec<f32>,
+}
+
+impl Rotary {
+    /// Returns the usual frequencies of heads of a width: `base` to the power of `-2 i / width`.
+    #[must_use]
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        reason = "a head's width is exact, and frequencies are f32 in every model"
+    )]
+    pub fn new(base: f32, width: usize) -> Self {
+        let frequency = |place: usize| f64::from(base).powf(-((2 * place) as f64) / width as f64) as f32;
+        Self {
+            base,
+            frequencies: (0..width / 2).map(frequency).collect(),
+        }
+    }
+}
+
+/// Numbers that are added to the scaled scores of every layer, by the distance of two tokens.
+#[derive(Debug, Clone)]
+pub enum ScoreBias {
+    /// For each head minus its slope times the distance: `ALiBi` (Press et al. 2021).
+    Slopes(Vec<f32>),
+    /// Learnt numbers, as in MPNet.
+    Buckets(DistanceBuckets),
+}
+
+/// Learnt numbers for distances, of which those far away share some.
+#[derive(Debug, Clone)]
+pub struct DistanceBuckets {
+    /// `(buckets, heads)`.
+    pub table: Tensor,
+    /// The bucket of each distance from `-reach` to `reach`, where a positive one is that of a token further on; those
+    /// beyond are in the bucket of the last.
+    pub bucket_of: Vec<usize>,
+}
+
+impl DistanceBuckets {
+    /// Returns the largest distance with a bucket that further ones haven't.
+    #[must_use]
+    pub const fn reach(&self) -> usize {
+        self.bucket_of.len() / 2
+    }
 }
 
 /// Where the norm of each half of a layer stands.
@@ -125,6 +231,8 @@ pub struct Encoder {
     pub activation: Activation,
     /// Whether a token sees only itself and those before it, as in CLIP's text tower.
     pub causal: bool,
+    /// What is added to the scores of attention.
+    pub bias: Option<ScoreBias>,
 }
 
 /// A step after pooling, as a sentence-transformers `Dense` module: `(in,)` to `(out,)`.
@@ -218,8 +326,10 @@ pub struct AttentionPool {
 pub struct TokenEmbedding {
     /// `(vocabulary, h)`.
     pub tokens: Tensor,
-    /// `(positions, h)`.
-    pub positions: Tensor,
+    /// What a token's row is multiplied by first.
+    pub scale: Option<f32>,
+    /// `(positions, h)`, where the layers don't know the places by themselves.
+    pub positions: Option<Tensor>,
     /// The row of `positions` that the first token gets: 0, or what `RoBERTa` skips for its padding.
     pub first_position: usize,
     /// `(types, h)`, of which every token gets row 0.
@@ -267,11 +377,45 @@ impl Pooling {
     }
 }
 
+/// The families of text encoders whose layers have more than the norm, the attention and the two matrices of BERT's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TextFamily {
+    /// CLIP, `SigLIP`, the BERTs, MPNet and jina-bert: distances count by themselves, if at all.
+    Plain,
+    /// `ModernBERT`.
+    ModernBert,
+    /// nomic-bert.
+    NomicBert,
+    /// GTE, `new` in its files.
+    Gte,
+    /// Qwen3-Embedding.
+    Qwen3,
+    /// `EmbeddingGemma`.
+    Gemma3,
+}
+
+impl TextFamily {
+    /// Returns the name that people know it by.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Plain => "BERT",
+            Self::ModernBert => "ModernBERT",
+            Self::NomicBert => "nomic-bert",
+            Self::Gte => "GTE",
+            Self::Qwen3 => "Qwen3-Embedding",
+            Self::Gemma3 => "EmbeddingGemma",
+        }
+    }
+}
+
 /// A tower for texts: token ids `(s,)`, special tokens included, to `(d,)`.
 ///
 /// embedding → encoder → `final_norm` → pooling → `projection` → `dense`.
 #[derive(Debug, Clone)]
 pub struct TextTower {
+    /// Whose layers they are, for an engine that has them family by family.
+    pub family: TextFamily,
     /// The first step.
     pub embedding: TokenEmbedding,
     /// The encoder.

@@ -12,7 +12,7 @@ use lucida_core::{Error, Result};
 use serde::Deserialize;
 
 use super::tensor::{Tensor, WeightFile};
-use super::tower::{Attention, LayerNorm, Layout, Linear};
+use super::tower::{Attention, LayerNorm, Layout, Linear, NormKind};
 use super::{broken, missing};
 
 /// Which files hold a folder's weights, the best first: safetensors are read where there are some.
@@ -173,6 +173,7 @@ impl Weights {
             key: third(1)?,
             value: third(2)?,
             output: self.linear(&format!("{name}.out_proj"), [hidden, hidden], true)?,
+            head_norms: None,
         })
     }
 
@@ -192,9 +193,48 @@ impl Weights {
         };
         Ok(LayerNorm {
             weight: self.get(&format!("{name}.{weight}"), &[size])?,
-            bias: self.get(&format!("{name}.{bias}"), &[size])?,
+            bias: Some(self.get(&format!("{name}.{bias}"), &[size])?),
             epsilon,
+            kind: NormKind::Centred,
         })
+    }
+
+    /// Returns a norm without a bias.
+    pub(super) fn plain_norm(
+        &self,
+        name: &str,
+        size: usize,
+        epsilon: f32,
+        kind: NormKind,
+    ) -> Result<LayerNorm> {
+        Ok(LayerNorm {
+            weight: self.get(&format!("{name}.weight"), &[size])?,
+            bias: None,
+            epsilon,
+            kind,
+        })
+    }
+
+    /// Returns matrices of the same sides that are stored one below the other in `<name>.weight`.
+    pub(super) fn linear_parts<const N: usize>(
+        &self,
+        name: &str,
+        [rows, inputs]: [usize; 2],
+        bias: bool,
+    ) -> Result<[Linear; N]> {
+        let whole = self.linear(name, [N * rows, inputs], bias)?;
+        let part = |place: usize| {
+            let rows = place * rows..(place + 1) * rows;
+            let bias = whole.bias.as_ref().map(|bias| self.cut(bias, rows.clone()));
+            Ok::<_, Error>(Linear {
+                weight: self.cut(&whole.weight, rows.clone())?,
+                bias: bias.transpose()?,
+                layout: Layout::OutputsFirst,
+            })
+        };
+        let parts = (0..N).map(part).collect::<Result<Vec<_>>>()?;
+        <[Linear; N]>::try_from(parts)
+            .map_err(|_| self.fault(format!("has too few rows in the tensor `{name}.weight`")))
     }
 
     fn fault(&self, problem: String) -> Error {
