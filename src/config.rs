@@ -46,6 +46,11 @@ pub use settings::{
     feature = "queue-rabbitmq",
     feature = "embedder-onnx",
     feature = "embedder-candle",
+    feature = "plugin-api-immich",
+    feature = "plugin-api-ollama",
+    feature = "plugin-api-openai",
+    feature = "plugin-api-tei",
+    feature = "plugin-api-weaviate",
     feature = "plugin-exif",
     feature = "plugin-thumbnail"
 ))]

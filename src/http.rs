@@ -27,7 +27,6 @@ mod json;
 mod linger;
 mod multipart;
 mod observe;
-mod openai;
 mod options;
 mod panics;
 mod photos;
@@ -41,6 +40,7 @@ mod search;
 mod serve;
 mod shape;
 mod state;
+mod tls;
 mod tokenize;
 mod upload;
 
@@ -53,8 +53,9 @@ use tower_http::compression::CompressionLayer;
 
 pub(crate) use multipart::clean_filename;
 pub use options::HttpOptions;
-pub use serve::{serve, serve_probes};
+pub use serve::{serve, serve_probes, serve_tls};
 pub use state::{HttpParts, HttpState};
+pub use tls::{Tls, TlsFiles};
 
 /// Returns everything that the server answers.
 ///

@@ -45,8 +45,14 @@ built_in! {
     "queue-rabbitmq" => with_queue(lucida_rabbitmq::factory()),
     "embedder-onnx" => with_embedder(lucida_onnx::factory()),
     "embedder-candle" => with_embedder(lucida_candle::factory()),
+    "embedder-remote" => with_embedder(lucida_remote::factory()),
     "plugin-api-immich" => with_plugin(lucida_plugin_api_immich::factory()),
+    "plugin-api-ollama" => with_plugin(lucida_plugin_api_ollama::factory()),
+    "plugin-api-openai" => with_plugin(lucida_plugin_api_openai::factory()),
+    "plugin-api-tei" => with_plugin(lucida_plugin_api_tei::factory()),
+    "plugin-api-weaviate" => with_plugin(lucida_plugin_api_weaviate::factory()),
     "plugin-exif" => with_plugin(lucida_plugin_exif::factory()),
+    "plugin-remote" => with_plugin(lucida_plugin_remote::factory()),
     "plugin-thumbnail" => with_plugin(lucida_plugin_thumbnail::factory()),
 }
 
@@ -373,7 +379,12 @@ mod tests {
         feature = "queue-rabbitmq",
         feature = "embedder-onnx",
         feature = "embedder-candle",
+        feature = "embedder-remote",
         feature = "plugin-api-immich",
+        feature = "plugin-api-ollama",
+        feature = "plugin-api-openai",
+        feature = "plugin-api-tei",
+        feature = "plugin-api-weaviate",
         feature = "plugin-exif",
         feature = "plugin-thumbnail"
     ))]
@@ -423,6 +434,7 @@ mod tests {
             [
                 ("api-immich", "plugin-api-immich"),
                 ("exif", "plugin-exif"),
+                ("remote", "plugin-remote"),
                 ("thumbnail", "plugin-thumbnail")
             ]
         );

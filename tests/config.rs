@@ -9,6 +9,10 @@
     feature = "queue-rabbitmq",
     feature = "embedder-onnx",
     feature = "plugin-api-immich",
+    feature = "plugin-api-ollama",
+    feature = "plugin-api-openai",
+    feature = "plugin-api-tei",
+    feature = "plugin-api-weaviate",
     feature = "plugin-exif",
     feature = "plugin-thumbnail"
 ))]
@@ -187,7 +191,7 @@ fn the_defaults_alone_are_a_whole_configuration() {
         ("disk", "storage.disk")
     );
     let plugins: Vec<_> = config.plugins.iter().map(lucida::Selection::type_name).collect();
-    assert_eq!(plugins, ["exif", "thumbnail"]);
+    assert_eq!(plugins, ["exif", "thumbnail", "api-openai"]);
 }
 
 #[test]
@@ -342,7 +346,7 @@ fn an_unknown_plugin_names_its_place_in_the_list() {
     assert_eq!(
         file("[[plugins]]\ntype = \"exif\"\n\n[[plugins]]\ntype = \"fames\"\n").findings(),
         ["lucida.toml:5: plugins[1].type: plugin type `fames` is unknown; \
-             this build has: api-immich, exif, frames, thumbnail; did you mean `frames`?"]
+             this build has: api-immich, api-ollama, api-openai, api-tei, api-weaviate, exif, frames, thumbnail; did you mean `frames`?"]
     );
 }
 
@@ -352,7 +356,7 @@ fn a_plugin_without_a_type_is_told_which_there_are() {
         file("[[plugins]]\nstyle = \"golden\"\n").findings(),
         [
             "lucida.toml:1: plugins[0].type: must be set to the plugin's type; \
-             this build has: api-immich, exif, frames, thumbnail"
+             this build has: api-immich, api-ollama, api-openai, api-tei, api-weaviate, exif, frames, thumbnail"
         ]
     );
 }

@@ -8,6 +8,7 @@
     feature = "queue-sqlite",
     feature = "queue-rabbitmq",
     feature = "embedder-onnx",
+    feature = "plugin-api-openai",
     feature = "plugin-exif",
     feature = "plugin-thumbnail"
 ))]

@@ -71,6 +71,8 @@ pub enum BodyKind {
     None,
     /// JSON, up to `server.max_json_bytes`.
     Json,
+    /// JSON under any content type or none, up to `server.max_json_bytes`: for clients that don't say what they send.
+    AnyJson,
     /// A form with files, up to `server.max_upload_bytes`.
     Form,
     /// Either of them, each up to its own limit.

@@ -58,7 +58,7 @@ pub(crate) fn schema(registry: &Registry) -> ValueKind {
         models(registry),
         role::<dyn Plugin>(
             &registry.plugins,
-            &["exif", "thumbnail"],
+            &["exif", "thumbnail", "api-openai"],
             "Processing steps and APIs, run in the order of the list. A list in a later layer replaces the whole list.",
             entries,
         ),

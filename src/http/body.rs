@@ -82,6 +82,7 @@ fn limit<'a>(
         |message: &str| Err(Error::new(ErrorKind::Unsupported, message).with_code("unsupported_media_type"));
     match kind {
         BodyKind::None => Ok(None),
+        BodyKind::AnyJson => Ok(Some(json)),
         BodyKind::Json if is_json(headers) => Ok(Some(json)),
         BodyKind::Json => refuse("the body must be JSON: send the header `content-type: application/json`"),
         BodyKind::Form | BodyKind::JsonOrForm if is_form(headers) => Ok(Some(form)),

@@ -4,7 +4,6 @@ use lucida_core::{BodyKind, MAX_TAG_BYTES, MAX_TAGS};
 use serde_json::{Value, json};
 
 use super::content::{DEFAULT_PREVIEW_PIXELS, MAX_PREVIEW_PIXELS};
-use super::openai::MAX_INPUTS;
 use super::options::{HttpOptions, MAX_FORM_VALUE_BYTES};
 use super::photos::{DEFAULT_LIMIT, MAX_LIMIT};
 
@@ -32,11 +31,6 @@ pub(super) fn state(document: &mut Value, options: &HttpOptions, max_text_bytes:
         ("TextRequest/properties/text", text.clone()),
         ("TextRequest/properties/texts", inputs(&text)),
         ("PictureForm/properties/file", inputs(&Value::Null)),
-        ("EmbeddingsInput/oneOf/0", text.clone()),
-        (
-            "EmbeddingsInput/oneOf/1",
-            json!({ "minItems": 1, "maxItems": MAX_INPUTS, "items": text.clone() }),
-        ),
         ("SearchRequest/properties/text", text),
         ("SearchRequest/properties/limit", hits.clone()),
         ("SearchForm/properties/limit", hits),
@@ -88,7 +82,7 @@ pub(super) fn body_size(kind: &BodyKind, options: &HttpOptions) -> Option<String
     );
     match kind {
         BodyKind::None => None,
-        BodyKind::Json => Some(json),
+        BodyKind::Json | BodyKind::AnyJson => Some(json),
         BodyKind::Form => Some(form),
         BodyKind::JsonOrForm => Some(format!("{json} {form}")),
         BodyKind::Any(None) => Some(format!(

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
+use lucida_api::json::or_default;
 use lucida_core::{IndexFilter, Photo, PhotoError, Result, TakenAt, clean_tags};
 use lucida_library::{PhotoEdit, TagEdit, TakenAtEdit};
 use serde::{Deserialize, Serialize};
@@ -11,7 +12,6 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::filter_time::{FilterTime, TakenRange};
-use super::json::or_default;
 use super::query::invalid;
 
 /// A photo.

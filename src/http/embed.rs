@@ -1,4 +1,4 @@
-//! Vectors for whoever only wants those: pictures and texts, one or many, with a result for each.
+//! Vectors alone: pictures and texts, one or many, with a result for each.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use axum::extract::{Extension, Request, State};
 use axum::response::Json;
 use futures::StreamExt;
 use futures::stream::FuturesOrdered;
-use lucida_core::{Deadline, Embedder, EmbedderInfo, Embedding, Error, ErrorKind, Result, TextOptions};
+use lucida_core::{Deadline, Embedder, EmbedderInfo, Embedding, Error, ErrorKind, Prompt, Result, TextOptions};
 use lucida_library::EmbedRequest;
 use serde::{Deserialize, Serialize};
 use tokio_util::task::AbortOnDropHandle;
@@ -36,6 +36,31 @@ pub(super) struct TextRequest {
     /// The model, by a name of `GET /v1/models`; without it the library's own.
     #[serde(default)]
     model: Option<String>,
+    /// The name of the prompt that is put before each text, one of the model's (`GET /v1/models`); without it, the model's
+    /// default.
+    #[serde(default)]
+    prompt_name: Option<String>,
+    /// What the texts are: `query` or `document`, for models that have a prompt for each; a model without one has nothing put
+    /// before them. `search_query`, `search_document` and `passage` are read, too. Instead of `prompt_name`.
+    #[serde(default)]
+    input_type: Option<String>,
+    /// The length of the vectors, for models that may be cut shorter (`GET /v1/models`); without it, the model's.
+    #[serde(default)]
+    dimensions: Option<usize>,
+    /// Whether texts with more tokens than the model takes are cut, as they are by default; with `false` they are refused, with
+    /// their count.
+    #[serde(default)]
+    truncate: Option<bool>,
+}
+
+impl TextRequest {
+    fn options(&self) -> Result<TextOptions> {
+        Ok(TextOptions {
+            prompt: Prompt::of_request(self.prompt_name.as_deref(), self.input_type.as_deref())?,
+            dimensions: self.dimensions,
+            truncate: self.truncate.unwrap_or(true),
+        })
+    }
 }
 
 /// The form of pictures to embed.
@@ -104,6 +129,7 @@ pub(super) async fn text(
     JsonBody(asked): JsonBody<TextRequest>,
 ) -> Answer<Json<Embedded>> {
     query.finish("none")?;
+    let options = asked.options()?;
     let (texts, is_one) = match (asked.text, asked.texts) {
         (Some(text), None) => (vec![text], true),
         (None, Some(texts)) => (texts, false),
@@ -117,14 +143,13 @@ pub(super) async fn text(
         check_count("texts", texts.len(), &state)?;
     }
     let model = state.models().choose(asked.model.as_deref())?;
-    let options = TextOptions::default();
     let request = EmbedRequest::new(Arc::clone(&model), deadline);
     let results = request.texts(texts, &options).await?;
     let results = results
         .into_iter()
         .map(|result| result.map(|text| text.embedding))
         .collect();
-    answer(results, is_one, model.describe()).map(Json)
+    answer(results, is_one, model.describe(), &options).map(Json)
 }
 
 /// Turns pictures into vectors.
@@ -198,7 +223,8 @@ pub(super) async fn image(
         keep(result, &mut results)?;
     }
     results.extend((0..late).map(|_| Err(deadline.error())));
-    answer(results, count == 1, pictures.model.describe()).map(Json)
+    let options = TextOptions::default();
+    answer(results, count == 1, pictures.model.describe(), &options).map(Json)
 }
 
 /// The model that a form chose, and the form's pictures on their way through it.
@@ -253,26 +279,14 @@ fn check_file_count(count: usize, state: &HttpState) -> Result<()> {
     Err(invalid("file", message))
 }
 
-/// Checks a text the way the model will, but under the name that the caller knows.
-pub(super) fn check_text(field: &str, text: &str, most: usize) -> Result<()> {
-    if text.trim().is_empty() {
-        let message = format!("`{field}` is empty; it must have 1 to {most} bytes");
-        return Err(Error::invalid(message).with_code("empty_text").with_field(field));
-    }
-    if text.len() > most {
-        let message = format!(
-            "`{field}` has {} bytes; it must have 1 to {most}, the model's limit",
-            text.len()
-        );
-        return Err(Error::invalid(message)
-            .with_code("text_too_long")
-            .with_field(field));
-    }
-    Ok(())
-}
-
-fn answer(results: Vec<Result<Embedding>>, is_one: bool, info: &EmbedderInfo) -> Answer<Embedded> {
-    let (model, dimensions) = (info.model.clone(), info.dimensions);
+fn answer(
+    results: Vec<Result<Embedding>>,
+    is_one: bool,
+    info: &EmbedderInfo,
+    options: &TextOptions,
+) -> Answer<Embedded> {
+    let model = info.model.clone();
+    let dimensions = options.dimensions.unwrap_or(info.dimensions);
     if is_one {
         let only = results.into_iter().next();
         let embedding = only.unwrap_or_else(|| Err(Error::internal("the embedder gave no result")))?;

@@ -13,11 +13,12 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use lucida_core::{Error, ErrorKind, Failure, PhotoError, PhotoId};
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use tracing::{debug, error, warn};
 use utoipa::ToSchema;
 
 use super::codes::STATUS_BY_CODE;
+use super::plugins::plugin_of;
 use super::request_id::RequestId;
 
 /// The media type of every failure.
@@ -150,7 +151,13 @@ impl Problem {
     /// Names the path in a failure of the router's, which knew none.
     pub(super) fn at(self, path: &str) -> Self {
         let detail = match (&*self.inner.code, self.inner.detail.is_empty()) {
-            ("not_found", true) => format!("nothing found at `{path}`: /docs lists every call"),
+            ("not_found", true) => match plugin_of(path) {
+                Some(plugin) => format!(
+                    "nothing found at `{path}`, a call of the plugin `{plugin}`: add `[[plugins]]` with `type = \"{plugin}\"` to \
+                     the configuration"
+                ),
+                None => format!("nothing found at `{path}`: /docs lists every call"),
+            },
             ("method_not_allowed", true) => {
                 format!("`{path}` doesn't allow this method: the header `allow` lists those that it does")
             }
@@ -163,21 +170,10 @@ impl Problem {
         }
     }
 
-    /// Adds the failure as OpenAI's API writes it. The fields of the problem stay, so that one body serves both kinds of client.
-    pub(super) fn with_openai_error(self) -> Self {
+    /// Adds members to the body. Those of the problem stay, so that one body serves the clients of two APIs.
+    pub(super) fn with_members(self, members: Map<String, Value>) -> Self {
         let mut inner = (*self.inner).clone();
-        let kind = match inner.status.as_u16() {
-            429 => "rate_limit_error",
-            500.. => "server_error",
-            _ => "invalid_request_error",
-        };
-        let error = json!({
-            "message": inner.detail,
-            "type": kind,
-            "param": inner.field,
-            "code": inner.code,
-        });
-        inner.extensions.insert("error".to_owned(), error);
+        inner.extensions.extend(members);
         Self {
             inner: Arc::new(inner),
         }

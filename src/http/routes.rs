@@ -15,7 +15,7 @@ use utoipa_axum::routes;
 use super::entry::{Entry, Rules, enter};
 use super::shape::FailureShape;
 use super::state::HttpState;
-use super::{content, embed, health, info, openai, panics, photos, search, tokenize, upload};
+use super::{content, embed, health, info, panics, photos, search, tokenize, upload};
 
 /// One call of the server's own API.
 pub(super) struct Call {
@@ -90,9 +90,6 @@ pub(super) fn calls() -> Vec<Call> {
         Call::new(routes!(embed::text), embed())
             .body(BodyKind::Json)
             .answers_at_deadline(),
-        Call::new(routes!(openai::embeddings), embed())
-            .body(BodyKind::Json)
-            .openai_errors(),
         Call::new(routes!(tokenize::tokenize), embed()).body(BodyKind::Json),
         Call::new(routes!(info::models), any_key.clone()).openai_errors(),
         Call::new(routes!(info::model), any_key).openai_errors(),

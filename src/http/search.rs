@@ -2,6 +2,7 @@
 
 use axum::extract::{Extension, FromRequest, Request, State};
 use axum::response::Json;
+use lucida_api::{check_text, json, json::Object};
 use lucida_core::{Caller, Deadline, Error, PhotoId, Result, SearchInput, SearchQuery};
 use lucida_library::SearchResult;
 use serde::{Deserialize, Serialize};
@@ -9,8 +10,7 @@ use utoipa::ToSchema;
 
 use super::body::is_form;
 use super::dto::{PhotoBody, SearchFilter};
-use super::embed::check_text;
-use super::json::{self, JsonBody, Object};
+use super::json::JsonBody;
 use super::multipart::{Form, duplicate, missing_file};
 use super::problem::Answer;
 use super::query::{Query, check_bounds, invalid};

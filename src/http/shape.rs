@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::response::Response;
+use lucida_api::openai_error;
 use lucida_core::Plugin;
 
 use super::problem::Problem;
@@ -33,7 +34,11 @@ impl FailureShape {
 /// Adds the failure in the shape of OpenAI's API, which its clients read, to the problem.
 async fn with_openai_error(response: Response) -> Response {
     match Problem::found_in(response).await {
-        (Some(problem), response) => problem.with_openai_error().attached_to(response),
+        (Some(problem), response) => {
+            let error = openai_error(&problem.failure());
+            let members = [("error".to_owned(), error)].into_iter().collect();
+            problem.with_members(members).attached_to(response)
+        }
         (None, response) => response,
     }
 }
@@ -48,8 +53,11 @@ async fn shaped(plugin: &dyn Plugin, response: Response) -> Response {
     let Some(problem) = problem else {
         return response;
     };
-    let Some(mut shaped) = plugin.failure_body(&problem.failure()) else {
-        return problem.attached_to(response);
+    let failure = problem.failure();
+    let Some(mut shaped) = plugin.failure_body(&failure) else {
+        return problem
+            .with_members(plugin.failure_members(&failure))
+            .attached_to(response);
     };
     problem.log();
     *shaped.status_mut() = problem.status();

@@ -1,12 +1,13 @@
-//! What a model sees of a text: its tokens.
+//! The tokens of a text, as a model sees them.
 
 use axum::extract::{Extension, State};
 use axum::response::Json;
-use lucida_core::{Deadline, Error, TextOptions};
+use lucida_api::check_text;
+use lucida_core::{Deadline, Error, Prompt, TextOptions};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::embed::{check_count, check_text};
+use super::embed::check_count;
 use super::json::JsonBody;
 use super::problem::Answer;
 use super::query::Query;
@@ -23,6 +24,14 @@ pub(super) struct TokenizeRequest {
     /// The model, by a name of `GET /v1/models`; without it the library's own.
     #[serde(default)]
     model: Option<String>,
+    /// The name of the prompt that is put before each text, one of the model's (`GET /v1/models`); without it, the model's
+    /// default.
+    #[serde(default)]
+    prompt_name: Option<String>,
+    /// What the texts are: `query` or `document`, for models that have a prompt for each; a model without one has nothing put
+    /// before them. `search_query`, `search_document` and `passage` are read, too. Instead of `prompt_name`.
+    #[serde(default)]
+    input_type: Option<String>,
 }
 
 /// The tokens of each text.
@@ -45,7 +54,7 @@ pub(super) struct TokenBody {
     special: bool,
 }
 
-/// Splits texts into the tokens that a model sees of them, cut at its limit.
+/// Splits texts into the tokens that a model sees of them, those of the prompt included, cut at its limit.
 #[utoipa::path(
     post,
     path = "/tokenize",
@@ -60,12 +69,17 @@ pub(super) async fn tokenize(
     JsonBody(asked): JsonBody<TokenizeRequest>,
 ) -> Answer<Json<Tokenized>> {
     query.finish("none")?;
+    let options = TextOptions {
+        prompt: Prompt::of_request(asked.prompt_name.as_deref(), asked.input_type.as_deref())?,
+        ..TextOptions::default()
+    };
     let model = state.models().choose(asked.model.as_deref())?;
+    model.describe().check_text_options(&options)?;
     check_count("texts", asked.texts.len(), &state)?;
     for (place, text) in asked.texts.iter().enumerate() {
         check_text(&format!("texts[{place}]"), text, model.describe().max_text_bytes)?;
     }
-    let splitting = async { Ok::<_, Error>(model.tokenize(asked.texts, &TextOptions::default()).await) };
+    let splitting = async { Ok::<_, Error>(model.tokenize(asked.texts, &options).await) };
     let mut texts = Vec::new();
     for tokens in deadline.bound(splitting).await? {
         let tokens = tokens?.into_iter().map(|token| TokenBody {

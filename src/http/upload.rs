@@ -4,12 +4,12 @@ use axum::extract::{Extension, Request, State};
 use axum::http::header::LOCATION;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Json, Response};
+use lucida_api::json;
 use lucida_core::{Caller, Deadline, Photo, PhotoState, Result, clean_tags};
 use lucida_library::{SpoolWriter, UploadDetails, Uploaded};
 use utoipa::ToSchema;
 
 use super::dto::{PhotoBody, UploadMetadata};
-use super::json;
 use super::multipart::{Form, duplicate, missing_file};
 use super::problem::{Answer, Problem};
 use super::query::Query;

@@ -9,6 +9,7 @@
     feature = "index-qdrant",
     feature = "queue-rabbitmq",
     feature = "embedder-candle",
+    feature = "plugin-api-openai",
     feature = "plugin-exif",
     feature = "plugin-thumbnail"
 ))]

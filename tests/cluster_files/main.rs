@@ -7,6 +7,7 @@
     feature = "index-embedded",
     feature = "queue-sqlite",
     feature = "embedder-onnx",
+    feature = "plugin-api-openai",
     feature = "plugin-exif",
     feature = "plugin-thumbnail"
 ))]

@@ -105,7 +105,7 @@ fn values(metric: &Metric, label: &str) -> Option<BTreeSet<String>> {
         (_, "route") => {
             // The attributes above the handlers, which the table of routes takes its paths from.
             let handlers = [
-                "content", "embed", "health", "info", "openai", "photos", "search", "upload",
+                "content", "embed", "health", "info", "photos", "search", "upload",
             ];
             let paths = handlers.map(|file| {
                 let file = text(&format!("src/http/{file}.rs"));

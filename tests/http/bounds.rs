@@ -28,6 +28,10 @@ fn taken(reply: &Reply) {
     assert!(reply.status < 300, "{}", reply.text());
 }
 
+/// Where the document describes the inputs of OpenAI's clients.
+const INPUT: &str =
+    "/paths/~1v1~1embeddings/post/requestBody/content/application~1json/schema/properties/input";
+
 fn texts(count: usize) -> Vec<String> {
     vec!["red".to_owned(); count]
 }
@@ -48,7 +52,7 @@ async fn lists_of_inputs_are_taken_up_to_their_bound_and_no_further() {
         (
             "/v1/embeddings",
             "input",
-            bound(&document, &format!("{schema}/EmbeddingsInput/oneOf/1/maxItems")),
+            bound(&document, &format!("{INPUT}/oneOf/1/maxItems")),
         ),
     ] {
         taken(&server.post_json(path, json!({field: texts(most)})).await);
@@ -76,11 +80,19 @@ async fn lists_of_inputs_are_taken_up_to_their_bound_and_no_further() {
 async fn texts_are_taken_up_to_their_bound_and_no_further() {
     let (server, document) = server().await;
     for (path, field, pointer) in [
-        ("/embed/text", "text", "TextRequest/properties/text/maxLength"),
-        ("/v1/search", "text", "SearchRequest/properties/text/maxLength"),
-        ("/v1/embeddings", "input", "EmbeddingsInput/oneOf/0/maxLength"),
+        (
+            "/embed/text",
+            "text",
+            "/components/schemas/TextRequest/properties/text".to_owned(),
+        ),
+        (
+            "/v1/search",
+            "text",
+            "/components/schemas/SearchRequest/properties/text".to_owned(),
+        ),
+        ("/v1/embeddings", "input", format!("{INPUT}/oneOf/0")),
     ] {
-        let most = bound(&document, &format!("/components/schemas/{pointer}"));
+        let most = bound(&document, &format!("{pointer}/maxLength"));
         taken(&server.post_json(path, json!({field: "x".repeat(most)})).await);
         let reply = server.post_json(path, json!({field: "x".repeat(most + 1)})).await;
         reply.problem(422, "text_too_long");

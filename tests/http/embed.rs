@@ -1,12 +1,10 @@
 //! A developer who only wants vectors.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use lucida_testkit::{Fault, jpeg};
 use reqwest::multipart::Form;
 use serde_json::{Value, json};
 
-use crate::server::{Server, Setup, file_form, file_part, send};
+use crate::server::{Server, file_form, file_part, send};
 
 const RED: [u8; 3] = [220, 30, 30];
 const BLUE: [u8; 3] = [30, 50, 220];
@@ -172,127 +170,4 @@ async fn a_single_bad_input_is_the_answer() {
             .problem_of(status, code, field);
     }
     server.assert_spool_is_clean().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_openai_client_gets_what_it_expects() {
-    let server = Server::start().await;
-    let plain = server
-        .post_json("/embed/text", json!({"texts": ["red", "blue"]}))
-        .await
-        .json();
-    let answer = server
-        .post_json(
-            "/v1/embeddings",
-            json!({"input": ["red", "blue"], "model": "hash"}),
-        )
-        .await
-        .json();
-    assert_eq!(answer["object"], "list");
-    assert_eq!(answer["model"], "hash");
-    assert!(answer["usage"]["total_tokens"].as_u64().unwrap() > 0);
-    for place in 0..2 {
-        let item = &answer["data"][place];
-        assert_eq!(
-            (&item["object"], &item["index"]),
-            (&json!("embedding"), &json!(place))
-        );
-        assert_eq!(item["embedding"], plain["embeddings"][place]);
-    }
-    let request = json!({"input": "red", "encoding_format": "base64", "user": "me", "dimensions": 64});
-    let packed = server.post_json("/v1/embeddings", request).await.json();
-    let bytes = STANDARD
-        .decode(packed["data"][0]["embedding"].as_str().unwrap())
-        .unwrap();
-    let numbers: Vec<_> = bytes
-        .chunks(4)
-        .map(|four| f32::from_le_bytes(four.try_into().unwrap()))
-        .collect();
-    let expected: Vec<f32> = serde_json::from_value(plain["embeddings"][0].clone()).unwrap();
-    assert_eq!(numbers, expected);
-
-    for (body, status, code, field) in [
-        (
-            json!({"input": "red", "model": "text-embedding-3-small"}),
-            404,
-            "model_not_found",
-            "model",
-        ),
-        (
-            json!({"input": "red", "dimensions": 32}),
-            422,
-            "invalid_field",
-            "dimensions",
-        ),
-        (json!({"input": [1, 2]}), 422, "invalid_field", "input"),
-        (json!({"input": []}), 422, "invalid_field", "input"),
-        (json!({"input": ["red", ""]}), 422, "empty_text", "input[1]"),
-        (
-            json!({"input": "red", "encoding_format": "hex"}),
-            422,
-            "invalid_field",
-            "encoding_format",
-        ),
-        (
-            json!({"input": "red", "temperature": 1}),
-            422,
-            "unknown_field",
-            "temperature",
-        ),
-        (json!({}), 422, "missing_field", "input"),
-    ] {
-        let problem = server
-            .post_json("/v1/embeddings", body)
-            .await
-            .problem_of(status, code, field);
-        let error = &problem["error"];
-        assert_eq!(error["type"], "invalid_request_error", "{problem}");
-        assert_eq!((&error["code"], &error["param"]), (&json!(code), &json!(field)));
-        assert_eq!(error["message"], problem["detail"]);
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_openai_client_may_send_as_many_texts_as_openai_takes() {
-    let server = Server::start().await;
-    let texts = |count: usize| (0..count).map(|number| format!("t{number}")).collect::<Vec<_>>();
-    let answer = server
-        .post_json("/v1/embeddings", json!({"input": texts(2048)}))
-        .await
-        .json();
-    let data = answer["data"].as_array().unwrap();
-    assert_eq!((data.len(), &data[2047]["index"]), (2048, &json!(2047)));
-    let last = server
-        .post_json("/embed/text", json!({"text": "t2047"}))
-        .await
-        .json();
-    assert_eq!(data[2047]["embedding"], last["embedding"]);
-    let problem = server
-        .post_json("/v1/embeddings", json!({"input": texts(2049)}))
-        .await
-        .problem_of(422, "invalid_field", "input");
-    assert!(problem["detail"].as_str().unwrap().contains("2048"), "{problem}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_openai_client_without_a_key_gets_the_error_in_openais_shape() {
-    let server = Setup::new()
-        .key("some-key", "alice", &[lucida_core::Scope::Embed])
-        .start()
-        .await;
-    let problem = server
-        .post_json("/v1/embeddings", json!({"input": "red"}))
-        .await
-        .problem(401, "unauthorized");
-    let error = &problem["error"];
-    assert_eq!(
-        (&error["type"], &error["code"], &error["param"]),
-        (
-            &json!("invalid_request_error"),
-            &json!("unauthorized"),
-            &json!(null)
-        )
-    );
-    let other = server.post_json("/embed/text", json!({"text": "red"})).await;
-    assert!(other.problem(401, "unauthorized").get("error").is_none());
 }

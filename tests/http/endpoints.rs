@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use lucida_core::{
     Access, BodyKind, BodyLimit, Caller, Deadline, Embeddings, Endpoint, Error, Failure, Hook, KeyPlace,
-    Plugin, PluginHost, Refusal, Scope,
+    Plugin, PluginHost, Refusal, Scope, TextOptions,
 };
 use lucida_testkit::jpeg;
 use serde_json::{Value, json};
@@ -66,8 +66,11 @@ async fn who(Extension(caller): Extension<Caller>) -> String {
 async fn embed(models: Arc<dyn Embeddings>, deadline: Deadline, file: Bytes) -> Result<Json<Value>, Refusal> {
     let model = models.models()[0].model.clone();
     let found = models.picture(&model, file, &deadline).await?;
-    let mut text = models.texts(&model, vec!["red".to_owned()], &deadline).await?;
-    let text = text.remove(0)?;
+    let texts = vec!["red".to_owned()];
+    let mut text = models
+        .texts(&model, texts, &TextOptions::default(), &deadline)
+        .await?;
+    let text = text.remove(0)?.embedding;
     Ok(Json(json!({
         "picture": found.embedding,
         "size": [found.stored_width, found.stored_height],

@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use lucida_api::Auth;
 use lucida_core::Scope;
-use lucida_plugin_api_immich::{ApiImmichConfig, ApiImmichPlugin, Auth};
+use lucida_plugin_api_immich::{ApiImmichConfig, ApiImmichPlugin};
 use lucida_testkit::jpeg;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::server::{Reply, Server, Setup, file_form, send};
 
@@ -142,13 +145,15 @@ async fn refusals_are_those_of_immichs_service() {
     let picture = jpeg(48, 32, RED);
     let large = jpeg(640, 480, RED);
     let image = Some(("image", &*picture));
-    let faces = r#"{"facial-recognition":{"detection":{"modelName":"buffalo_l"}}}"#;
+    let faces = r#"{"facial-recognition":{"detection":{"modelName":"buffalo_l","options":{"minScore":0.7}},"recognition":{"modelName":"buffalo_l"}}}"#;
+    let ocr = r#"{"ocr":{"detection":{"modelName":"PP-OCRv5_mobile","options":{"minScore":0.5,"maxResolution":736}},"recognition":{"modelName":"PP-OCRv5_mobile","options":{"minScore":0.8}}}}"#;
     let unknown = r#"{"clip":{"visual":{"modelName":"ViT-L-14__openai"}}}"#;
     for (entries, input, status, words) in [
         (Some(VISUAL), None, 400, "Either image or text must be provided"),
         (Some("{"), image, 422, "Invalid request format."),
         (Some(r#"{"clip":5}"#), image, 422, "Invalid request format."),
-        (Some(faces), image, 501, "facial-recognition"),
+        (Some(faces), image, 501, "facial-recognition is not answered here"),
+        (Some(ocr), image, 501, "ocr is not answered here"),
         (Some(unknown), image, 404, "ViT-B-32__openai, hash"),
         (Some(VISUAL), Some(("image", &b"words"[..])), 500, "not an image"),
         (
@@ -210,6 +215,81 @@ async fn keys_and_limits_of_the_server_hold_and_their_refusals_have_immichs_shap
         200
     );
     send(open.get("/v1/photos")).await.problem(401, "unauthorized");
+}
+
+/// Sends a recorded request as it is, and returns the answer's status and body.
+async fn replay(server: &Server, request: &[u8]) -> (u16, String) {
+    let mut socket = TcpStream::connect(&server.address).await.unwrap();
+    socket.write_all(request).await.unwrap();
+    let (mut answer, mut piece) = (Vec::new(), [0; 4096]);
+    loop {
+        let text = String::from_utf8_lossy(&answer);
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let length = head
+                .lines()
+                .find_map(|line| line.strip_prefix("content-length: "));
+            if length.and_then(|length| length.parse().ok()) == Some(body.len()) {
+                let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+                return (status, body.to_owned());
+            }
+        }
+        let read = socket.read(&mut piece).await.unwrap();
+        assert!(read > 0, "{text}");
+        answer.extend_from_slice(&piece[..read]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_recorded_requests_of_immichs_server_get_its_answers() {
+    let server = server().await;
+    let own = server
+        .post_json("/embed/text", json!({"text": "red"}))
+        .await
+        .json();
+    let (status, body) = replay(&server, include_bytes!("recorded/immich-ping.http")).await;
+    assert_eq!((status, body.as_str()), (200, "pong"));
+    let (status, body) = replay(&server, include_bytes!("recorded/immich-visual.http")).await;
+    assert_eq!(status, 200, "{body}");
+    let answer: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(
+        (&answer["imageHeight"], &answer["imageWidth"]),
+        (&json!(32), &json!(48))
+    );
+    let cosine: f32 = vector(&answer)
+        .iter()
+        .zip(numbers(&own["embedding"]))
+        .map(|(a, b)| a * b)
+        .sum();
+    assert!(cosine > 0.9, "a red picture is near the word: {cosine}");
+    let (status, body) = replay(&server, include_bytes!("recorded/immich-textual.http")).await;
+    let answer: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!((status, vector(&answer)), (200, numbers(&own["embedding"])));
+    let (status, body) = replay(&server, include_bytes!("recorded/immich-faces.http")).await;
+    assert_eq!(status, 501, "{body}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_queue_is_429_which_says_when_to_come_back() {
+    let mut setup = Setup::new().plugin(plugin(Auth::Key));
+    setup.options.max_concurrent_requests = 1;
+    let server = setup.start().await;
+    server.model.hold();
+    let first = tokio::spawn(send(undici(&server, Some(TEXTUAL), Some(("text", b"red")))));
+    lucida_testkit::eventually("a request is refused", async || {
+        send(server.get("/ping")).await.status == 429
+    })
+    .await;
+    let refused = send(undici(&server, Some(TEXTUAL), Some(("text", b"red")))).await;
+    assert_eq!(refused.status, 429);
+    assert!(
+        detail(&refused)
+            .as_str()
+            .unwrap()
+            .contains("server.max_concurrent_requests")
+    );
+    assert!(!refused.header("retry-after").is_empty());
+    server.model.release();
+    assert_eq!(first.await.unwrap().status, 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,6 +11,14 @@ mod content;
 mod cors;
 mod dates;
 mod deadline;
+#[cfg(all(
+    feature = "plugin-api-immich",
+    feature = "plugin-api-ollama",
+    feature = "plugin-api-openai",
+    feature = "plugin-api-tei",
+    feature = "plugin-api-weaviate"
+))]
+mod doors;
 mod embed;
 mod endpoints;
 #[cfg(feature = "plugin-api-immich")]
@@ -18,9 +26,21 @@ mod immich;
 mod library;
 mod limits;
 mod models;
+#[cfg(feature = "plugin-api-ollama")]
+mod ollama;
+#[cfg(feature = "plugin-api-openai")]
+mod openai;
 mod operate;
 mod plugins;
+#[cfg(feature = "embedder-remote")]
+mod remote;
 mod search;
 mod server;
 mod shutdown;
+#[cfg(feature = "plugin-api-tei")]
+mod tei;
+mod tls;
+mod texts;
 mod upload;
+#[cfg(feature = "plugin-api-weaviate")]
+mod weaviate;

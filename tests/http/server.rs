@@ -8,13 +8,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
-use lucida::http::{HttpOptions, HttpParts, HttpState, serve};
+use lucida::http::{HttpOptions, HttpParts, HttpState, Tls, serve, serve_tls};
 use lucida::keys::ApiKey;
 use lucida_core::{
     Backoff, Blob, BlobKey, BlobStat, ByteStream, Embedder, Error, Plugin, Result, Scope, Storage, UserId,
 };
 use lucida_library::{IngestOptions, NamedModels, Parts, Photos, Workers};
 use lucida_memory::{MemoryIndex, MemoryMetadata, MemoryQueue, MemoryStorage};
+#[cfg(feature = "plugin-api-openai")]
+use lucida_plugin_api_openai::{ApiOpenaiConfig, ApiOpenaiPlugin};
 use lucida_testkit::{Controls, HashModel};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
@@ -95,11 +97,22 @@ pub(crate) struct Setup {
     keys: Vec<ApiKey>,
     plugins: Vec<Arc<dyn Plugin>>,
     models: Vec<Arc<dyn Embedder>>,
+    embedder: Option<Arc<dyn Embedder>>,
+    listen: String,
+    tls: Option<Tls>,
     before_start: Box<dyn FnOnce(&Controls)>,
 }
 
 impl Setup {
+    /// Has the plugin that serves a part of what was the server's own API before.
     pub(crate) fn new() -> Self {
+        let setup = Self::without_plugins();
+        #[cfg(feature = "plugin-api-openai")]
+        let setup = setup.plugin(ApiOpenaiPlugin::new(ApiOpenaiConfig::default()));
+        setup
+    }
+
+    pub(crate) fn without_plugins() -> Self {
         Self {
             options: HttpOptions {
                 max_upload_bytes: MAX_UPLOAD_BYTES,
@@ -118,6 +131,9 @@ impl Setup {
             keys: Vec::new(),
             plugins: Vec::new(),
             models: Vec::new(),
+            embedder: None,
+            listen: "127.0.0.1:0".to_owned(),
+            tls: None,
             before_start: Box::new(|_| {}),
         }
     }
@@ -143,6 +159,26 @@ impl Setup {
         self
     }
 
+    /// Embeds the library by this model instead of one that the test steers.
+    #[cfg(feature = "embedder-remote")]
+    pub(crate) fn embedder(mut self, embedder: Arc<dyn Embedder>) -> Self {
+        self.embedder = Some(embedder);
+        self
+    }
+
+    /// Listens on an address instead of a free one.
+    #[cfg(feature = "embedder-remote")]
+    pub(crate) fn listen(mut self, address: &str) -> Self {
+        address.clone_into(&mut self.listen);
+        self
+    }
+
+    /// Serves over TLS.
+    pub(crate) fn tls(mut self, tls: Tls) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
     /// Steers the model before anything asks it.
     pub(crate) fn with_model(mut self, steer: impl FnOnce(&Controls) + 'static) -> Self {
         self.before_start = Box::new(steer);
@@ -163,7 +199,7 @@ impl Setup {
             metadata: Arc::new(MemoryMetadata::new()),
             index: Arc::new(MemoryIndex::new()),
             queue: Arc::new(MemoryQueue::new()),
-            embedder: Arc::new(model.start()),
+            embedder: self.embedder.unwrap_or_else(|| Arc::new(model.start())),
             model_source: None,
             plugins: self.plugins,
         };
@@ -184,9 +220,12 @@ impl Setup {
             metrics: METRICS.clone(),
             shutdown: shutdown.clone(),
         });
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = TcpListener::bind(&self.listen).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let serving = tokio::spawn(serve(listener, state));
+        let serving = match self.tls {
+            Some(tls) => tokio::spawn(serve_tls(listener, state, tls)),
+            None => tokio::spawn(serve(listener, state)),
+        };
         Server {
             address: address.to_string(),
             client: reqwest::Client::builder()
@@ -237,6 +276,14 @@ pub(crate) struct Server {
 }
 
 impl Server {
+    /// Stops it, and frees its address for another one.
+    #[cfg(feature = "embedder-remote")]
+    pub(crate) async fn stop(self) -> String {
+        self.shutdown.cancel();
+        self.serving.await.unwrap().unwrap();
+        self.address
+    }
+
     /// Starts one without keys, plugins or surprises.
     pub(crate) async fn start() -> Self {
         Setup::new().start().await

@@ -40,6 +40,11 @@ const COLOURS: [(&str, [u8; 3]); 11] = [
     ("grey", [128, 128, 128]),
 ];
 
+fn token_id(word: &str) -> u32 {
+    word.bytes()
+        .fold(0, |id, byte| id * 31 % 65_521 + u32::from(byte))
+}
+
 /// A deterministic model that tests steer through its [`Controls`].
 #[derive(Debug)]
 pub struct HashModel {
@@ -94,6 +99,13 @@ impl HashModel {
             TowerKind::Image => self.info.modalities.image = false,
             TowerKind::Text => self.info.modalities.text = false,
         }
+        self
+    }
+
+    /// Lets requests say this of texts. Beyond `max_tokens` words are cut.
+    #[must_use]
+    pub fn with_texts(mut self, texts: TextInfo) -> Self {
+        self.info.texts = texts;
         self
     }
 
@@ -177,13 +189,23 @@ impl Model for HashModel {
     fn tokenize(&self, text: TextInput<'_>) -> Result<Vec<Token>> {
         let words = self.prepare_text(text)?.words.into_iter();
         let token = |(text, _): (String, f32)| Token {
-            id: text
-                .bytes()
-                .fold(0, |id, byte| id * 31 % 65_521 + u32::from(byte)),
+            id: token_id(&text),
             text,
             special: false,
         };
         Ok(words.map(token).collect())
+    }
+
+    /// Knows the names of colours only: other words can't be told from their ids.
+    fn decode_tokens(&self, ids: &[u32]) -> Result<String> {
+        let names = COLOURS.map(|(name, _)| name);
+        let word = |id: &u32| {
+            let name = names.iter().find(|name| token_id(name) == *id);
+            name.copied()
+                .ok_or_else(|| Error::invalid(format!("token id {id} is not in the vocabulary")))
+        };
+        let words: Vec<_> = ids.iter().map(word).collect::<Result<_>>()?;
+        Ok(words.join(" "))
     }
 
     fn prepare_image(&self, picture: &Picture) -> Result<HashInput> {
@@ -198,11 +220,19 @@ impl Model for HashModel {
 
     fn prepare_text(&self, input: TextInput<'_>) -> Result<HashInput> {
         let text = format!("{}{}", input.prompt, input.text);
-        let words: Vec<_> = text
+        let mut words: Vec<_> = text
             .split(|character: char| !character.is_alphanumeric())
             .filter(|word| !word.is_empty())
             .map(|word| (word.to_lowercase(), 1.0))
             .collect();
+        let max_tokens = self.info.texts.max_tokens.unwrap_or(usize::MAX);
+        if words.len() > max_tokens && !input.truncate {
+            let message = format!("the text has {} tokens; the model takes {max_tokens}", words.len());
+            return Err(Error::invalid(message)
+                .with_code("text_too_long")
+                .with_field("text"));
+        }
+        words.truncate(max_tokens);
         Ok(HashInput {
             fault: self.controls.text_fault(&text),
             label: text.clone(),
@@ -295,6 +325,10 @@ impl Tower for HashTower {
                 Some(Fault::Panic) => panic!("this input was told to panic"),
             })
             .collect()
+    }
+
+    fn token_count(input: &HashInput) -> Option<usize> {
+        Some(input.words.len())
     }
 }
 

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use lucida_api::Auth;
 use lucida_core::{Error, Result, Settings};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use crate::request::normalised;
 
@@ -20,17 +21,6 @@ pub struct ApiImmichConfig {
     /// reaches the server embed pictures and texts. Example: `"none"`
     #[serde(default)]
     pub auth: Auth,
-}
-
-/// Who may ask.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Auth {
-    /// A caller with a key; on a server without keys, everybody on its own machine.
-    #[default]
-    Key,
-    /// Everybody who reaches the server.
-    None,
 }
 
 impl Settings for ApiImmichConfig {

@@ -10,6 +10,6 @@ mod plugin;
 mod predict;
 mod request;
 
-pub use config::{ApiImmichConfig, Auth};
+pub use config::ApiImmichConfig;
 pub use factory::factory;
 pub use plugin::ApiImmichPlugin;

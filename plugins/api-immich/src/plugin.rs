@@ -8,10 +8,10 @@ use axum::extract::Request;
 use axum::http::Method;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use lucida_core::{Access, BodyKind, Endpoint, Failure, Hook, Plugin, PluginHost, Scope};
+use lucida_core::{Access, BodyKind, Endpoint, Failure, Hook, Plugin, PluginHost};
 use serde_json::json;
 
-use crate::config::{ApiImmichConfig, Auth};
+use crate::config::ApiImmichConfig;
 use crate::predict::Predictor;
 
 /// Answers as Immich's machine-learning service does.
@@ -50,10 +50,6 @@ impl Plugin for ApiImmichPlugin {
             let predictor = predictor.clone();
             async move { predictor.answer(request).await }
         });
-        let access = match self.config.auth {
-            Auth::Key => Access::scope(Scope::Embed),
-            Auth::None => Access::Open,
-        };
         vec![
             Endpoint {
                 method: Method::GET,
@@ -70,7 +66,7 @@ impl Plugin for ApiImmichPlugin {
             Endpoint {
                 method: Method::POST,
                 path: "/predict".to_owned(),
-                access,
+                access: self.config.auth.to_embed(),
                 body: BodyKind::Any(None),
                 handler: predict,
                 operation: json!({

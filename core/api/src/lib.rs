@@ -1,0 +1,14 @@
+//! What the server and the plugins that speak another product's API share: JSON bodies, inputs, models by name.
+
+mod access;
+mod input;
+pub mod json;
+mod models;
+mod openai;
+mod request;
+
+pub use access::Auth;
+pub use input::{Embedded, Input, check_text, embed, picture_in_base64, picture_in_data_uri};
+pub use models::Models;
+pub use openai::openai_error;
+pub use request::{ApiRequest, MAX_INPUTS, answered};
