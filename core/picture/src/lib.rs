@@ -28,7 +28,7 @@ use format::recognise;
 pub use format::sniff;
 pub use header::{ImageHeader, probe};
 pub use lucida_core::{ImageFormat, Picture};
-pub use metadata::{exif_block, stored_orientation};
+pub use metadata::{exif_block, stored_orientation, xmp_property};
 pub use normalise::Normaliser;
 pub use pixels::for_people;
 pub use preview::{encode_jpeg, fitted};

@@ -82,6 +82,13 @@ pub fn stored_orientation(bytes: &[u8]) -> Option<u8> {
     Blocks::read(format, bytes).orientation()
 }
 
+/// Returns a property of a file's XMP, such as `exif:DateTimeOriginal`; `None` where the file has none of that name.
+#[must_use]
+pub fn xmp_property(bytes: &[u8], name: &str) -> Option<String> {
+    let (bytes, format) = super::recognise(bytes).ok()?;
+    property(Blocks::read(format, bytes).xmp.as_deref()?, name)
+}
+
 /// Programs put up to so many bytes before a block's TIFF header: an offset, a marker with a length, `Exif\0\0`.
 const MAX_PREFIX_BYTES: usize = 64;
 
@@ -104,23 +111,27 @@ fn tiff_part(block: &[u8]) -> Option<&[u8]> {
         .find(|part| is_start(part))
 }
 
-/// Reads `tiff:Orientation`, as an attribute or an element.
+/// Reads `tiff:Orientation`.
 fn xmp_orientation(xmp: &[u8]) -> Option<u8> {
-    let name = b"tiff:Orientation";
+    let turn = property(xmp, "tiff:Orientation")?.parse().ok()?;
+    (1..=8).contains(&turn).then_some(turn)
+}
+
+/// Reads a simple property, as an attribute or an element, without entities: numbers and times have none.
+fn property(xmp: &[u8], name: &str) -> Option<String> {
     memchr::memmem::find_iter(xmp, name).find_map(|at| {
-        let rest = xmp.get(at + name.len()..)?;
-        let mut rest = rest.iter().copied().filter(|byte| !byte.is_ascii_whitespace());
-        let digit = match rest.next()? {
-            b'=' => {
-                rest.next().filter(|quote| matches!(quote, b'"' | b'\''))?;
-                rest.next()?
+        let rest = xmp.get(at + name.len()..)?.trim_ascii_start();
+        let (value, end) = match rest.split_first()? {
+            (b'=', rest) => {
+                let (quote, rest) = rest.trim_ascii_start().split_first()?;
+                matches!(quote, b'"' | b'\'').then_some((rest, *quote))?
             }
-            b'>' => rest.next()?,
+            (b'>', rest) => (rest, b'<'),
             _ => return None,
         };
-        let is_alone = rest.next().is_none_or(|byte| !byte.is_ascii_digit());
-        let turn = digit.checked_sub(b'0')?;
-        (is_alone && (1..=8).contains(&turn)).then_some(turn)
+        let value = &value[..memchr::memchr(end, value)?];
+        let value = std::str::from_utf8(value).ok()?.trim();
+        (!value.is_empty()).then(|| value.to_owned())
     })
 }
 

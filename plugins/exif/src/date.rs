@@ -52,7 +52,7 @@ pub(crate) fn parse_date(text: &str) -> Option<Date> {
     Reader(text.trim().as_bytes()).date()
 }
 
-/// Reads `+02:00`, `-0330`, `+02` and `Z`.
+/// Reads `+02:00`, `+5:30`, `-0330`, `+02` and `Z`.
 pub(crate) fn parse_offset(written: &str) -> Option<Offset> {
     if written.eq_ignore_ascii_case("z") {
         return Some(Offset::UTC);
@@ -62,15 +62,16 @@ pub(crate) fn parse_offset(written: &str) -> Option<Offset> {
         ("-", digits) => (-1, digits),
         _ => return None,
     };
-    let digits = digits.replace(':', "");
-    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    let (hours, minutes) = match digits.len() {
-        2 => (digits.parse::<i32>().ok()?, 0),
-        4 => (digits[..2].parse().ok()?, digits[2..].parse().ok()?),
-        _ => return None,
+    let (hours, minutes) = match digits.split_once(':') {
+        Some(parts) => parts,
+        None if digits.len() == 4 => digits.split_at_checked(2)?,
+        None => (digits, "00"),
     };
+    let number = |digits: &str, lengths: &[usize]| -> Option<i32> {
+        let is_number = lengths.contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
+        is_number.then(|| digits.parse().ok()).flatten()
+    };
+    let (hours, minutes) = (number(hours, &[1, 2])?, number(minutes, &[2])?);
     let secs = sign * (hours * 3600 + minutes * 60);
     if minutes >= 60 || secs.abs() > MAX_OFFSET_SECS {
         return None;
@@ -213,6 +214,9 @@ mod tests {
             ("2024:07:03 14:05:06\0", "2024-07-03T14:05:06"),
             ("2025:01:08 07:18:55+0200", "2025-01-08T07:18:55 120"),
             ("2025:01:08 07:18:55 +02:00", "2025-01-08T07:18:55 120"),
+            ("2025:01:08 07:18:55+5:30", "2025-01-08T07:18:55 330"),
+            ("2025:01:08 07:18:55-3", "2025-01-08T07:18:55 -180"),
+            ("2025:01:08 07:18:55+5:3", "2025-01-08T07:18:55"),
             ("2007/06/30 18:45:17", "2007-06-30T18:45:17"),
             ("2015-07-26T14:55:23", "2015-07-26T14:55:23"),
             ("2015-07-26T14:55:23Z", "2015-07-26T14:55:23 0"),

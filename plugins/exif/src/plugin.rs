@@ -2,12 +2,16 @@
 
 use async_trait::async_trait;
 use lucida_core::{DecodeSize, EnrichInput, Enrichment, Error, Hook, Plugin, Result};
-use lucida_picture::stored_orientation;
+use lucida_picture::{stored_orientation, xmp_property};
 use tracing::debug;
 
 use crate::attributes::ExifAttributes;
 use crate::block;
 use crate::config::ExifConfig;
+use crate::taken::Taken;
+
+/// Where XMP has the time of the shot, else that of the digitisation.
+const XMP_TIMES: [&str; 3] = ["exif:DateTimeOriginal", "photoshop:DateCreated", "xmp:CreateDate"];
 
 /// Adds to each photo what its EXIF tells.
 #[derive(Debug, Clone, Default)]
@@ -34,6 +38,10 @@ impl ExifPlugin {
         found.orientation = found
             .orientation
             .or_else(|| stored_orientation(file).map(u32::from));
+        found.taken = found.taken.or_else(|| {
+            let mut written = XMP_TIMES.iter().filter_map(|name| xmp_property(file, name));
+            written.find_map(|written| Taken::parse(&written))
+        });
         if !self.config.gps {
             found.place = None;
         }

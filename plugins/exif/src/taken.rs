@@ -76,15 +76,8 @@ impl Taken {
                 });
             }
         };
-        if let Some(offset) = offset
-            && let Ok(at) = offset.to_timestamp(local)
-        {
-            return Some(Self {
-                at,
-                local: Some(local),
-                offset: Some(offset),
-                source: TakenSource::Offset,
-            });
+        if let Some(taken) = Self::with_offset(local, offset) {
+            return Some(taken);
         }
         let as_utc = Offset::UTC.to_timestamp(local).ok()?;
         let ahead = |gps: &Timestamp| as_utc.duration_since(*gps).as_secs();
@@ -99,6 +92,32 @@ impl Taken {
             local: Some(local),
             offset,
             source,
+        })
+    }
+}
+
+impl Taken {
+    /// Reads a time as XMP writes it.
+    #[must_use]
+    pub fn parse(written: &str) -> Option<Self> {
+        let time = date::parse(written.as_bytes())?;
+        Self::with_offset(time.local, time.offset).or_else(|| {
+            Some(Self {
+                at: Offset::UTC.to_timestamp(time.local).ok()?,
+                local: Some(time.local),
+                offset: None,
+                source: TakenSource::AssumedUtc,
+            })
+        })
+    }
+
+    fn with_offset(local: DateTime, offset: Option<Offset>) -> Option<Self> {
+        let offset = offset?;
+        Some(Self {
+            at: offset.to_timestamp(local).ok()?,
+            local: Some(local),
+            offset: Some(offset),
+            source: TakenSource::Offset,
         })
     }
 }

@@ -140,6 +140,35 @@ fn png_keeps_exif_before_its_pixels_behind_them_and_in_texts() {
 }
 
 #[test]
+fn the_time_of_xmp_counts_where_exif_has_none() {
+    for (xmp, taken, local) in [
+        (
+            r#"<rdf:Description exif:DateTimeOriginal="2022-03-04T05:06:07+02:00" xmp:CreateDate="2023-01-01T00:00:00Z"/>"#,
+            "2022-03-04T03:06:07Z",
+            "2022-03-04T05:06:07",
+        ),
+        (
+            "<photoshop:DateCreated>2019-12-31T23:30:00</photoshop:DateCreated>",
+            "2019-12-31T23:30:00Z",
+            "2019-12-31T23:30:00",
+        ),
+        (
+            "<rdf:Description photoshop:DateCreated='1998' xmp:CreateDate='2001-02-03T04:05:06-08:00'/>",
+            "2001-02-03T12:05:06Z",
+            "2001-02-03T04:05:06",
+        ),
+    ] {
+        let itxt = [&b"XML:com.adobe.xmp\0\0\0\0\0"[..], xmp.as_bytes()].concat();
+        let file = png(&[chunk(b"iTXt", &itxt)], &[]);
+        let found = ExifPlugin::default().read(&file);
+        assert_eq!(found.taken_at.unwrap().to_string(), taken, "{xmp}");
+        assert_eq!(found.attributes.unwrap()["taken_at_local"], local, "{xmp}");
+        let both = png(&[chunk(b"iTXt", &itxt), chunk(b"eXIf", &camera())], &[]);
+        says_all(&both, "EXIF goes before XMP");
+    }
+}
+
+#[test]
 fn the_orientation_of_xmp_counts_where_exif_has_none() {
     let xmp = br#"<x:xmpmeta><rdf:Description tiff:Orientation="6"/></x:xmpmeta>"#;
     let itxt = [&b"XML:com.adobe.xmp\0\0\0\0\0"[..], xmp].concat();
