@@ -4,15 +4,21 @@ use lucida_core::{CollectionName, Error, Result};
 use qdrant_client::qdrant::{CollectionInfo, GetCollectionInfoRequest};
 
 use crate::collection::{creation, quantization_warning};
-use crate::config::Quantization;
+use crate::config::{QdrantConfig, Quantization};
 use crate::error::is_absent;
-use crate::index::QdrantIndex;
+use crate::server::Server;
 use crate::version::Version;
 
 /// The first release with `turbo` quantization. An older one would create the collection without any.
 const TURBO_SINCE: Version = Version::new(1, 18);
 
-impl QdrantIndex {
+/// The collections of a server.
+pub(crate) struct Directory<'a> {
+    pub(crate) server: &'a Server,
+    pub(crate) config: &'a QdrantConfig,
+}
+
+impl Directory<'_> {
     /// Reads a collection; `None` where there is none.
     pub(crate) async fn info(&self, collection: &CollectionName) -> Result<Option<CollectionInfo>> {
         let request = GetCollectionInfoRequest {
@@ -37,10 +43,10 @@ impl QdrantIndex {
         if self.config.quantization == Quantization::Turbo {
             self.check_turbo().await?;
         }
-        if let Some(warning) = quantization_warning(&self.config, dimensions) {
+        if let Some(warning) = quantization_warning(self.config, dimensions) {
             tracing::warn!(%collection, "{warning}");
         }
-        let request = creation(collection, dimensions, &self.config);
+        let request = creation(collection, dimensions, self.config);
         let created = self.server.client().create_collection(request).await;
         match (self.info(collection).await?, created) {
             (Some(info), _) => Ok(info),
@@ -64,7 +70,7 @@ impl QdrantIndex {
         ))
     }
 
-    /// Returns the name of the collection that the alias points to, whoever made it.
+    /// Returns the name of the collection that the alias points to, whoever created it.
     pub(crate) async fn alias_target(&self) -> Result<Option<String>> {
         let answer = self.server.client().list_aliases().await;
         let aliases = answer.map_err(|error| self.server.failed(error))?.aliases;
@@ -94,7 +100,7 @@ impl QdrantIndex {
     }
 }
 
-/// Makes the error of a missing collection.
+/// Returns the error of a missing collection.
 pub(crate) fn absent(collection: &CollectionName) -> Error {
     Error::not_found(format!("qdrant has no collection `{collection}`"))
 }

@@ -22,7 +22,7 @@ use uuid::Uuid;
 use crate::batch::{BATCH_POINTS, Batches};
 use crate::collection::{count, dimensions, missing_indexes};
 use crate::config::QdrantConfig;
-use crate::directory::absent;
+use crate::directory::{Directory, absent};
 use crate::error::is_absent;
 use crate::foreign::QdrantForeign;
 use crate::point::{photo_id, point_id};
@@ -35,8 +35,8 @@ const PAGE_IDS: usize = 1000;
 /// A vector index on a Qdrant server, which other processes may use at the same time.
 #[derive(Debug)]
 pub struct QdrantIndex {
-    pub(crate) server: Server,
-    pub(crate) config: QdrantConfig,
+    server: Server,
+    config: QdrantConfig,
     /// The dimensions of collections, which never change while a collection is there.
     known: Mutex<HashMap<CollectionName, usize>>,
 }
@@ -54,6 +54,13 @@ impl QdrantIndex {
         })
     }
 
+    fn directory(&self) -> Directory<'_> {
+        Directory {
+            server: &self.server,
+            config: &self.config,
+        }
+    }
+
     /// Checks vectors against the collection's dimensions before anything is sent: the server may write the points
     /// before a wrong one.
     async fn check(&self, collection: &CollectionName, vectors: &[&[f32]]) -> Result<()> {
@@ -63,7 +70,11 @@ impl QdrantIndex {
             Some(size) if misfit(size).is_none() => size,
             // Another process may have dropped the collection and made it anew.
             _ => {
-                let info = self.info(collection).await?.ok_or_else(|| absent(collection))?;
+                let info = self
+                    .directory()
+                    .info(collection)
+                    .await?
+                    .ok_or_else(|| absent(collection))?;
                 dimensions(collection, &info)?
             }
         };
@@ -117,9 +128,9 @@ impl VectorIndex for QdrantIndex {
                 "a collection needs vectors of at least one dimension",
             ));
         }
-        let info = match self.info(collection).await? {
+        let info = match self.directory().info(collection).await? {
             Some(info) => info,
-            None => self.create(collection, size).await?,
+            None => self.directory().create(collection, size).await?,
         };
         let there = dimensions(collection, &info)?;
         if there != size {
@@ -278,23 +289,26 @@ impl VectorIndex for QdrantIndex {
     }
 
     async fn collections(&self) -> Result<Vec<CollectionName>> {
-        let all = self.all_collections().await?;
-        let mut names: Vec<_> = all.iter().filter_map(|name| self.ours(name)).collect();
+        let all = self.directory().all_collections().await?;
+        let mut names: Vec<_> = all
+            .iter()
+            .filter_map(|name| self.directory().ours(name))
+            .collect();
         names.sort();
         Ok(names)
     }
 
     async fn alias(&self) -> Result<Option<CollectionName>> {
         let alias = &self.config.collection;
-        if let Some(target) = self.alias_target().await? {
-            return self.ours(&target).map(Some).ok_or_else(|| {
+        if let Some(target) = self.directory().alias_target().await? {
+            return self.directory().ours(&target).map(Some).ok_or_else(|| {
                 Error::conflict(format!(
                     "alias `{alias}` of qdrant points to `{target}`, which is no collection of lucida: set \
                      index.qdrant.collection to another name, or delete that alias"
                 ))
             });
         }
-        if self.all_collections().await?.contains(alias) {
+        if self.directory().all_collections().await?.contains(alias) {
             return Err(Error::conflict(format!(
                 "`{alias}` is a collection of qdrant, so it can't be lucida's alias: set index.qdrant.collection to \
                  another name, and take its points over with `lucida adopt --collection {alias}`"
@@ -322,7 +336,7 @@ impl VectorIndex for QdrantIndex {
 
     async fn drop_collection(&self, collection: &CollectionName) -> Result<()> {
         // The server would delete the alias with it.
-        if self.alias_target().await?.as_deref() == Some(collection.as_str()) {
+        if self.directory().alias_target().await?.as_deref() == Some(collection.as_str()) {
             return Err(Error::conflict(format!(
                 "collection `{collection}` is in use: point alias `{}` to another one first",
                 self.config.collection
@@ -346,7 +360,7 @@ impl VectorIndex for QdrantIndex {
 
     async fn ping(&self) -> Result<()> {
         // The server's health check asks for no key, so it would not tell that ours is wrong.
-        self.alias_target().await.map(drop)
+        self.directory().alias_target().await.map(drop)
     }
 }
 

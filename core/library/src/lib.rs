@@ -24,6 +24,7 @@ mod models;
 mod named_models;
 mod names;
 mod outage;
+mod parts;
 mod photos;
 mod plugins;
 mod points;
@@ -51,7 +52,8 @@ pub use models::{
     OpenModel, request_of_models,
 };
 pub use named_models::NamedModels;
-pub use photos::{IngestOptions, Parts, Photos};
+pub use parts::{IngestOptions, Parts};
+pub use photos::Photos;
 pub use readiness::{PartHealth, Readiness};
 pub use rebuild::{RebuildNews, RebuildOptions, RebuildReport};
 pub use reconcile::{CheckNews, CheckOptions, CheckReport, Finding, FindingKind, Verify};

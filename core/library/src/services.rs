@@ -15,7 +15,7 @@ use crate::ingest::Ingest;
 use crate::lease::Leases;
 use crate::manifests::Manifests;
 use crate::models::{ModelSwitch, Models};
-use crate::photos::{IngestOptions, Parts};
+use crate::parts::{IngestOptions, Parts};
 use crate::plugins::Plugins;
 use crate::points::Points;
 use crate::readiness::Health;

@@ -2,19 +2,17 @@
 
 use std::io::Cursor;
 
-use image::error::{ImageError, LimitErrorKind};
 use image::{DynamicImage, GrayImage, ImageReader, Limits};
-use tracing::error;
 
 use super::canvas::{Decoded, DeepGrey};
 use super::complete::{self, Completeness};
+use super::error::{decode_error, guarded, truncated};
 use super::format::library_format;
 use super::header::{self, ImageHeader};
 use super::metadata::Blocks;
 use super::pixels::upright;
 use super::{ImageFormat, Picture, heic, jpeg, png_rows, recognise, tiff};
-use lucida_core::{DecodeSize, Error, ErrorKind, Result};
-use lucida_core::{metrics, panics};
+use lucida_core::{DecodeSize, Error, Result};
 
 /// How to decode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,17 +60,6 @@ pub fn memory_bytes(header: &ImageHeader, size: DecodeSize) -> u64 {
         pixels * whole
     };
     per_picture.saturating_add(1 << 20)
-}
-
-/// Runs what reads a picture; a panic in it becomes an error of that picture, is logged once and counted.
-pub(super) fn guarded<T>(format: ImageFormat, run: impl FnOnce() -> Result<T>) -> Result<T> {
-    panics::catch(run).unwrap_or_else(|panic| {
-        error!(%format, panic, "picture decoder panicked");
-        metrics::PICTURE_PANICS.increment(&[format.name()]);
-        Err(corrupt(
-            "the picture can't be decoded: the decoder failed on it; export the photo again, as JPEG or PNG",
-        ))
-    })
 }
 
 fn decode_as(format: ImageFormat, bytes: &[u8], options: &DecodeOptions) -> Result<Picture> {
@@ -226,57 +213,11 @@ fn separated(image: DynamicImage) -> Decoded {
     }
 }
 
-/// Makes the error of a file that ends before its picture does.
-#[must_use]
-pub fn truncated() -> Error {
-    Error::invalid("the file ends before its picture does: upload it again from a whole copy")
-        .with_code("truncated_image")
-        .with_field("file")
-}
-
-pub(super) fn corrupt(message: &str) -> Error {
-    Error::invalid(message)
-        .with_code("corrupt_image")
-        .with_field("file")
-}
-
-pub(super) fn not_read(message: &str) -> Error {
-    Error::new(ErrorKind::Unsupported, message)
-        .with_code("unsupported_image_type")
-        .with_field("file")
-}
-
-pub(super) fn decode_error(error: ImageError) -> Error {
-    let corrupt = |error: ImageError| {
-        Error::invalid("the picture can't be decoded")
-            .with_code("corrupt_image")
-            .with_field("file")
-            .with_source(error)
-    };
-    match error {
-        ImageError::Unsupported(_) => Error::new(ErrorKind::Unsupported, "this kind of picture is not read")
-            .with_code("unsupported_image_type")
-            .with_field("file")
-            .with_source(error),
-        ImageError::Limits(ref limit) if matches!(limit.kind(), LimitErrorKind::InsufficientMemory) => {
-            Error::invalid("the picture needs more memory than ingest.max_pixels allows")
-                .with_code("too_many_pixels")
-                .with_field("file")
-                .with_source(error)
-        }
-        ImageError::IoError(ref io) if io.kind() == std::io::ErrorKind::UnexpectedEof => truncated(),
-        ImageError::Decoding(_)
-        | ImageError::Encoding(_)
-        | ImageError::Parameter(_)
-        | ImageError::Limits(_)
-        | ImageError::IoError(_) => corrupt(error),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use image::RgbImage;
     use image::metadata::Orientation;
+    use lucida_core::ErrorKind;
 
     use super::*;
 

@@ -2,7 +2,7 @@
 
 use lucida_core::{Error, ErrorKind, ImageFormat, Result};
 
-use crate::decode::not_read;
+use crate::error::not_read;
 use crate::heic;
 
 /// Recognises the format by a file's first bytes (32 are enough).

@@ -7,7 +7,7 @@ use std::path::Path;
 use image::{ImageDecoder, ImageReader};
 
 use super::complete::{self, Completeness};
-use super::decode::{corrupt, decode_error, guarded, truncated};
+use super::error::{corrupt, decode_error, guarded, truncated};
 use super::format::{SNIFFED_BYTES, library_format, sniff};
 use super::metadata::{Blocks, png_chunks};
 use super::{ImageFormat, heic, jpeg, png_rows, recognise, tiff};

@@ -7,7 +7,7 @@ use heic_decoder::{HeifError, bitreader};
 use image::{GrayImage, RgbImage};
 
 use super::canvas::Decoded;
-use super::decode::{corrupt, not_read, truncated};
+use super::error::{corrupt, not_read, truncated};
 use lucida_core::{Error, Result};
 
 /// The formats that this build reads, for people.

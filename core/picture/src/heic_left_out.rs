@@ -1,7 +1,7 @@
 //! What stands in for the HEIC decoder in a build without it.
 
 use super::canvas::Decoded;
-use super::decode::not_read;
+use super::error::not_read;
 use lucida_core::{DecodeSize, Error, Result};
 
 /// The formats that this build reads, for people.

@@ -5,6 +5,7 @@ mod canvas;
 mod complete;
 mod crop;
 mod decode;
+mod error;
 mod format;
 mod header;
 #[cfg(feature = "heic")]
@@ -23,7 +24,8 @@ mod resize;
 mod tiff;
 
 pub use crop::{Centring, CropRecipe, CropSize, ResizeTo};
-pub use decode::{DecodeOptions, decode, memory_bytes, truncated};
+pub use decode::{DecodeOptions, decode, memory_bytes};
+pub use error::truncated;
 use format::recognise;
 pub use format::sniff;
 pub use header::{ImageHeader, probe};

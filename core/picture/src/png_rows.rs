@@ -5,7 +5,7 @@ use std::io::{BufRead, Cursor, Seek};
 use png::{ColorType, Decoder, Limits, Reader, Transformations};
 
 use super::canvas::{Canvas, Decoded, divisor_for};
-use super::decode::not_read;
+use super::error::not_read;
 use super::metadata::png_chunks;
 use lucida_core::{DecodeSize, Result};
 

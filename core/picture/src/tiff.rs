@@ -17,7 +17,7 @@ use directory::{Directory, File, tag};
 use layout::{Alpha, Colour, Compression, Format, Layout, Refusal};
 
 use super::canvas::{Canvas, Decoded, DeepGrey, divisor_for};
-use super::decode::{corrupt, not_read, truncated};
+use super::error::{corrupt, not_read, truncated};
 use lucida_core::{DecodeSize, Error, Result};
 
 /// The most bytes that a piece may have when expanded.

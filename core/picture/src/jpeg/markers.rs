@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use crate::decode::not_read;
+use crate::error::not_read;
 use lucida_core::Result;
 
 /// A segment with its marker.
