@@ -1,4 +1,4 @@
-//! The bundled `starter` model: pictures and English in the space of sentences, by way of ImageNet's labels.
+//! The bundled `starter` model: pictures and texts in the space of sentences, by way of ImageNet's labels.
 //!
 //! ConSE (Norouzi et al., "Zero-Shot Learning by Convex Combination of Semantic Embeddings", ICLR 2014): a
 //! classifier tells the likeliest labels of a picture, and the picture's vector is the mean of those labels'
@@ -6,21 +6,27 @@
 
 mod consensus;
 mod image_tower;
+mod languages;
 mod manifest;
 mod text_tower;
 
 use std::path::Path;
+use std::sync::Arc;
 
-use lucida_core::{DecodeSize, EmbedderInfo, Fingerprint, Modalities, Picture, Result, TextInfo, Token};
-use lucida_models::checkpoint::{TextTokenizer, Tokens};
+use lucida_core::{
+    DecodeSize, EmbedderInfo, Error, Fingerprint, Modalities, Picture, Result, TextInfo, Token,
+};
+use lucida_models::checkpoint::TextTokenizer;
 use lucida_models::{Model, TextInput, Tower};
+use tracing::warn;
 
 use crate::device::{Compute, Precision};
 use crate::pixels::{self, Region};
 use crate::runtime::Runtime;
 use image_tower::{ImageTower, Views};
+use languages::{LanguageTower, Languages};
 use manifest::Manifest;
-use text_tower::TextTower;
+use text_tower::{TextTower, Words};
 
 /// The file that tells this layout from others.
 pub(crate) const MANIFEST_FILE: &str = "starter.json";
@@ -34,9 +40,11 @@ const MAX_TEXT_BYTES: usize = 16 * 1024;
 /// The starter model: a folder that was read, and a runtime to run it.
 pub(crate) struct Starter {
     name: String,
-    manifest: Manifest,
+    manifest: Arc<Manifest>,
     runtime: Runtime,
     tokenizer: TextTokenizer,
+    /// `None` in a folder of an earlier version, which reads English only.
+    languages: Option<Languages>,
     compute: Compute,
 }
 
@@ -51,14 +59,59 @@ impl Starter {
         runtime: Runtime,
         compute: Compute,
     ) -> Result<Self> {
-        let manifest = Manifest::read(folder)?;
+        let manifest = Arc::new(Manifest::read(folder)?);
         let tokenizer = text_tower::read_tokenizer(&manifest)?;
+        let languages = Languages::read(&manifest)?;
+        if languages.is_none() {
+            warn!(
+                folder = %folder.display(),
+                "the starter model is of an earlier version, which reads English only: run `lucida setup`, which adds other \
+                 languages and leaves stored vectors as they are"
+            );
+        }
         Ok(Self {
             name: name.unwrap_or(manifest.model()).to_owned(),
             manifest,
             runtime,
             tokenizer,
+            languages,
             compute,
+        })
+    }
+
+    /// The way of a text that isn't English; `None` for one that goes through MiniLM.
+    fn other_language(&self, text: TextInput<'_>) -> Option<&Languages> {
+        self.languages
+            .as_ref()
+            .filter(|languages| !languages.is_english(text.text))
+    }
+}
+
+/// Returns the size of the graphs' files in bytes, with that of the model for other languages; `None` where one is missing.
+fn weight_bytes(manifest: &Manifest) -> Option<u64> {
+    let mut files = vec![image_tower::GRAPH_FILE, text_tower::GRAPH_FILE];
+    if manifest.languages().is_some() {
+        files.extend(languages::FILES);
+    }
+    let sizes = files.into_iter().map(|file| manifest.path(file).metadata().ok());
+    sizes.map(|file| Some(file?.len())).sum()
+}
+
+impl Starter {
+    /// Reads everything but the graphs; returns the size of these in bytes.
+    ///
+    /// # Errors
+    /// `Unavailable` or `Internal`, naming the file.
+    pub(crate) fn inspect(folder: &Path) -> Result<u64> {
+        let manifest = Arc::new(Manifest::read(folder)?);
+        text_tower::read_tokenizer(&manifest)?;
+        Languages::read(&manifest)?;
+        weight_bytes(&manifest).ok_or_else(|| {
+            let message = format!(
+                "the starter model at {} lacks a graph: run `lucida setup`",
+                folder.display()
+            );
+            Error::unavailable(message)
         })
     }
 }
@@ -94,13 +147,14 @@ impl Model for Starter {
     }
 
     fn weight_bytes(&self) -> Option<u64> {
-        let files = [image_tower::GRAPH_FILE, text_tower::GRAPH_FILE];
-        let sizes = files.map(|file| self.manifest.path(file).metadata().ok());
-        sizes.into_iter().map(|file| Some(file?.len())).sum()
+        weight_bytes(&self.manifest)
     }
 
     fn tokenize(&self, text: TextInput<'_>) -> Result<Vec<Token>> {
-        self.tokenizer.show(text)
+        match self.other_language(text) {
+            Some(languages) => languages.show(text),
+            None => self.tokenizer.show(text),
+        }
     }
 
     fn decode_tokens(&self, ids: &[u32]) -> Result<String> {
@@ -117,8 +171,11 @@ impl Model for Starter {
         ]))
     }
 
-    fn prepare_text(&self, text: TextInput<'_>) -> Result<Tokens> {
-        self.tokenizer.tokenize(text)
+    fn prepare_text(&self, text: TextInput<'_>) -> Result<Words> {
+        match self.other_language(text) {
+            Some(languages) => languages.tokenize(text).map(Words::Other),
+            None => self.tokenizer.tokenize(text).map(Words::English),
+        }
     }
 
     fn load_visual(&self) -> Result<ImageTower> {
@@ -126,7 +183,10 @@ impl Model for Starter {
     }
 
     fn load_textual(&self) -> Result<TextTower> {
-        TextTower::load(&self.manifest, &self.runtime, self.compute)
+        let languages = self.languages.as_ref();
+        let languages =
+            languages.map(|languages| LanguageTower::new(languages, &self.runtime, self.compute.threads));
+        TextTower::load(&self.manifest, &self.runtime, self.compute, languages)
     }
 }
 

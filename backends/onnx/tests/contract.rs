@@ -1,4 +1,4 @@
-//! The embedder contract, run on the starter model; see `tests/starter.rs` for where it comes from.
+//! The embedder contract, run on the starter model; see `tests/starter/main.rs` for where it comes from.
 
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 

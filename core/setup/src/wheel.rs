@@ -36,17 +36,8 @@ impl Wheel {
         let requirement = download.join("requirement.txt");
         let line = format!("{}=={} --hash=sha256:{}\n", self.name, self.version, self.sha256);
         fs::write(&requirement, line).with_context(|| format!("cannot write {}", requirement.display()))?;
-        let mut platform = vec!["--platform", self.platform];
-        platform.extend([
-            "--python-version",
-            "3.11",
-            "--implementation",
-            "cp",
-            "--abi",
-            "cp311",
-        ]);
         python
-            .download(&download, &requirement, &platform)
+            .download(&download, &requirement, &target(self.platform))
             .with_context(|| format!("cannot download {named}"))?;
         let wheel = files_below(&download)?
             .into_iter()
@@ -56,6 +47,20 @@ impl Wheel {
         python.unpack(&wheel, &unpacked)?;
         Ok(unpacked)
     }
+}
+
+/// Returns pip's arguments for wheels of `platform` and CPython 3.11, whatever this machine has.
+pub(crate) fn target(platform: &str) -> Vec<&str> {
+    let mut arguments = vec!["--platform", platform];
+    arguments.extend([
+        "--python-version",
+        "3.11",
+        "--implementation",
+        "cp",
+        "--abi",
+        "cp311",
+    ]);
+    arguments
 }
 
 /// The key of a folder that holds `names` out of `wheels`.

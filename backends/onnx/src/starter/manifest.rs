@@ -30,6 +30,8 @@ struct Content {
     image: ImageRecipe,
     text: TextRecipe,
     labels: LabelRecipe,
+    /// Missing in a folder of an earlier version, which reads English only.
+    languages: Option<LanguageRecipe>,
     blake3: BTreeMap<String, String>,
 }
 
@@ -71,6 +73,15 @@ struct TextRecipe {
     max_tokens: usize,
 }
 
+/// How a text that isn't English becomes tokens.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct LanguageRecipe {
+    /// What the model was trained to find before a query.
+    pub(super) prompt: String,
+    /// How many tokens of a text are read, the prompt counted.
+    pub(super) max_tokens: usize,
+}
+
 /// What the label vectors were computed from.
 #[derive(Debug, Deserialize)]
 struct LabelRecipe {
@@ -92,6 +103,10 @@ impl Manifest {
             return Err(broken(&path, &problem));
         }
         let image = &content.image;
+        let listed = |files: &[&str]| files.iter().all(|file| content.blake3.contains_key(*file));
+        let languages_make_sense = content.languages.as_ref().is_none_or(|languages| {
+            (16..=512).contains(&languages.max_tokens) && listed(&super::languages::FILES)
+        });
         let sensible = content.dimensions > 0
             && (1..=4096).contains(&image.size_pixels)
             && (1.0..=4.0).contains(&image.crop_resize)
@@ -101,7 +116,8 @@ impl Manifest {
             && image.probability_power > 0.0
             && (1..=image.classes).contains(&image.top_labels)
             && (3..=512).contains(&content.text.max_tokens)
-            && SOURCES.iter().all(|file| content.blake3.contains_key(*file));
+            && listed(&SOURCES)
+            && languages_make_sense;
         if !sensible {
             return Err(broken(&path, "has a recipe or a file list that can't be"));
         }
@@ -131,8 +147,19 @@ impl Manifest {
         self.content.text.max_tokens
     }
 
-    /// Returns what identifies the weights: the hashes of all that the vectors follow from, and the recipe. Cheap,
-    /// since the files themselves are held against their hashes when they are read.
+    /// Returns how texts in other languages than English are treated; `None` where they can't be read.
+    pub(super) const fn languages(&self) -> Option<&LanguageRecipe> {
+        self.content.languages.as_ref()
+    }
+
+    /// Returns the folder of the files.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Returns what identifies the weights: the hashes of all that the stored vectors follow from, and the recipe. Cheap,
+    /// since the files themselves are held against their hashes when they are read. The model for other languages isn't
+    /// part of it: it embeds queries, and no picture.
     pub(super) fn weights_id(&self) -> Vec<u8> {
         let image = &self.content.image;
         let mut id = format!(
@@ -163,11 +190,28 @@ impl Manifest {
     /// # Errors
     /// `Unavailable` when it is missing, `Internal` when it is another, naming the file.
     pub(super) fn read_file(&self, file: &str) -> Result<Vec<u8>> {
+        let bytes = read(&self.path(file))?;
+        self.check(file, blake3::hash(&bytes))?;
+        Ok(bytes)
+    }
+
+    /// Checks that a file is the one that the manifest means, without keeping it in memory.
+    ///
+    /// # Errors
+    /// Those of [`Self::read_file`].
+    pub(super) fn check_file(&self, file: &str) -> Result<()> {
         let path = self.path(file);
-        let bytes = read(&path)?;
-        let found = blake3::hash(&bytes).to_hex();
+        let mut hasher = blake3::Hasher::new();
+        std::fs::File::open(&path)
+            .and_then(|content| hasher.update_reader(content).map(drop))
+            .map_err(|error| unreadable(&path, error))?;
+        self.check(file, hasher.finalize())
+    }
+
+    fn check(&self, file: &str, found: blake3::Hash) -> Result<()> {
+        let path = self.path(file);
         match self.content.blake3.get(file) {
-            Some(expected) if *expected == found.as_str() => Ok(bytes),
+            Some(expected) if *expected == found.to_hex().as_str() => Ok(()),
             Some(_) => Err(broken(&path, "is damaged or from another version")),
             None => Err(broken(&path, "is not listed in starter.json")),
         }
@@ -175,10 +219,12 @@ impl Manifest {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path).map_err(|error| {
-        let message = format!("{} can't be read: run `lucida setup`", path.display());
-        Error::new(ErrorKind::Unavailable, message).with_source(error)
-    })
+    std::fs::read(path).map_err(|error| unreadable(path, error))
+}
+
+fn unreadable(path: &Path, error: std::io::Error) -> Error {
+    let message = format!("{} can't be read: run `lucida setup`", path.display());
+    Error::new(ErrorKind::Unavailable, message).with_source(error)
 }
 
 /// An error about a file of the model that is there but can't be used.
@@ -246,8 +292,16 @@ mod tests {
             ("/image/size_pixels", 0.into()),
             ("/text/max_tokens", 100_000.into()),
             ("/blake3", serde_json::json!({})),
+            // The files of the languages aren't listed.
+            (
+                "/languages",
+                serde_json::json!({"prompt": "query: ", "max_tokens": 256}),
+            ),
         ] {
-            let folder = folder_with(|manifest| *manifest.pointer_mut(pointer).unwrap() = value);
+            let folder = folder_with(|manifest| match manifest.pointer_mut(pointer) {
+                Some(place) => *place = value,
+                None => manifest[&pointer[1..]] = value,
+            });
             let error = Manifest::read(folder.path()).unwrap_err();
             assert!(error.message().contains(MANIFEST_FILE), "{pointer}: {error}");
         }
@@ -266,6 +320,11 @@ mod tests {
             id(|manifest| manifest["blake3"]["image.onnx"] = "00".into())
         );
         assert_ne!(base, id(|manifest| manifest["image"]["top_labels"] = 20.into()));
+        assert_eq!(
+            base,
+            id(|manifest| manifest["blake3"]["languages.onnx"] = "00".into()),
+            "stored vectors don't follow from the model for other languages"
+        );
         assert_ne!(
             base,
             id(|manifest| manifest["labels"]["prompts"][0] = "a {}".into())

@@ -1,11 +1,12 @@
-//! The text half: MiniLM on the tokens of one text, averaged inside the graph.
+//! The text half: MiniLM on the tokens of one text, averaged inside the graph; another model for other languages.
 
-use lucida_core::Result;
+use lucida_core::{Error, Result};
 use lucida_models::Tower;
 use lucida_models::checkpoint::{TextTokenizer, Tokens};
 use ort::session::Session;
 use ort::value::TensorRef;
 
+use super::languages::LanguageTower;
 use super::manifest::Manifest;
 use crate::device::Compute;
 use crate::error::internal;
@@ -26,20 +27,46 @@ pub(super) fn read_tokenizer(manifest: &Manifest) -> Result<TextTokenizer> {
     TextTokenizer::from_bytes(&bytes, &manifest.path(TOKENIZER_FILE), manifest.max_tokens())
 }
 
-/// The text model in memory.
+/// A text as one of the models sees it.
+pub(crate) enum Words {
+    /// For MiniLM.
+    English(Tokens),
+    /// For the model for other languages.
+    Other(Tokens),
+}
+
+/// The text model in memory, and the one for other languages if that was needed.
 pub(crate) struct TextTower {
     session: Session,
+    languages: Option<LanguageTower>,
 }
 
 impl TextTower {
-    pub(super) fn load(manifest: &Manifest, runtime: &Runtime, compute: Compute) -> Result<Self> {
+    pub(super) fn load(
+        manifest: &Manifest,
+        runtime: &Runtime,
+        compute: Compute,
+        languages: Option<LanguageTower>,
+    ) -> Result<Self> {
         let bytes = manifest.read_file(GRAPH_FILE)?;
         let file = manifest.path(GRAPH_FILE).display().to_string();
         let session = session::open(runtime, &file, bytes, compute, &INPUTS, OUTPUT)?;
-        Ok(Self { session })
+        Ok(Self { session, languages })
     }
 
-    fn embed_one(&mut self, tokens: &Tokens) -> Result<Vec<f32>> {
+    fn embed_one(&mut self, words: &Words) -> Result<Vec<f32>> {
+        match words {
+            Words::English(tokens) => self.embed_english(tokens),
+            Words::Other(tokens) => match &mut self.languages {
+                Some(languages) => languages.embed(tokens),
+                None => Err(Error::internal(
+                    "a text in another language was prepared for an English model",
+                )),
+            },
+        }
+    }
+
+    fn embed_english(&mut self, tokens: &Tokens) -> Result<Vec<f32>> {
         let running = |error| internal("running the text model", error);
         let ids: Vec<_> = tokens.ids().iter().map(|&id| i64::from(id)).collect();
         let (ones, zeros) = (vec![1_i64; ids.len()], vec![0_i64; ids.len()]);
@@ -57,13 +84,14 @@ impl TextTower {
 }
 
 impl Tower for TextTower {
-    type Input = Tokens;
+    type Input = Words;
 
-    fn embed(&mut self, batch: &[Tokens]) -> Vec<Result<Vec<f32>>> {
-        batch.iter().map(|tokens| self.embed_one(tokens)).collect()
+    fn embed(&mut self, batch: &[Words]) -> Vec<Result<Vec<f32>>> {
+        batch.iter().map(|words| self.embed_one(words)).collect()
     }
 
-    fn token_count(tokens: &Tokens) -> Option<usize> {
+    fn token_count(words: &Words) -> Option<usize> {
+        let (Words::English(tokens) | Words::Other(tokens)) = words;
         Some(tokens.unpadded())
     }
 }
