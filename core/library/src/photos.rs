@@ -1,7 +1,6 @@
 //! [`Photos`], the library as HTTP handlers, workers and the command line see it: what each service offers.
 
 use std::ops::Range;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ use crate::damage::StorageReport;
 use crate::decoder::Decoder;
 use crate::edit::PhotoEdit;
 use crate::ingest::{self};
-use crate::models::{ModelControl, ModelStatus};
+use crate::models::ModelStatus;
 use crate::parts::{IngestOptions, Parts};
 use crate::readiness::Readiness;
 use crate::rebuild::{OnNews as OnRebuildNews, RebuildOptions, RebuildReport};
@@ -142,14 +141,6 @@ impl Photos {
         self.inner.spool.create().await
     }
 
-    /// Starts an upload with all of a file.
-    ///
-    /// # Errors
-    /// I/O errors of the file and of the spool folder by kind.
-    pub async fn spool_file(&self, path: &Path) -> Result<SpoolWriter> {
-        self.inner.spool.file(path).await
-    }
-
     /// Takes a photo in: once this returns, the photo survives anything except for the loss of its store.
     ///
     /// # Errors
@@ -225,12 +216,6 @@ impl Photos {
     /// Those of the index and the metadata store.
     pub async fn models(&self) -> Result<Vec<ModelStatus>> {
         self.inner.models.statuses().await
-    }
-
-    /// Returns the commands of an operator on the library's models.
-    #[must_use]
-    pub fn model_control(&self) -> ModelControl {
-        self.inner.models.control()
     }
 
     /// Asks every component for its health, all at once.

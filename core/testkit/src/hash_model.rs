@@ -6,10 +6,8 @@
 
 use std::sync::Arc;
 
-use lucida_core::config::{NoSettings, factory_fn};
 use lucida_core::{
-    DecodeSize, Embedder, EmbedderInfo, Error, Factory, Fingerprint, Modalities, Picture, Result, TextInfo,
-    Token, TowerKind,
+    DecodeSize, EmbedderInfo, Error, Fingerprint, Modalities, Picture, Result, TextInfo, Token, TowerKind,
 };
 use lucida_models::{BatchOptions, Batched, Model, TextInput, Tower};
 use rand::rngs::StdRng;
@@ -161,14 +159,6 @@ impl HashModel {
     }
 }
 
-/// Makes the factory of the model, of type name `hash`, for servers that are built in tests.
-#[must_use]
-pub fn hash_model_factory() -> impl Factory<dyn Embedder> {
-    factory_fn("hash", |_: NoSettings, _| async {
-        Batched::start(HashModel::new(), &HashModel::options())
-    })
-}
-
 /// A prepared text or picture: words with their weights, and the layout.
 #[derive(Debug)]
 pub struct HashInput {
@@ -227,7 +217,10 @@ impl Model for HashModel {
             .collect();
         let max_tokens = self.info.texts.max_tokens.unwrap_or(usize::MAX);
         if words.len() > max_tokens && !input.truncate {
-            let message = format!("the text has {} tokens; the model takes {max_tokens}", words.len());
+            let message = format!(
+                "the text has {} tokens; the model takes {max_tokens}",
+                words.len()
+            );
             return Err(Error::invalid(message)
                 .with_code("text_too_long")
                 .with_field("text"));

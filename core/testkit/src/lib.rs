@@ -46,7 +46,7 @@ mod samples;
 pub mod storage;
 
 pub use fixture::Fixture;
-pub use hash_model::{HashModel, hash_model_factory};
+pub use hash_model::HashModel;
 pub use metadata_oracle::{counts_as_a_plain_filter, lists_as_a_plain_filter};
 pub use model_controls::{Controls, Fault};
 pub use patience::eventually;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use lucida_core::{ErrorKind, PhotoId, PhotoState, SearchInput, SearchQuery};
-use lucida_library::{ModelCommand, ModelRole, SearchResult, request_of_models};
+use lucida_library::{ModelCommand, ModelControl, ModelRole, SearchResult, request_of_models};
 use lucida_testkit::{Fault, HashModel, eventually, jpeg};
 
 use super::support::{CHECK, Library};
@@ -52,7 +52,9 @@ async fn points(library: &Library, model: &str) -> u64 {
 }
 
 async fn command(library: &Library, command: ModelCommand) -> lucida_core::Result<String> {
-    library.photos.model_control().run(&command).await
+    let parts = &library.parts;
+    let control = ModelControl::new(Arc::clone(&parts.metadata), Arc::clone(&parts.index));
+    control.run(&command).await
 }
 
 /// Uploads photos that differ, half of them red, and waits until they are ready.
