@@ -90,7 +90,7 @@ fn a_folder_is_taken_in_once_and_a_missing_blob_is_found() {
     let check = ["check", "--grace-secs", "0"];
     let report = printed(&lucida(folder.path(), &check), 0);
     assert!(
-        report.starts_with("4 photos, 4 vectors, ") && report.ends_with("0 findings, 0 not mended\n"),
+        report.starts_with("4 photos, 4 vectors, ") && report.ends_with("0 findings, 0 not repaired\n"),
         "{report}"
     );
 
@@ -131,7 +131,7 @@ fn a_folder_is_taken_in_once_and_a_missing_blob_is_found() {
         assert_eq!(names, ["(b.png)", "(c.webp)", "(c.webp)"], "{report}");
         assert!(
             report.contains(
-                "; 4 findings, 4 not mended\n4 originals are missing and 0 are damaged: restore them"
+                "; 4 findings, 4 not repaired\n4 originals are missing and 0 are damaged: restore them"
             ),
             "{report}"
         );

@@ -34,7 +34,7 @@ impl CollectionName {
             Ok(Self(name))
         } else {
             Err(Error::invalid(format!(
-                "`{name}` is no collection name: use 1 to 128 of a-z A-Z 0-9 _ -"
+                "`{name}` is not a collection name: use 1 to 128 of a-z A-Z 0-9 _ -"
             )))
         }
     }

@@ -164,7 +164,7 @@ metrics_table! {
     PICTURE_PANICS = Counter("lucida_picture_panics_total", ["format"],
         "Pictures that a decoder panicked on; each was refused.");
     RECONCILE_REPAIRS = Counter("lucida_reconcile_repairs_total", ["finding"],
-        "What the reconciler found out of order, mended where it can be.");
+        "Findings of the reconciler, repaired where possible.");
     DAMAGED_ORIGINALS = Gauge("lucida_damaged_originals", ["damage"],
         "Originals that are known to be missing, of a wrong size, or of wrong bytes.");
     UNKNOWN_ORIGINALS = Gauge("lucida_unknown_originals", [],

@@ -1,4 +1,4 @@
-//! `lucida check`: whether the records, the photos and the vectors agree, and mending where they don't.
+//! `lucida check`: compares records, originals and vectors, and repairs what doesn't agree.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use crate::registry::Registry;
 use crate::{app, telemetry};
 
 /// How often progress is reported.
-const TELL_EVERY: Duration = Duration::from_secs(5);
+const REPORT_EVERY: Duration = Duration::from_secs(5);
 
 /// How many of the photos given up are listed.
 const DEAD_LETTERS: usize = 100;
@@ -20,7 +20,7 @@ const DEAD_LETTERS: usize = 100;
 pub(super) struct CheckArgs {
     #[command(flatten)]
     config: ConfigArgs,
-    /// Mends what it finds
+    /// Repairs what it finds
     #[arg(long)]
     repair: bool,
     /// Reads every original and compares it with its hash
@@ -29,14 +29,14 @@ pub(super) struct CheckArgs {
     /// How many MiB a second --verify reads at most
     #[arg(long, value_name = "MIB", requires = "verify")]
     verify_mib_per_sec: Option<u32>,
-    /// Deletes the originals that no record names, for good; N must be their number, as `lucida check` has it. `lucida
-    /// rebuild` makes their records instead
+    /// Deletes the originals that no record names, for good; N must be their number, as `lucida check` reports it.
+    /// `lucida rebuild` creates their records instead
     #[arg(long, value_name = "N", conflicts_with = "resume")]
     forget_unknown: Option<u64>,
-    /// Goes on where the last check was interrupted
+    /// Resumes where the last check was interrupted
     #[arg(long)]
     resume: bool,
-    /// Leaves alone what changed within this many seconds: a server may be at work on it
+    /// Skips what changed within this many seconds: a server may be working on it
     #[arg(long, value_name = "SECS", default_value_t = 60)]
     grace_secs: u64,
 }
@@ -56,15 +56,15 @@ pub(super) async fn run(registry: &Registry, args: CheckArgs) -> Outcome {
         grace: Duration::from_secs(args.grace_secs),
     };
     let mut unprinted = Ok(());
-    let mut told = Instant::now();
-    let mut tell = |news: CheckNews<'_>| match news {
+    let mut reported = Instant::now();
+    let mut report_news = |news: CheckNews<'_>| match news {
         CheckNews::Found(finding) => {
             if let Err(failure) = print(&line(finding)) {
                 unprinted = Err(failure);
             }
         }
-        CheckNews::Progress(report) if told.elapsed() >= TELL_EVERY => {
-            told = Instant::now();
+        CheckNews::Progress(report) if reported.elapsed() >= REPORT_EVERY => {
+            reported = Instant::now();
             let CheckReport {
                 photos,
                 points,
@@ -76,7 +76,7 @@ pub(super) async fn run(registry: &Registry, args: CheckArgs) -> Outcome {
         }
         CheckNews::Progress(_) => {}
     };
-    let report = photos.check(&options, &mut tell).await?;
+    let report = photos.check(&options, &mut report_news).await?;
     unprinted?;
     print_dead_letters(&photos).await?;
     print(&summary(&report, args.verify))?;
@@ -86,7 +86,7 @@ pub(super) async fn run(registry: &Registry, args: CheckArgs) -> Outcome {
     Ok(())
 }
 
-/// Lists the photos that were given up; they are where they should be, so they are not findings.
+/// Lists the photos that were given up; these are not findings, since records, originals and vectors agree.
 async fn print_dead_letters(photos: &Photos) -> Outcome {
     for letter in photos.dead_letters(DEAD_LETTERS).await? {
         let photo = letter.job.photo_id;
@@ -98,7 +98,7 @@ async fn print_dead_letters(photos: &Photos) -> Outcome {
     Ok(())
 }
 
-/// Says what was compared, what was found, and what is left to do by whom.
+/// Summarises what was compared and found, and what is left to do.
 fn summary(report: &CheckReport, verified: bool) -> String {
     let CheckReport {
         photos,
@@ -113,7 +113,7 @@ fn summary(report: &CheckReport, verified: bool) -> String {
     if verified {
         text.push_str(&format!(", {} originals verified", report.verified));
     }
-    text.push_str(&format!("; {found} findings, {unrepaired} not mended\n"));
+    text.push_str(&format!("; {found} findings, {unrepaired} not repaired\n"));
     let missing = report.count(FindingKind::BlobMissing);
     let damaged = report.count(FindingKind::BlobWrongSize) + report.count(FindingKind::BlobWrongBytes);
     if missing + damaged > 0 {
@@ -125,7 +125,7 @@ fn summary(report: &CheckReport, verified: bool) -> String {
     if *unknown_originals > 0 {
         text.push_str(&format!(
             "{unknown_originals} originals are in storage and in no record: is this the metadata store of these photos? \
-             `lucida rebuild` makes their records; `lucida check --forget-unknown {unknown_originals}` deletes them for \
+             `lucida rebuild` creates their records; `lucida check --forget-unknown {unknown_originals}` deletes them for \
              good\n"
         ));
     }
@@ -133,25 +133,25 @@ fn summary(report: &CheckReport, verified: bool) -> String {
 }
 
 fn line(finding: &Finding) -> String {
-    let repaired = if finding.repaired { " (mended)" } else { "" };
+    let repaired = if finding.repaired { " (repaired)" } else { "" };
     format!("{}: {}{repaired}\n", sentence(finding.kind), finding.subject)
 }
 
 const fn sentence(kind: FindingKind) -> &'static str {
     match kind {
         FindingKind::PendingWithoutJob => "a pending photo has no job",
-        FindingKind::DeletionUnfinished => "a deletion stopped half way",
+        FindingKind::DeletionUnfinished => "a deletion was not finished",
         FindingKind::OtherModel => "a photo is not yet embedded by the model that searches use",
         FindingKind::PointMissing => "a ready photo is not in the index",
-        FindingKind::PointUnknown => "the index has a photo that the metadata store doesn't know",
+        FindingKind::PointUnknown => "the index has a photo without a record",
         FindingKind::BlobMissing => "a photo's original is missing",
         FindingKind::BlobWrongSize => "a photo's original has another size than it was stored with",
         FindingKind::BlobWrongBytes => "a photo's original has other bytes than it was stored with",
         FindingKind::DerivedMissing => "a blob that a plugin made is missing or damaged",
-        FindingKind::BlobUnknown => "the store has a plugin's blob that no record names",
+        FindingKind::BlobUnknown => "a blob of a plugin is in no record",
         FindingKind::OriginalUnknown => "an original is in storage and in no record",
         FindingKind::OriginalDuplicate => "an interrupted upload left a duplicate",
         FindingKind::ManifestMissing => "an original has no manifest",
-        FindingKind::FailedByComponent => "a photo failed for a fault that isn't its own",
+        FindingKind::FailedByComponent => "a photo failed for the fault of a component",
     }
 }

@@ -60,7 +60,7 @@ impl MongodbMetadata {
             return Ok(Inserted::Existing(there));
         }
         if self.get(&photo.id).await?.is_some() {
-            let message = format!("photo {} is there already, with another content", photo.id);
+            let message = format!("photo {} exists already, with other content", photo.id);
             return Err(Error::new(ErrorKind::AlreadyExists, message));
         }
         let message = format!(

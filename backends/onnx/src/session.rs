@@ -40,7 +40,7 @@ pub(crate) fn open(
     let gives_output = session.outputs().iter().any(|found| found.name() == output);
     if found != inputs || !gives_output {
         return Err(Error::internal(format!(
-            "{file} has inputs {found:?} and not {inputs:?}, or no output `{output}`: make the model folder anew"
+            "{file} has inputs {found:?} and not {inputs:?}, or no output `{output}`: create the model folder again"
         )));
     }
     Ok(session)
@@ -61,7 +61,7 @@ pub(crate) fn open_with_weights(
     let loading = format!("loading {name}");
     let folder = weights_folder.to_str().ok_or_else(|| {
         Error::internal(format!(
-            "{loading} failed: {} has a path that is no UTF-8",
+            "{loading} failed: {} has a path that is not UTF-8",
             weights_folder.display()
         ))
     })?;

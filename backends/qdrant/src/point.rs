@@ -63,7 +63,7 @@ pub(crate) fn point_id(id: &PhotoId) -> PointId {
 pub(crate) fn photo_id(id: Option<PointId>) -> Result<PhotoId> {
     let foreign = |id: String| {
         Error::internal(format!(
-            "point {id} is no photo: the collection was written to by something else"
+            "point {id} is not a photo: another program writes to the collection"
         ))
     };
     match id.and_then(|id| id.point_id_options) {

@@ -143,7 +143,7 @@ impl Database {
             .map_err(|error| self.failed(&migrating, error))?;
         if owner != application_id && !empty {
             let message = format!(
-                "`{}` is the database of another program, or not the {}: set {} to a file of its own",
+                "`{}` is the database of another program, or not the {}: set {} to another file",
                 path.display(),
                 self.name,
                 self.setting

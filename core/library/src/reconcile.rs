@@ -351,7 +351,7 @@ impl Reconciler {
             warn!(
                 unknown = report.unknown_originals,
                 "keeping originals that no record names: is this the metadata store of these photos? \
-                 `lucida rebuild` makes their records"
+                 `lucida rebuild` creates their records"
             );
         }
         Ok(())

@@ -2,7 +2,7 @@
 //!
 //! A decoder fills what is missing with grey and says nothing; a photo cut short by a broken transfer should be
 //! noticed at upload. A file that reaches the end mark of its format is whole, which is known from its structure without
-//! decoding. One that doesn't may still hold every pixel: then it is decoded to find out, and mended for decoders that
+//! decoding. One that doesn't may still hold every pixel: then it is decoded to find out, and repaired for decoders that
 //! insist on the mark.
 
 use std::io::Cursor;
@@ -22,7 +22,7 @@ pub(super) enum Completeness {
     /// All of it.
     Whole,
     /// All pixels, but not the end that the format asks for: these bytes have it.
-    Mended(Vec<u8>),
+    Repaired(Vec<u8>),
     /// Pixels are missing; the bytes are what a decoder gets that shall do what it can.
     Cut(Vec<u8>),
 }
@@ -84,20 +84,20 @@ fn jpeg_file(bytes: &[u8]) -> Completeness {
     }
     // What is left of a cut end mark is not data.
     let data = bytes.strip_suffix(&[0xFF]).unwrap_or(bytes);
-    let mended = [data, &END].concat();
+    let repaired = [data, &END].concat();
     let Ok(prepared) = jpeg::prepared(data) else {
-        return Completeness::Cut(mended);
+        return Completeness::Cut(repaired);
     };
     if is_filled_alike(|fill| [&*prepared, fill, &END].concat(), strict_jpeg) {
-        Completeness::Mended(mended)
+        Completeness::Repaired(repaired)
     } else {
-        Completeness::Cut(mended)
+        Completeness::Cut(repaired)
     }
 }
 
 /// PNG, section 5: chunks up to `IEND`.
 fn png(bytes: &[u8]) -> Completeness {
-    let mut mended = bytes[..bytes.len().min(8)].to_vec();
+    let mut repaired = bytes[..bytes.len().min(8)].to_vec();
     for chunk in png_chunks(bytes) {
         if &chunk.kind == b"IEND" {
             if chunk.is_whole {
@@ -107,14 +107,14 @@ fn png(bytes: &[u8]) -> Completeness {
         }
         // Of what is cut off only pixels are worth keeping.
         if chunk.is_whole || &chunk.kind == b"IDAT" {
-            push_chunk(&mut mended, chunk.kind, chunk.body);
+            push_chunk(&mut repaired, chunk.kind, chunk.body);
         }
     }
-    push_chunk(&mut mended, *b"IEND", &[]);
-    if png_rows::has_all_rows(&mended) {
-        Completeness::Mended(mended)
+    push_chunk(&mut repaired, *b"IEND", &[]);
+    if png_rows::has_all_rows(&repaired) {
+        Completeness::Repaired(repaired)
     } else {
-        Completeness::Cut(mended)
+        Completeness::Cut(repaired)
     }
 }
 
@@ -144,18 +144,18 @@ fn gif(bytes: &[u8]) -> Completeness {
     };
     let mut at = 13 + table(screen[10]);
     let mut has_picture = false;
-    let mended = |end: usize| [&bytes[..end], &[TRAILER]].concat();
+    let repaired = |end: usize| [&bytes[..end], &[TRAILER]].concat();
     loop {
         let block = at;
         let (data, pixels) = match bytes.get(at) {
             // What follows is not the picture's.
             Some(&TRAILER) => return Completeness::Whole,
-            None if has_picture => return Completeness::Mended(mended(bytes.len())),
+            None if has_picture => return Completeness::Repaired(repaired(bytes.len())),
             Some(0x21) => (at + 2, None),
             Some(0x2C) => {
                 let Some(descriptor) = bytes.get(at + 1..).and_then(|rest| rest.first_chunk::<9>()) else {
                     return if has_picture {
-                        Completeness::Mended(mended(block))
+                        Completeness::Repaired(repaired(block))
                     } else {
                         cut()
                     };
@@ -174,7 +174,7 @@ fn gif(bytes: &[u8]) -> Completeness {
                 at = end;
                 has_picture |= pixels.is_some();
             }
-            (None, None) if has_picture => return Completeness::Mended(mended(block)),
+            (None, None) if has_picture => return Completeness::Repaired(repaired(block)),
             (None, None) => return cut(),
             (None, Some(pixels)) => {
                 let depth = bytes.get(data - 1).copied().unwrap_or(0);
@@ -185,7 +185,7 @@ fn gif(bytes: &[u8]) -> Completeness {
                 }
                 file.extend([0, TRAILER]);
                 return if gif_pixels(depth, &data_bytes, pixels) >= pixels {
-                    Completeness::Mended(file)
+                    Completeness::Repaired(file)
                 } else {
                     Completeness::Cut(file)
                 };
@@ -260,24 +260,24 @@ fn webp(bytes: &[u8]) -> Completeness {
             riff(&bytes[12..end], kind, &body)
         };
         return if is_filled_alike(make, webp_pixels) {
-            Completeness::Mended(make(&[]))
+            Completeness::Repaired(make(&[]))
         } else {
             Completeness::Cut(make(&[]))
         };
     }
     let end = end.min(bytes.len());
-    let mut mended = bytes[..end].to_vec();
-    if mended.len() % 2 == 1 {
-        mended.push(0);
+    let mut repaired = bytes[..end].to_vec();
+    if repaired.len() % 2 == 1 {
+        repaired.push(0);
     }
-    let size = u32::try_from(mended.len() - 8).unwrap_or(u32::MAX);
-    mended[4..8].copy_from_slice(&size.to_le_bytes());
+    let size = u32::try_from(repaired.len() - 8).unwrap_or(u32::MAX);
+    repaired[4..8].copy_from_slice(&size.to_le_bytes());
     // An animation that is cut lacks pictures, though not the first.
     let is_animated = bytes.get(end..end + 4) == Some(b"ANMF");
     if has_picture && !is_animated {
-        Completeness::Mended(mended)
+        Completeness::Repaired(repaired)
     } else {
-        Completeness::Cut(mended)
+        Completeness::Cut(repaired)
     }
 }
 
@@ -386,10 +386,10 @@ fn heif(bytes: &[u8]) -> Completeness {
     let rest = u32::try_from(bytes.len() - cut_box).ok();
     match rest.filter(|_| is_data && bytes[cut_box..].first_chunk() != Some(&[0, 0, 0, 1])) {
         Some(rest) => {
-            let mut mended = bytes.to_vec();
-            mended[cut_box..cut_box + 4].copy_from_slice(&rest.to_be_bytes());
-            Completeness::Mended(mended)
+            let mut repaired = bytes.to_vec();
+            repaired[cut_box..cut_box + 4].copy_from_slice(&rest.to_be_bytes());
+            Completeness::Repaired(repaired)
         }
-        None => Completeness::Mended(bytes[..cut_box].to_vec()),
+        None => Completeness::Repaired(bytes[..cut_box].to_vec()),
     }
 }

@@ -74,16 +74,16 @@ fn decode_as(format: ImageFormat, bytes: &[u8], options: &DecodeOptions) -> Resu
             }
         })?
         .check_pixels(options.max_pixels)?;
-    let mended;
+    let repaired;
     let bytes = match complete::inspect(format, bytes) {
         Completeness::Whole => bytes,
-        Completeness::Mended(file) => {
-            mended = file;
-            &mended[..]
+        Completeness::Repaired(file) => {
+            repaired = file;
+            &repaired[..]
         }
         Completeness::Cut(file) if options.accept_truncated => {
-            mended = file;
-            &mended[..]
+            repaired = file;
+            &repaired[..]
         }
         Completeness::Cut(_) => return Err(truncated()),
     };

@@ -44,15 +44,15 @@ impl Settings for ThumbnailConfig {
         for (at, size) in self.sizes_pixels.iter().enumerate() {
             let field = format!("sizes_pixels[{at}]");
             if !SIZES.contains(size) {
-                let message = format!("{size} is no size: use {} to {}", SIZES.start(), SIZES.end());
+                let message = format!("{size} is not a size: use {} to {}", SIZES.start(), SIZES.end());
                 return Err(Error::config(field, message));
             }
             if !seen.insert(size) {
-                return Err(Error::config(field, format!("{size} is there twice: remove one")));
+                return Err(Error::config(field, format!("{size} is listed twice: remove one")));
             }
         }
         if !QUALITIES.contains(&self.quality) {
-            let message = format!("{} is no quality: use 1 to 100", self.quality);
+            let message = format!("{} is not a quality: use 1 to 100", self.quality);
             return Err(Error::config("quality", message));
         }
         Ok(())

@@ -56,7 +56,7 @@ impl Refusal {
 
     fn unreadable(error: &io::Error) -> Self {
         let reason = if error.kind() == io::ErrorKind::NotFound {
-            "the file is no longer there".to_owned()
+            "the file no longer exists".to_owned()
         } else {
             format!("the file can't be read: {}", io_reason(error))
         };
@@ -318,6 +318,6 @@ mod tests {
     #[test]
     fn a_file_that_vanished_is_said_to_be_gone() {
         let refusal = Opened::open(Path::new("/no/such/photo.jpg")).unwrap_err();
-        assert_eq!(refusal.reason, "the file is no longer there");
+        assert_eq!(refusal.reason, "the file no longer exists");
     }
 }

@@ -84,7 +84,7 @@ fn is_whole(path: &Path, size_bytes: usize) -> bool {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return false,
         Err(error) => {
-            warn!(file = %path.display(), %error, "the weights' 8-bit form can't be read; making it anew");
+            warn!(file = %path.display(), %error, "the weights' 8-bit form can't be read; computing it again");
             return false;
         }
     };
@@ -99,11 +99,11 @@ fn is_whole(path: &Path, size_bytes: usize) -> bool {
     match check() {
         Ok(true) => true,
         Ok(false) => {
-            warn!(file = %path.display(), "the weights' 8-bit form is damaged; making it anew");
+            warn!(file = %path.display(), "the weights' 8-bit form is damaged; computing it again");
             false
         }
         Err(error) => {
-            warn!(file = %path.display(), %error, "the weights' 8-bit form can't be read; making it anew");
+            warn!(file = %path.display(), %error, "the weights' 8-bit form can't be read; computing it again");
             false
         }
     }

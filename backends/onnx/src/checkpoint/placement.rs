@@ -28,7 +28,7 @@ impl Placement {
             let file = weight.tensor.file();
             Ok(Location {
                 file: relative(file, &folder).ok_or_else(|| {
-                    Error::internal(format!("{} has a path that is no UTF-8", file.display()))
+                    Error::internal(format!("{} has a path that is not UTF-8", file.display()))
                 })?,
                 offset_bytes: weight.tensor.offset_bytes(),
             })

@@ -58,9 +58,9 @@ pub(super) fn find(folder: &ModelFolder, tower: TowerKind, precision: Precision)
         })
         .collect();
     let message = format!(
-        "`{}` is none of the number formats in which the {} tower is there: {}",
-        precision.as_str(),
+        "there is no {} tower in `{}`, only {}",
         tower.as_str(),
+        precision.as_str(),
         described.join(", ")
     );
     Err(Error::config("precision", message))

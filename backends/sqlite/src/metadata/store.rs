@@ -51,7 +51,7 @@ impl MetadataStore for SqliteMetadata {
                     return Ok(Inserted::Existing(there));
                 }
                 if row::identity(connection, &photo.id)?.is_some() {
-                    let message = format!("photo {} is there already, with another content", photo.id);
+                    let message = format!("photo {} exists already, with other content", photo.id);
                     return Err(Error::new(ErrorKind::AlreadyExists, message));
                 }
                 row::insert(connection, &photo)?;

@@ -47,7 +47,7 @@ fn locate(
     let element = ELEMENTS.iter().find(|(theirs, _)| *theirs == info.dtype);
     let &(_, element) = element.ok_or_else(|| format!("its numbers are {}", info.dtype.as_str()))?;
     if !info.layout.is_contiguous() {
-        return Err("its numbers do not lie in a row".to_owned());
+        return Err("its numbers are not contiguous".to_owned());
     }
     let start = starts
         .get(&info.path)
