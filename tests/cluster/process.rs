@@ -1,11 +1,11 @@
 //! A process of the real binary: an API, or a worker, which is killed and started again.
 
-use std::fs::OpenOptions;
-use std::net::TcpListener;
+use std::net::SocketAddrV4;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use lucida_test_servers::free_address;
 use reqwest::multipart::{Form, Part};
 use serde_json::{Value, json};
 
@@ -17,12 +17,12 @@ const READY_PATIENCE: Duration = Duration::from_secs(420);
 
 /// A process; killed when dropped.
 pub(crate) struct Process {
-    child: Child,
+    process: lucida_test_servers::Process,
     name: String,
     dir: PathBuf,
     config: PathBuf,
     arguments: Vec<String>,
-    port: u16,
+    listen: SocketAddrV4,
     pub(crate) url: String,
     pub(crate) client: reqwest::Client,
 }
@@ -30,22 +30,20 @@ pub(crate) struct Process {
 impl Process {
     /// Starts a process and waits until it answers; its log is `NAME.log` in `dir`.
     pub(crate) async fn start(dir: &Path, name: &str, config: &Path, arguments: &[&str]) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        drop(listener);
+        let listen = free_address().unwrap();
         let arguments: Vec<_> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
         let client = reqwest::Client::builder()
             .timeout(Duration::from_secs(30))
             .build()
             .unwrap();
         let mut process = Self {
-            child: spawn(dir, name, config, &arguments, port),
+            process: spawn(dir, name, config, &arguments, listen),
             name: name.to_owned(),
             dir: dir.to_owned(),
             config: config.to_owned(),
             arguments,
-            port,
-            url: format!("http://127.0.0.1:{port}"),
+            listen,
+            url: format!("http://{listen}"),
             client,
         };
         process.wait_until_alive().await;
@@ -63,41 +61,30 @@ impl Process {
     }
 
     async fn wait_until_alive(&mut self) {
-        let started = Instant::now();
         while !self
             .get("/healthz")
             .await
             .is_ok_and(|answer| answer.status().is_success())
         {
-            let ended = self.child.try_wait().unwrap();
-            assert!(
-                ended.is_none() && started.elapsed() < START_PATIENCE,
-                "{} did not start ({ended:?}); its log:\n{}",
-                self.name,
-                self.log()
-            );
+            self.process.check_starting(START_PATIENCE).unwrap();
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 
     /// Ends the process as a power cut would.
     pub(crate) fn kill(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+        self.process.kill().unwrap();
     }
 
     /// Starts it again on the same port.
     pub(crate) async fn start_again(&mut self) {
-        self.child = spawn(&self.dir, &self.name, &self.config, &self.arguments, self.port);
+        self.process = spawn(&self.dir, &self.name, &self.config, &self.arguments, self.listen);
         self.wait_until_alive().await;
     }
 
     /// Asks the process to stop, and returns whether it did so with success.
     pub(crate) fn stop(mut self) -> bool {
-        let pid = self.child.id().to_string();
-        let asked = Command::new("kill").args(["-TERM", &pid]).status().unwrap();
-        assert!(asked.success());
-        self.child.wait().unwrap().success()
+        self.process.stop().unwrap().success()
     }
 
     pub(crate) fn log(&self) -> String {
@@ -162,28 +149,19 @@ impl Process {
     }
 }
 
-impl Drop for Process {
-    fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn spawn(dir: &Path, name: &str, config: &Path, arguments: &[String], port: u16) -> Child {
-    let log = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(dir.join(format!("{name}.log")))
-        .unwrap();
-    Process::command(dir, config)
+fn spawn(
+    dir: &Path,
+    name: &str,
+    config: &Path,
+    arguments: &[String],
+    listen: SocketAddrV4,
+) -> lucida_test_servers::Process {
+    let mut command = Process::command(dir, config);
+    command
         .args(arguments)
-        .args(["--listen", &format!("127.0.0.1:{port}")])
-        .args(["--set", &format!("ingest.spool_dir=spool-{name}")])
-        .stdout(Stdio::null())
-        .stderr(log)
-        .spawn()
-        .unwrap()
+        .args(["--listen", &listen.to_string()])
+        .args(["--set", &format!("ingest.spool_dir=spool-{name}")]);
+    lucida_test_servers::Process::start(&command, &dir.join(format!("{name}.log"))).unwrap()
 }
 
 /// Uploads a photo; the status and the body of the answer.

@@ -1,11 +1,11 @@
 //! The real binary: a command that ends, and a server in memory.
 
 use std::io::Cursor;
-use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
+use lucida_test_servers::{Process, free_address};
 use reqwest::multipart::{Form, Part};
 
 /// How long a server may take to get ready, on a machine that is busy with other tests.
@@ -33,64 +33,45 @@ pub(crate) fn run<'a>(
 /// Runs a command until it ends or the time is up, and returns everything that it printed.
 pub(crate) fn printed_within(folder: &Path, arguments: &[&str], at_most: Duration) -> String {
     let path = folder.join("printed");
-    let file = std::fs::File::create(&path).unwrap();
-    let mut child = binary()
-        .current_dir(folder)
-        .args(arguments)
-        .stdout(file.try_clone().unwrap())
-        .stderr(file)
-        .spawn()
-        .unwrap();
+    let mut command = binary();
+    command.current_dir(folder).args(arguments);
+    let mut process = Process::start(&command, &path).unwrap();
     let started = Instant::now();
-    while child.try_wait().unwrap().is_none() && started.elapsed() < at_most {
+    while process.ended().unwrap().is_none() && started.elapsed() < at_most {
         std::thread::sleep(Duration::from_millis(50));
     }
-    // It may have ended by itself.
-    let _ = child.kill();
-    child.wait().unwrap();
+    process.kill().unwrap();
     std::fs::read_to_string(path).unwrap()
 }
 
 /// A running `lucida serve` whose stores are in memory; killed when dropped.
 pub(crate) struct Server {
-    child: Child,
+    process: Process,
     pub(crate) port: u16,
     client: reqwest::Client,
 }
 
 impl Server {
     pub(crate) async fn start(folder: &Path) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
+        let listen = free_address().unwrap();
         let mut command = binary();
         for part in ["STORAGE", "METADATA", "INDEX", "QUEUE"] {
             command.env(format!("LUCIDA_{part}__TYPE"), "memory");
         }
-        let log = std::fs::File::create(folder.join("log")).unwrap();
-        let child = command
+        command
             .current_dir(folder)
-            .args(["serve", "--listen", &format!("127.0.0.1:{port}")])
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        let client = reqwest::Client::new();
-        let mut server = Self { child, port, client };
-        let started = Instant::now();
+            .args(["serve", "--listen", &listen.to_string()]);
+        let mut server = Self {
+            process: Process::start(&command, &folder.join("log")).unwrap(),
+            port: listen.port(),
+            client: reqwest::Client::new(),
+        };
         loop {
             let answer = server.client.get(server.url("/readyz")).send().await;
             if answer.is_ok_and(|answer| answer.status().is_success()) {
                 return server;
             }
-            let ended = server.child.try_wait().unwrap();
-            assert!(
-                ended.is_none() && started.elapsed() < START_PATIENCE,
-                "the server did not get ready ({ended:?}): {}",
-                std::fs::read_to_string(folder.join("log")).unwrap()
-            );
+            server.process.check_starting(START_PATIENCE).unwrap();
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -120,13 +101,5 @@ impl Server {
         let body = serde_json::json!({ "text": "a gradient" });
         let search = self.client.post(self.url("/v1/search")).json(&body);
         assert_eq!(search.send().await.unwrap().status(), 200);
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }

@@ -1,6 +1,6 @@
 //! Alerts, board and autoscaler ask only for series that there are: by `core/src/metrics.rs`, and by a real `/metrics`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use lucida_core::{
     ErrorKind, Lane, PhotoState, TowerKind,
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::files::{CLUSTER, path, strings, text, yaml};
 use crate::lucida::Server;
-use crate::promql::{Matcher, Selector, parse};
+use crate::promql::{Matcher, Selector, grouped, selectors};
 use crate::with_settings::WITH_SETTINGS;
 
 /// Labels that Prometheus puts on every series.
@@ -104,9 +104,7 @@ fn values(metric: &Metric, label: &str) -> Option<BTreeSet<String>> {
         }
         (_, "route") => {
             // The attributes above the handlers, which the table of routes takes its paths from.
-            let handlers = [
-                "content", "embed", "health", "info", "photos", "search", "upload",
-            ];
+            let handlers = ["content", "embed", "health", "info", "photos", "search", "upload"];
             let paths = handlers.map(|file| {
                 let file = text(&format!("src/http/{file}.rs"));
                 let paths = file
@@ -183,9 +181,10 @@ fn every_series_asked_for_is_a_metric_with_these_labels_and_values() {
         help: "",
     };
     for (place, expression) in &expressions {
-        let parsed = parse(expression);
+        let selectors = selectors(expression);
+        assert!(!selectors.is_empty(), "{place}: no series in {expression}");
         let mut groupable: BTreeSet<&str> = SCRAPED.into();
-        for Selector { name, matchers } in &parsed.selectors {
+        for Selector { name, matchers } in &selectors {
             let metric = if name == "up" {
                 &up
             } else {
@@ -204,7 +203,7 @@ fn every_series_asked_for_is_a_metric_with_these_labels_and_values() {
                 check_value(place, metric, matcher);
             }
         }
-        for label in &parsed.grouped {
+        for label in &grouped(expression) {
             assert!(
                 groupable.contains(&**label),
                 "{place}: groups by `{label}`, which none of its series has"
@@ -218,7 +217,7 @@ fn every_metric_is_on_the_board() {
     let asked: BTreeSet<_> = expressions()
         .iter()
         .filter(|(place, _)| place.starts_with("panel"))
-        .flat_map(|(_, expression)| parse(expression).selectors)
+        .flat_map(|(_, expression)| selectors(expression))
         .filter_map(|selector| metric_of(&selector.name))
         .map(|metric| metric.name)
         .collect();
@@ -246,18 +245,19 @@ fn the_board_s_panels_lie_beside_each_other_and_name_labels_that_are_left() {
         }
         for target in panel["targets"].as_array().into_iter().flatten() {
             assert_eq!(target["datasource"]["uid"], "${datasource}", "{title}");
-            let expression = parse(target["expr"].as_str().unwrap());
+            let expression = target["expr"].as_str().unwrap();
+            let grouped = grouped(expression);
             let legend = target["legendFormat"].as_str().unwrap();
             for label in legend
                 .split("{{")
                 .skip(1)
                 .map(|rest| rest.split("}}").next().unwrap())
             {
-                let left = if expression.grouped.is_empty() {
-                    let metric = metric_of(&expression.selectors[0].name).unwrap();
+                let left = if grouped.is_empty() {
+                    let metric = metric_of(&selectors(expression)[0].name).unwrap();
                     metric.labels.contains(&label) || SCRAPED.contains(&label)
                 } else {
-                    expression.grouped.contains(label)
+                    grouped.contains(label)
                 };
                 assert!(left, "{title}: `{label}` is not among the labels that are left");
             }
@@ -272,33 +272,15 @@ fn the_board_s_panels_lie_beside_each_other_and_name_labels_that_are_left() {
     );
 }
 
-/// The series of a `/metrics`: name and labels.
-fn series(text: &str) -> Vec<(String, BTreeMap<String, String>)> {
-    let lines = text
-        .lines()
-        .filter(|line| !line.starts_with('#') && !line.is_empty());
-    lines
-        .map(|line| {
-            let selector = line.rsplit_once(' ').unwrap().0;
-            let parsed = parse(selector).selectors.remove(0);
-            let labels = parsed
-                .matchers
-                .into_iter()
-                .map(|matcher| (matcher.label, matcher.value));
-            (parsed.name, labels.collect())
-        })
-        .collect()
-}
-
 /// Whether a series is among those that a selector asks for, as far as they are told apart by `=` and not by Prometheus.
-fn asks_for(selector: &Selector, name: &str, labels: &BTreeMap<String, String>) -> bool {
+fn asks_for(selector: &Selector, series: &Selector) -> bool {
     let fits = |matcher: &Matcher| {
         matcher.operator != "="
             || SCRAPED.contains(&&*matcher.label)
             || matcher.label == "status"
-            || labels.get(&matcher.label) == Some(&matcher.value)
+            || series.matchers.contains(matcher)
     };
-    selector.name == name && selector.matchers.iter().all(fits)
+    selector.name == series.name && selector.matchers.iter().all(fits)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -306,16 +288,19 @@ async fn a_server_at_work_shows_every_series_asked_for() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path()).await;
     server.use_it().await;
-    let shown = series(&server.get("/metrics").await);
+    let page = server.get("/metrics").await;
+    let shown: Vec<_> = page
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .flat_map(selectors)
+        .collect();
     for (place, expression) in expressions() {
-        for selector in parse(&expression).selectors {
+        for selector in selectors(&expression) {
             let needs_settings = WITH_SETTINGS.contains(&&*selector.name);
             if selector.name == "up" || place == "alerts_test.yml" || needs_settings {
                 continue;
             }
-            let found = shown
-                .iter()
-                .any(|(name, labels)| asks_for(&selector, name, labels));
+            let found = shown.iter().any(|series| asks_for(&selector, series));
             assert!(found, "{place}: a server at work shows no {selector:?}");
         }
     }

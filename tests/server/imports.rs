@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use image::{ImageFormat, Rgb, RgbImage};
+use lucida_test_servers::Process;
 use serde_json::Value;
 
 use super::process::{Server, free_address, run};
@@ -221,17 +222,6 @@ async fn a_missing_or_wrong_key_and_a_wrong_address_end_the_import_with_what_to_
     assert!(photos_of_alice(&server).await.is_empty());
 }
 
-/// A process that is killed when dropped.
-struct Importing(Child);
-
-impl Drop for Importing {
-    fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_watched_folder_is_imported_as_photos_come_until_ctrl_c() {
@@ -239,22 +229,12 @@ async fn a_watched_folder_is_imported_as_photos_come_until_ctrl_c() {
     let server = server_with_key(dir.path()).await;
     let photos = dir.path().join("photos");
     photo(&photos.join("a.jpg"), 10);
-    let child = Command::new(env!("CARGO_BIN_EXE_lucida"))
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lucida"));
+    command
         .current_dir(dir.path())
-        .args([
-            "import",
-            "photos",
-            "--watch",
-            "--server",
-            &server.url,
-            "--key-file",
-            "key",
-        ])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut child = Importing(child);
+        .args(["import", "photos", "--watch", "--server", &server.url])
+        .args(["--key-file", "key"]);
+    let mut import = Process::start(&command, &dir.path().join("import.log")).unwrap();
     let count = |wanted: usize| {
         let server = &server;
         async move {
@@ -271,12 +251,8 @@ async fn a_watched_folder_is_imported_as_photos_come_until_ctrl_c() {
     // The same name with other bytes is another photo.
     photo(&photos.join("later/b.jpg"), 30);
     count(3).await;
-    let interrupt = Command::new("kill")
-        .args(["-INT", &child.0.id().to_string()])
-        .status()
-        .unwrap();
-    assert!(interrupt.success());
-    assert_eq!(child.0.wait().unwrap().code(), Some(0));
+    import.interrupt().unwrap();
+    assert_eq!(import.wait().unwrap().code(), Some(0));
 }
 
 #[cfg(unix)]

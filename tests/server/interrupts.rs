@@ -2,13 +2,13 @@
 
 #![cfg(unix)]
 
-use std::io::{BufRead, BufReader, Read};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::routing::{any, get};
+use lucida_test_servers::Process;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
@@ -35,46 +35,36 @@ async fn silent_server() -> (String, Arc<Notify>) {
     (url, uploading)
 }
 
-fn interrupt(pid: u32) {
-    let status = Command::new("kill").args(["-INT", &pid.to_string()]).status();
-    assert!(status.unwrap().success());
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_ctrl_c_ends_an_import_at_once() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("a.jpg"), lucida_testkit::jpeg(40, 30, [9, 9, 9])).unwrap();
     let (url, uploading) = silent_server().await;
-    let mut child = Command::new(env!("CARGO_BIN_EXE_lucida"))
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lucida"));
+    command
         .current_dir(dir.path())
-        .args(["import", "a.jpg", "--verbose", "--server", &url])
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let pid = child.id();
-    let (said, stopping) = tokio::sync::oneshot::channel();
-    let errors = BufReader::new(child.stderr.take().unwrap());
-    let ended = tokio::task::spawn_blocking(move || {
-        let (mut errors, mut text) = (errors, String::new());
-        while !text.contains("finishing what was accepted") && errors.read_line(&mut text).unwrap() > 0 {}
-        // Nobody waits any more: the test has failed already.
-        let _ = said.send(());
-        errors.read_to_string(&mut text).unwrap();
-        (child.wait().unwrap().code(), text)
-    });
-    let both = async {
+        .args(["import", "a.jpg", "--verbose", "--server", &url]);
+    let log = dir.path().join("import.log");
+    let mut import = Process::start(&command, &log).unwrap();
+    let printed = || std::fs::read_to_string(&log).unwrap();
+    let interrupted_twice = async {
         uploading.notified().await;
-        interrupt(pid);
-        stopping.await.unwrap();
-        interrupt(pid);
-        ended.await.unwrap()
+        import.interrupt().unwrap();
+        while !printed().contains("finishing what was accepted") {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        import.interrupt().unwrap();
+        loop {
+            if let Some(status) = import.ended().unwrap() {
+                break status.code();
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     };
-    let outcome = tokio::time::timeout(PATIENCE, both).await;
-    if outcome.is_err() {
-        let _ = Command::new("kill").args(["-KILL", &pid.to_string()]).status();
-    }
-    let (code, errors) = outcome.expect("the import ends while its upload is still unanswered");
+    let code = tokio::time::timeout(PATIENCE, interrupted_twice)
+        .await
+        .expect("the import ends while its upload is still unanswered");
+    let errors = printed();
     assert_eq!(code, Some(130), "{errors}");
     assert!(errors.ends_with("stopped at once\n"), "{errors}");
     assert!(!errors.contains("interrupted after"), "{errors}");

@@ -1,10 +1,10 @@
 //! The real binary as a child process on a free loopback port, in a folder of its own.
 
-use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
+use lucida_test_servers::Process;
 use reqwest::multipart::{Form, Part};
 use serde_json::Value;
 
@@ -13,7 +13,7 @@ const START_PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running `lucida serve`, or a worker that listens; killed when dropped.
 pub(crate) struct Server {
-    child: Child,
+    process: Process,
     pub(crate) url: String,
     pub(crate) client: reqwest::Client,
 }
@@ -30,69 +30,46 @@ impl Server {
     }
 
     /// Starts a command that is to listen, and waits until it is ready.
-    pub(crate) async fn spawn(mut command: Command, dir: &Path, listen: &str) -> Self {
-        let child = command
-            .stdout(Stdio::null())
-            .stderr(log_file(dir))
-            .spawn()
-            .unwrap();
+    pub(crate) async fn spawn(command: Command, dir: &Path, listen: &str) -> Self {
         let client = reqwest::Client::builder()
             .timeout(Duration::from_secs(60))
             .build()
             .unwrap();
         let mut server = Self {
-            child,
+            process: Process::start(&command, &dir.join("server.log")).unwrap(),
             url: format!("http://{listen}"),
             client,
         };
-        server.wait_until_ready(dir).await;
+        while !server.is_ready().await {
+            server.process.check_starting(START_PATIENCE).unwrap();
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
         server
     }
 
-    async fn wait_until_ready(&mut self, dir: &Path) {
-        let started = Instant::now();
-        loop {
-            let answer = self.client.get(format!("{}/readyz", self.url)).send().await;
-            if answer.is_ok_and(|answer| answer.status().is_success()) {
-                return;
-            }
-            let ended = self.child.try_wait().unwrap();
-            assert!(
-                ended.is_none() && started.elapsed() < START_PATIENCE,
-                "the server did not get ready ({ended:?}); its log:\n{}",
-                std::fs::read_to_string(dir.join("server.log")).unwrap_or_default()
-            );
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+    async fn is_ready(&self) -> bool {
+        let answer = self.get("/readyz").await;
+        answer.is_ok_and(|answer| answer.status().is_success())
     }
 
     /// Ends the process as a power cut would.
     pub(crate) fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+        self.process.kill().unwrap();
     }
 
     /// Asks the process to stop, and returns whether it did so with success.
-    pub(crate) fn stop(self) -> bool {
-        self.terminate();
-        self.ended()
+    pub(crate) fn stop(mut self) -> bool {
+        self.process.stop().unwrap().success()
     }
 
     /// Waits until the process has ended, and returns whether it did so with success.
     pub(crate) fn ended(mut self) -> bool {
-        self.child.wait().unwrap().success()
+        self.process.wait().unwrap().success()
     }
 
     /// Asks the process to stop.
     pub(crate) fn terminate(&self) {
-        let pid = self.child.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args(["-TERM", &pid])
-                .status()
-                .unwrap()
-                .success()
-        );
+        self.process.terminate().unwrap();
     }
 
     pub(crate) async fn get(&self, path: &str) -> reqwest::Result<reqwest::Response> {
@@ -132,18 +109,9 @@ impl Server {
     }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 /// An address on loopback that nobody listens on.
 pub(crate) fn free_address() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().to_string()
+    lucida_test_servers::free_address().unwrap().to_string()
 }
 
 /// Uploads one photo.
@@ -176,14 +144,4 @@ fn command(dir: &Path, settings: &[(&str, &str)]) -> Command {
         command.env(format!("LUCIDA_{}", key.to_uppercase().replace('.', "__")), value);
     }
     command
-}
-
-fn log_file(dir: &Path) -> Stdio {
-    let path = dir.join("server.log");
-    std::fs::OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(path)
-        .unwrap()
-        .into()
 }

@@ -22,7 +22,6 @@ mod memory;
 mod models;
 mod overload;
 mod photos;
-mod points;
 mod process;
 mod reference;
 mod relay;
@@ -112,7 +111,7 @@ enum Part {
     Compare,
     /// Photos embedded per second by 1, 2 and 4 workers of a cluster, with a model that sleeps
     Workers,
-    /// Bytes that a photo and a search take in a cluster, on the network and in the index
+    /// Bytes that a photo and a search take in a cluster, on the network
     Traffic,
 }
 
@@ -194,11 +193,6 @@ impl Effort {
     /// How many photos wait for each worker of a cluster.
     pub(crate) const fn photos_per_worker(self) -> usize {
         self.pick(20, 60)
-    }
-
-    /// How many points the index has whose size is measured.
-    pub(crate) const fn points(self) -> usize {
-        self.pick(2_000, 20_000)
     }
 
     /// How often the server is started for one figure.
@@ -313,10 +307,7 @@ impl Bench {
                 let small = Photos::make(&self.photos_folder, SMALL_MEGAPIXELS, PICTURES)?;
                 workers::measure(program, &small, effort).await
             }
-            Part::Traffic => {
-                let traffic = traffic::measure(program, photos, effort).await?;
-                return Ok(vec![traffic, points::measure(effort).await?]);
-            }
+            Part::Traffic => traffic::measure(program, photos, effort).await,
             Part::Compare => {
                 let count = effort.large_photos();
                 progress!("making {count} photos of twelve megapixels");

@@ -1,20 +1,19 @@
 //! The server under measurement: the release binary, or another program, on a port and in a folder of its own.
 
-use std::fs::{self, File};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use lucida::config::Flag;
+use lucida_test_servers::{Process, free_address};
 
 use crate::client::Client;
 use crate::slow;
 
 const START_LIMIT: Duration = Duration::from_secs(120);
-const STOP_LIMIT: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(5);
 
 /// The server's program, and what it is told beside its defaults.
@@ -125,7 +124,7 @@ impl Program {
     }
 
     async fn start_as(&self, subcommand: &str, folder: &Path) -> Result<Server> {
-        let address = free_address()?;
+        let address = SocketAddr::from(free_address()?);
         let mut command = Command::new(&self.path);
         command.args(self.lead).arg(subcommand);
         // The defaults are measured, not what happens to be set for the user's own server.
@@ -144,19 +143,12 @@ impl Program {
     }
 }
 
-/// Finds a port of loopback that nobody listens on.
-pub(crate) fn free_address() -> Result<SocketAddr> {
-    let probe = TcpListener::bind("127.0.0.1:0").context("no free port on 127.0.0.1")?;
-    probe.local_addr().context("no free port on 127.0.0.1")
-}
-
 /// A running server, which is killed when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Server {
-    child: Child,
+    process: Process,
     client: Client,
     address: SocketAddr,
-    log_path: PathBuf,
     ready_after: Duration,
 }
 
@@ -168,39 +160,16 @@ impl Server {
         address: SocketAddr,
         health: &'static str,
     ) -> Result<Self> {
-        let log_path = folder.join("server.log");
-        let log = File::create(&log_path).with_context(|| format!("cannot write {}", log_path.display()))?;
-        command
-            .current_dir(folder)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log);
+        command.current_dir(folder);
         let begun = Instant::now();
-        let child = command
-            .spawn()
-            .with_context(|| format!("cannot run {}", command.get_program().display()))?;
         let mut server = Self {
-            child,
+            process: Process::start(&command, &folder.join("server.log"))?,
             client: Client::new(address),
             address,
-            log_path,
             ready_after: Duration::ZERO,
         };
         while !server.client.is_well(health).await {
-            if let Some(status) = server
-                .child
-                .try_wait()
-                .context("cannot ask for the server's state")?
-            {
-                bail!("the server ended with {status}:\n{}", server.log_end());
-            }
-            if begun.elapsed() > START_LIMIT {
-                bail!(
-                    "the server is not ready after {} s:\n{}",
-                    START_LIMIT.as_secs(),
-                    server.log_end()
-                );
-            }
+            server.process.check_starting(START_LIMIT)?;
             tokio::time::sleep(POLL).await;
         }
         server.ready_after = begun.elapsed();
@@ -209,7 +178,7 @@ impl Server {
 
     /// Returns the process's id.
     pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
+        self.process.id()
     }
 
     /// Returns where it listens.
@@ -229,45 +198,17 @@ impl Server {
 
     /// Asks it to stop and waits until it has.
     pub(crate) async fn stop(mut self) -> Result<()> {
-        let asked = Command::new("kill")
-            .arg(self.pid().to_string())
-            .status()
-            .context("cannot run kill")?;
-        ensure!(asked.success(), "kill could not stop the server ({asked})");
-        let begun = Instant::now();
-        loop {
-            match self
-                .child
-                .try_wait()
-                .context("cannot ask for the server's state")?
-            {
-                Some(status) if status.success() => return Ok(()),
-                Some(status) => bail!("the server ended with {status}:\n{}", self.log_end()),
-                None if begun.elapsed() > STOP_LIMIT => {
-                    bail!(
-                        "the server did not stop within {} s:\n{}",
-                        STOP_LIMIT.as_secs(),
-                        self.log_end()
-                    )
-                }
-                None => tokio::time::sleep(POLL).await,
-            }
-        }
-    }
-
-    /// Returns the last lines of the log.
-    fn log_end(&self) -> String {
-        let log = fs::read_to_string(&self.log_path).unwrap_or_default();
-        let lines: Vec<_> = log.lines().collect();
-        lines[lines.len().saturating_sub(20)..].join("\n")
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It may have ended by itself, and then there is nobody to kill.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        tokio::task::spawn_blocking(move || {
+            let status = self.process.stop()?;
+            ensure!(
+                status.success(),
+                "the server ended with {status}:\n{}",
+                self.process.log_end()
+            );
+            Ok(())
+        })
+        .await
+        .context("stopping a server")?
     }
 }
 

@@ -1,12 +1,14 @@
 //! What `compare` sets beside each other: the Python service that Lucida replaces, and Lucida's ways to run its models.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
 use lucida_core::BuildContext;
+use lucida_test_servers::free_address;
 
-use crate::server::{Server, Setting, free_address};
+use crate::server::{Server, Setting};
 
 /// The models of full size, and the service that runs them in Python.
 #[derive(Debug, Clone)]
@@ -87,7 +89,7 @@ impl Subjects {
 
     /// Starts the Python service, its log in `folder`, with its own defaults.
     pub(crate) async fn start_service(&self, folder: &Path) -> Result<Server> {
-        let address = free_address()?;
+        let address = SocketAddr::from(free_address()?);
         let mut command = Command::new(&self.python);
         command
             .arg(&self.service)

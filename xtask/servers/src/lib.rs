@@ -7,7 +7,7 @@
 //! with the same data.
 //!
 //! Only what was started here is ever ended, and it is: when a [`Server`] is dropped, and when the process that started
-//! it dies in any way.
+//! it dies in any way. [`Process`] does that, and runs Lucida's own processes in tests and in the benchmark, too.
 
 mod http;
 mod kind;
@@ -21,5 +21,7 @@ pub mod variable;
 
 pub use kind::Kind;
 pub use kinds::s3::{ACCESS_KEY_ID, BUCKET, SECRET_ACCESS_KEY};
+pub use ports::free_address;
+pub use process::Process;
 pub use programs::Programs;
 pub use server::Server;

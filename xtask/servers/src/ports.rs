@@ -25,6 +25,14 @@ pub(crate) fn choose() -> Result<u16> {
         .context("no free port on the loopback address")
 }
 
+/// Returns an address on loopback that nobody listens on and that this process is not given again soon.
+///
+/// # Errors
+/// When every port is taken.
+pub fn free_address() -> Result<SocketAddrV4> {
+    Ok(address(choose()?))
+}
+
 /// Whether nobody listens on `port`.
 pub(crate) fn is_free(port: u16) -> bool {
     TcpListener::bind(address(port)).is_ok()

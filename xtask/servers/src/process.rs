@@ -1,17 +1,17 @@
-//! A server's process and everything that it starts, ended together.
+//! A process and everything that it starts, ended together: the harness of tests and of the benchmark.
 //!
 //! The process leads a group of its own, so that it does not get the Ctrl-C of the terminal and can be killed with its
 //! children. A watchdog in the same group holds the reading end of a pipe whose writing end only we hold: when we end in
 //! any way, even by SIGKILL, it reads the end of the pipe and kills the group.
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 
-/// Starts the watchdog, then becomes the server. `$$` in the watchdog is still the server: the leader of the group.
+/// Starts the watchdog, then becomes the program. `$$` in the watchdog is still the program: the leader of the group.
 const UNDER_WATCH: &str = r#"
 exec 3<&0 </dev/null
 { read -r _ <&3; kill -s KILL -- "-$$"; } &
@@ -19,13 +19,18 @@ exec 3<&-
 exec "$@"
 "#;
 
-/// How long a process may take to end by itself when it is asked to.
-const STOP_PATIENCE: Duration = Duration::from_secs(20);
+/// How long a process may take to end by itself when it is asked to, on a machine that is busy with other tests.
+const STOP_PATIENCE: Duration = Duration::from_secs(120);
 
-/// A running server; killed when dropped.
+/// How much of its log is shown of a process that doesn't start, in lines.
+const LINES_SHOWN: usize = 30;
+
+/// A running process; killed when dropped, and when the process that started it ends in any way.
 #[derive(Debug)]
-pub(crate) struct Process {
+pub struct Process {
     leader: Child,
+    log: PathBuf,
+    started: Instant,
     /// Tells the watchdog that we live, until it is closed.
     #[cfg_attr(not(test), expect(dead_code, reason = "it is held, not used"))]
     alive: Option<ChildStdin>,
@@ -35,7 +40,10 @@ pub(crate) struct Process {
 
 impl Process {
     /// Starts `command`, its output going to the end of the file `log`.
-    pub(crate) fn start(command: &Command, log: &Path) -> Result<Self> {
+    ///
+    /// # Errors
+    /// When the program can't be run, the log can't be written, or the system has no process groups.
+    pub fn start(command: &Command, log: &Path) -> Result<Self> {
         let unwritable = || format!("cannot write {}", log.display());
         let output = File::options()
             .create(true)
@@ -63,35 +71,105 @@ impl Process {
         Ok(Self {
             alive: leader.stdin.take(),
             leader,
+            log: log.to_owned(),
+            started: Instant::now(),
             over: false,
         })
     }
 
-    /// How it ended, if it has.
-    pub(crate) fn ended(&mut self) -> Result<Option<ExitStatus>> {
-        self.leader.try_wait().context("cannot ask how a server is")
+    /// Returns the id of the process.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.leader.id()
     }
 
-    /// Ends the whole group as a power cut would.
-    pub(crate) fn kill(mut self) -> Result<()> {
+    /// Returns how it ended, if it has.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        self.leader
+            .try_wait()
+            .context("cannot ask whether a process has ended")
+    }
+
+    /// Waits until it ends.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn wait(&mut self) -> Result<ExitStatus> {
+        self.leader.wait().context("cannot wait for a process to end")
+    }
+
+    /// Checks that a process which is not ready yet may still become so: it runs, and was started less than `patience` ago.
+    ///
+    /// # Errors
+    /// With the end of its log where it may not.
+    pub fn check_starting(&mut self, patience: Duration) -> Result<()> {
+        let ended = self.ended()?;
+        if ended.is_none() && self.started.elapsed() < patience {
+            return Ok(());
+        }
+        let how = ended.map_or_else(|| "is not ready".to_owned(), |status| format!("ended ({status})"));
+        let seconds = self.started.elapsed().as_secs();
+        bail!(
+            "it {how} after {seconds} s; the end of its log:\n{}",
+            self.log_end()
+        );
+    }
+
+    /// Returns the last lines of its log.
+    #[must_use]
+    pub fn log_end(&self) -> String {
+        let text = std::fs::read(&self.log).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(LINES_SHOWN)..].join("\n")
+    }
+
+    /// Sends SIGINT, as Ctrl-C does.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn interrupt(&self) -> Result<()> {
+        group::interrupt_leader(&self.leader)
+    }
+
+    /// Sends SIGTERM.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn terminate(&self) -> Result<()> {
+        group::terminate_leader(&self.leader)
+    }
+
+    /// Kills the process and its children, as a power cut would.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn kill(&mut self) -> Result<()> {
         self.kill_group()
     }
 
-    /// Asks the server to end, and kills what has not ended some time later.
-    pub(crate) fn stop(mut self) -> Result<()> {
-        group::ask_leader(&self.leader)?;
+    /// Asks the process to end, waits for that, and kills what is left of it some minutes later.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn stop(&mut self) -> Result<ExitStatus> {
+        self.terminate()?;
         let asked = Instant::now();
         while self.ended()?.is_none() && asked.elapsed() < STOP_PATIENCE {
             std::thread::sleep(Duration::from_millis(20));
         }
-        self.kill_group()
+        self.kill_group()?;
+        self.wait()
     }
 
     /// The group outlives its leader by the watchdog, so that its number is not another's until this has killed it.
     fn kill_group(&mut self) -> Result<()> {
         if !self.over {
             group::kill(&self.leader)?;
-            self.leader.wait().context("cannot wait for a server to end")?;
+            self.wait()?;
             self.over = true;
         }
         Ok(())
@@ -121,7 +199,11 @@ mod group {
         Ok(())
     }
 
-    pub(super) fn ask_leader(leader: &Child) -> Result<()> {
+    pub(super) fn interrupt_leader(leader: &Child) -> Result<()> {
+        gone_is_fine(kill_process(Pid::from_child(leader), Signal::INT))
+    }
+
+    pub(super) fn terminate_leader(leader: &Child) -> Result<()> {
         gone_is_fine(kill_process(Pid::from_child(leader), Signal::TERM))
     }
 
@@ -132,24 +214,28 @@ mod group {
     fn gone_is_fine(result: rustix::io::Result<()>) -> Result<()> {
         match result {
             Err(Errno::SRCH) => Ok(()),
-            other => other.context("cannot end a server"),
+            other => other.context("cannot signal a process"),
         }
     }
 }
 
 #[cfg(not(unix))]
 mod group {
-    //! No process groups: no servers.
+    //! No process groups: no processes.
 
     use std::process::{Child, Command};
 
     use anyhow::{Result, bail};
 
     pub(super) fn lead(_command: &mut Command) -> Result<()> {
-        bail!("servers for tests need process groups, which only Unix has")
+        bail!("processes of tests need process groups, which only Unix has")
     }
 
-    pub(super) fn ask_leader(_leader: &Child) -> Result<()> {
+    pub(super) fn interrupt_leader(_leader: &Child) -> Result<()> {
+        Ok(())
+    }
+
+    pub(super) fn terminate_leader(_leader: &Child) -> Result<()> {
         Ok(())
     }
 
@@ -197,7 +283,7 @@ mod tests {
     #[test]
     fn a_kill_ends_the_children_too() {
         let dir = tempfile::tempdir().unwrap();
-        let (process, beats) = parent_of_a_busy_child(dir.path());
+        let (mut process, beats) = parent_of_a_busy_child(dir.path());
         process.kill().unwrap();
         assert!(falls_silent(&beats));
     }
@@ -221,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_is_asked_to_stop_may_finish() {
+    fn a_process_that_is_asked_to_stop_may_finish() {
         let dir = tempfile::tempdir().unwrap();
         let log = dir.path().join("log");
         let mut command = Command::new("sh");
@@ -229,11 +315,25 @@ mod tests {
             "-c",
             "trap 'echo bye; exit 0' TERM; echo up; while :; do sleep 0.05; done",
         ]);
-        let process = Process::start(&command, &log).unwrap();
+        let mut process = Process::start(&command, &log).unwrap();
         while !std::fs::read_to_string(&log).unwrap().contains("up") {
             std::thread::sleep(Duration::from_millis(10));
         }
-        process.stop().unwrap();
+        assert!(process.stop().unwrap().success());
         assert_eq!(std::fs::read_to_string(&log).unwrap(), "up\nbye\n");
+    }
+
+    #[test]
+    fn a_process_that_ends_instead_of_getting_ready_shows_its_log() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo no such bucket >&2; exit 3"]);
+        let mut process = Process::start(&command, &dir.path().join("log")).unwrap();
+        process.wait().unwrap();
+        let error = process.check_starting(PATIENCE).unwrap_err().to_string();
+        assert!(
+            error.contains("exit status: 3") && error.ends_with("no such bucket"),
+            "{error}"
+        );
     }
 }

@@ -1,7 +1,7 @@
 //! A server from its start to its end, through as many deaths as a test wants.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
@@ -17,9 +17,6 @@ const START_PATIENCE: Duration = Duration::from_secs(120);
 
 /// How long the ports of a process that was killed may stay taken.
 const END_PATIENCE: Duration = Duration::from_secs(10);
-
-/// How much of its log is shown of a server that doesn't start, in lines.
-const LINES_SHOWN: usize = 30;
 
 /// A server whose data lies in a temporary folder; it and its data are gone when it is dropped.
 #[derive(Debug)]
@@ -64,22 +61,14 @@ impl Server {
         }
         let command = self.service.command(&self.programs, self.dir.path())?;
         let process = self.process.insert(Process::start(&command, &self.log())?);
-        let started = Instant::now();
-        loop {
-            let lacks = match self.service.ask() {
-                Ok(()) => return Ok(()),
-                Err(error) => error,
-            };
-            let end = process.ended()?;
-            if end.is_some() || started.elapsed() > START_PATIENCE {
-                let how = end.map_or_else(|| "is not ready".to_owned(), |status| format!("ended ({status})"));
-                let (kind, seconds) = (self.kind, started.elapsed().as_secs());
-                let log = last_lines(&self.log());
+        while let Err(lacks) = self.service.ask() {
+            if let Err(error) = process.check_starting(START_PATIENCE) {
                 self.process = None;
-                bail!("{kind} {how} after {seconds} s: {lacks:#}; the end of its log:\n{log}");
+                return Err(error.context(format!("{} did not start: {lacks:#}", self.kind)));
             }
             std::thread::sleep(Duration::from_millis(50));
         }
+        Ok(())
     }
 
     /// Ends it as a power cut would (SIGKILL), and returns once its ports are free.
@@ -95,14 +84,14 @@ impl Server {
     /// # Errors
     /// When the system refuses.
     pub fn stop(&mut self) -> Result<()> {
-        self.end(Process::stop)
+        self.end(|process| process.stop().map(drop))
     }
 
-    fn end(&mut self, how: impl FnOnce(Process) -> Result<()>) -> Result<()> {
-        let Some(process) = self.process.take() else {
+    fn end(&mut self, how: impl FnOnce(&mut Process) -> Result<()>) -> Result<()> {
+        let Some(mut process) = self.process.take() else {
             return Ok(());
         };
-        how(process)?;
+        how(&mut process)?;
         let ended = Instant::now();
         while let Some(port) = self.service.ports().iter().find(|port| !ports::is_free(**port)) {
             if ended.elapsed() > END_PATIENCE {
@@ -151,11 +140,4 @@ impl Drop for Server {
         self.process = None;
         self.clean_up();
     }
-}
-
-fn last_lines(log: &Path) -> String {
-    let text = fs::read(log).unwrap_or_default();
-    let text = String::from_utf8_lossy(&text);
-    let lines: Vec<&str> = text.lines().collect();
-    lines[lines.len().saturating_sub(LINES_SHOWN)..].join("\n")
 }
