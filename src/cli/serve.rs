@@ -14,7 +14,7 @@ use tracing::{info, warn};
 use super::probes::Probes;
 use super::{ConfigArgs, Outcome};
 use crate::config::{Flag, Listen};
-use crate::http::{self, HttpParts, HttpState};
+use crate::http::{self, HttpParts, HttpState, Tls};
 use crate::registry::Registry;
 use crate::signals::stop_on_signals;
 use crate::{app, telemetry};
@@ -59,6 +59,7 @@ pub(super) async fn serve(registry: &Registry, args: ServeArgs) -> Outcome {
     telemetry::start_logs(&config.log)?;
     let metrics = telemetry::start_metrics()?;
     let keys = config.auth.load()?;
+    let tls = config.server.tls_files().map(Tls::load).transpose()?;
     // The address first: a second server on the same one ends here, before it opens the first one's stores.
     let (listener, address) = bind(&config.server.listen, "server.listen").await?;
     let photos = app::open(registry, &config).await?;
@@ -94,9 +95,12 @@ pub(super) async fn serve(registry: &Registry, args: ServeArgs) -> Outcome {
         embedder = config.embedder.type_name(),
         workers = config.ingest.workers,
         elapsed_secs = started.elapsed().as_secs_f64(),
-        "serving on http://{address}"
+        "serving on {}://{address}", config.server.scheme()
     );
-    http::serve(listener, state).await?;
+    match tls {
+        Some(tls) => http::serve_tls(listener, state, tls).await?,
+        None => http::serve(listener, state).await?,
+    }
     workers_shutdown.cancel();
     finish(workers.finished(), config.server.shutdown_timeout()).await;
     Ok(())

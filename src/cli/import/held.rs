@@ -50,7 +50,8 @@ impl Offer {
         if !matches!(error.kind(), ErrorKind::Conflict | ErrorKind::Unavailable) {
             return error;
         }
-        let url = format!("http://{}", reachable(config.server.listen.address()));
+        let scheme = config.server.scheme();
+        let url = format!("{scheme}://{}", reachable(config.server.listen.address()));
         let answer = tokio::time::timeout(ANSWER_WITHIN, Server::connect(&url, None)).await;
         if matches!(answer, Ok(Ok(_))) {
             let line = self.line(&url, config);
@@ -62,7 +63,7 @@ impl Offer {
         if !error.to_string().contains("another lucida process") {
             return error;
         }
-        let line = self.line("http://HOST:PORT", config);
+        let line = self.line(&format!("{scheme}://HOST:PORT"), config);
         Error::new(
             error.kind(),
             format!("{error}\nif that process is a server, import through it:\n  {line}"),

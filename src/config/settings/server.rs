@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use axum::http::Uri;
@@ -10,6 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::at_least_one;
+use crate::http::TlsFiles;
 
 /// Where the server listens, and its limits.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -19,6 +21,13 @@ pub struct ServerSettings {
     /// 127.0.0.1; port 0 takes a free one.
     #[schemars(example = &"0.0.0.0:8080")]
     pub listen: Listen,
+    /// A PEM file of the server's certificate and the intermediate ones after it, for HTTPS; it needs `tls_key_file`. Both files
+    /// are read again when they change. Without them the server speaks HTTP, for a proxy with a certificate in front of it.
+    #[schemars(example = &"/etc/lucida/tls/fullchain.pem")]
+    pub tls_certificate_file: Option<PathBuf>,
+    /// A PEM file of the certificate's private key, not encrypted.
+    #[schemars(example = &"/etc/lucida/tls/privkey.pem")]
+    pub tls_key_file: Option<PathBuf>,
     /// The largest request body, in bytes: a photo with the form around it.
     #[schemars(example = 134_217_728)]
     pub max_upload_bytes: u64,
@@ -56,6 +65,8 @@ impl Default for ServerSettings {
     fn default() -> Self {
         Self {
             listen: Listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 8080))),
+            tls_certificate_file: None,
+            tls_key_file: None,
             max_upload_bytes: 128 << 20,
             max_json_bytes: 8 << 20,
             request_timeout_secs: 60,
@@ -70,6 +81,22 @@ impl Default for ServerSettings {
 }
 
 impl ServerSettings {
+    /// Returns where the certificate is, if the server speaks HTTPS.
+    #[must_use]
+    pub fn tls_files(&self) -> Option<TlsFiles> {
+        let (certificate, key) = self.tls_certificate_file.clone().zip(self.tls_key_file.clone())?;
+        Some(TlsFiles { certificate, key })
+    }
+
+    /// Returns `https` or `http`.
+    #[must_use]
+    pub const fn scheme(&self) -> &'static str {
+        match self.tls_certificate_file {
+            Some(_) => "https",
+            None => "http",
+        }
+    }
+
     /// Returns how much memory the weights of all further models may take; without a limit, if `None`.
     #[must_use]
     pub fn models_memory(&self) -> Option<u64> {
@@ -90,6 +117,18 @@ impl Settings for ServerSettings {
         at_least_one("request_timeout_secs", self.request_timeout_secs)?;
         at_least_one("max_concurrent_requests", self.max_concurrent_requests as u64)?;
         at_least_one("max_embed_items", self.max_embed_items as u64)?;
+        match (&self.tls_certificate_file, &self.tls_key_file) {
+            (Some(_), None) => {
+                let message =
+                    "is not set beside tls_certificate_file: set it to the file of the certificate's key";
+                return Err(Error::config("tls_key_file", message));
+            }
+            (None, Some(_)) => {
+                let message = "is not set beside tls_key_file: set it to the file of the key's certificate";
+                return Err(Error::config("tls_certificate_file", message));
+            }
+            (Some(_), Some(_)) | (None, None) => {}
+        }
         for (place, origin) in self.cors_origins.iter().enumerate() {
             check_origin(&format!("cors_origins[{place}]"), origin)?;
         }
