@@ -89,7 +89,8 @@ pub trait Settings: DeserializeOwned + JsonSchema + Send + Sync + 'static {
     }
 
     /// Checks what these settings name on this machine: that folders, files and models exist and can be used. Opens no
-    /// socket, loads no model, and makes and changes nothing. [`local`] has the common checks.
+    /// socket, loads no model, and makes and changes nothing. [`local`] has the common checks. With
+    /// [`BuildContext::inspection`] the folders of models are opened: every tensor is located, no weight is read.
     ///
     /// Returns every problem, as [`validate`](Self::validate) reports one.
     fn check_local(&self, _context: &BuildContext) -> Vec<Error> {
@@ -105,6 +106,33 @@ pub struct BuildContext {
     /// The name of an entry of `[[models]]`, which its embedder takes as its own in messages and metrics; such a model need
     /// not take pictures. `None` for every other part.
     pub served_as: Option<String>,
+    /// Whether a check opens the folders of models, and does not only look whether they exist.
+    pub inspection: Option<Inspection>,
+}
+
+/// What a check of a model's folder looks for besides damage.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Inspection {
+    /// How many bytes of weights the model may have; any number, if `None`.
+    pub max_bytes: Option<u64>,
+}
+
+impl Inspection {
+    /// Checks the size of a model's weights.
+    ///
+    /// # Errors
+    /// `ConfigInvalid` for the key `model`, with both figures.
+    pub fn check_size(&self, bytes: u64) -> Result<()> {
+        match self.max_bytes {
+            Some(max_bytes) if bytes > max_bytes => {
+                let message = format!(
+                    "has {bytes} bytes of weights, and all models together may take {max_bytes} (server.models_memory_bytes)"
+                );
+                Err(Error::config("model", message))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
 }
 
 impl BuildContext {
@@ -113,6 +141,15 @@ impl BuildContext {
     pub fn serving_as(&self, name: &str) -> Self {
         Self {
             served_as: Some(name.to_owned()),
+            ..self.clone()
+        }
+    }
+
+    /// Returns the context of a check that opens the folders of models.
+    #[must_use]
+    pub fn inspecting(&self, inspection: Inspection) -> Self {
+        Self {
+            inspection: Some(inspection),
             ..self.clone()
         }
     }
@@ -133,6 +170,7 @@ impl BuildContext {
         Self {
             cache_dir,
             served_as: None,
+            inspection: None,
         }
     }
 }

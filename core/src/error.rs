@@ -170,6 +170,15 @@ impl Error {
         self
     }
 
+    /// Adds the name of the field unless one is known already.
+    #[must_use]
+    pub fn with_default_field(self, field: &str) -> Self {
+        if self.field().is_some() {
+            return self;
+        }
+        self.with_field(field)
+    }
+
     /// Adds what was being done, outermost last.
     #[must_use]
     pub fn context(mut self, context: impl Into<String>) -> Self {

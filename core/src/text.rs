@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::embedder::{EmbedderInfo, Embedding};
 use crate::error::{Error, Result};
 
-/// The names of a prompt for documents, in the order in which sentence-transformers looks for them.
+/// The names of a prompt for documents, in the order in which sentence-transformers' `encode_document` looks for them.
 const DOCUMENT_PROMPTS: [&str; 3] = ["document", "passage", "corpus"];
 
 /// The name of a prompt for queries.
@@ -78,10 +78,11 @@ pub enum Prompt {
     None,
     /// The prompt of this name, which the model must have.
     Named(String),
-    /// The prompt for queries; that of a model without one is its default.
+    /// The prompt for queries; nothing, if the model has none, whatever its default is. sentence-transformers' `encode_query`
+    /// does the same.
     Query,
-    /// The prompt for documents, by the first of the names `document`, `passage` and `corpus`; that of a model without one
-    /// is its default.
+    /// The prompt for documents: the first of `document`, `passage` and `corpus` that the model has and that isn't empty;
+    /// nothing, if it has none.
     Document,
 }
 
@@ -147,11 +148,11 @@ impl TextInfo {
         let found = match prompt {
             Prompt::None => None,
             Prompt::Default => self.default_prompt(),
-            Prompt::Query => self.prompts.get(QUERY_PROMPT).or_else(|| self.default_prompt()),
+            Prompt::Query => self.prompts.get(QUERY_PROMPT),
             Prompt::Document => DOCUMENT_PROMPTS
                 .iter()
-                .find_map(|name| self.prompts.get(*name))
-                .or_else(|| self.default_prompt()),
+                .filter_map(|name| self.prompts.get(*name))
+                .find(|prompt| !prompt.is_empty()),
             Prompt::Named(name) => Some(self.prompts.get(name).ok_or_else(|| self.unknown_prompt(name))?),
         };
         Ok(found.map_or("", String::as_str))
@@ -223,7 +224,9 @@ impl EmbedderInfo {
 }
 
 fn invalid(field: &str, message: String) -> Error {
-    Error::invalid(message).with_field(field)
+    Error::invalid(message)
+        .with_code("invalid_field")
+        .with_field(field)
 }
 
 #[cfg(test)]
@@ -251,11 +254,13 @@ mod tests {
         assert_eq!(e5.prompt(&Prompt::Document).unwrap(), "passage: ");
         assert_eq!(e5.prompt(&Prompt::Default).unwrap(), "");
         let with_default = info(&[("other", "other: ")], Some("other"));
-        for prompt in [Prompt::Query, Prompt::Document, Prompt::Default] {
-            assert_eq!(with_default.prompt(&prompt).unwrap(), "other: ");
+        assert_eq!(with_default.prompt(&Prompt::Default).unwrap(), "other: ");
+        for prompt in [Prompt::Query, Prompt::Document, Prompt::None] {
+            assert_eq!(with_default.prompt(&prompt).unwrap(), "");
         }
-        assert_eq!(with_default.prompt(&Prompt::None).unwrap(), "");
-        assert_eq!(info(&[], None).prompt(&Prompt::Query).unwrap(), "");
+        // As sentence-transformers saves a model that has one prompt only.
+        let saved = info(&[("query", ""), ("document", ""), ("passage", "passage: ")], None);
+        assert_eq!(saved.prompt(&Prompt::Document).unwrap(), "passage: ");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand};
 use lucida_core::BuildContext;
+use lucida_core::config::Inspection;
 
 use super::{ConfigArgs, Outcome, print};
 use crate::config::{defaults, reference};
@@ -26,6 +27,9 @@ pub(super) struct CheckArgs {
     /// Checks only what is written, and opens none of the folders, files and models that it names
     #[arg(long)]
     offline_only: bool,
+    /// Also opens the folders of the models: every tensor, tokenizer and graph is located, and nothing is loaded
+    #[arg(long, conflicts_with = "offline_only")]
+    models: bool,
 }
 
 pub(super) fn run(registry: &Registry, command: ConfigCommand) -> Outcome {
@@ -34,7 +38,11 @@ pub(super) fn run(registry: &Registry, command: ConfigCommand) -> Outcome {
             let config = args.config.load(registry, [])?;
             config.check_server(registry)?;
             if !args.offline_only {
-                config.check_local(registry, &BuildContext::from_env())?;
+                let mut context = BuildContext::from_env();
+                if args.models {
+                    context = context.inspecting(Inspection::default());
+                }
+                config.check_local(registry, &context)?;
             }
             print("the configuration is right\n")
         }

@@ -1,11 +1,10 @@
 //! `lucida config check`: whether what a configuration names on this machine exists and can be used.
 
-use lucida_core::config::{Part, local};
+use lucida_core::config::{Inspection, Part, local};
 use lucida_core::{BuildContext, Error};
 
 use super::finding::{Finding, Findings};
 use super::load::{Config, ModelSelection, join_field};
-use crate::http::Tls;
 use crate::registry::{Factories, Registry, Selection};
 
 impl Config {
@@ -18,11 +17,6 @@ impl Config {
         if let Err(error) = self.auth.load() {
             findings.push(self.local_finding("", &error));
         }
-        if let Some(files) = self.server.tls_files()
-            && let Err(error) = Tls::load(files)
-        {
-            findings.push(self.local_finding("", &error));
-        }
         if let Err(error) = local::writable_folder("ingest.spool_dir", &self.ingest.spool_dir) {
             findings.push(self.local_finding("", &error));
         }
@@ -32,7 +26,12 @@ impl Config {
         findings.extend(self.local_findings(&registry.queue, &self.queue, context));
         findings.extend(self.local_findings(&registry.embedder, &self.embedder, context));
         for ModelSelection { model, selection } in &self.models {
-            let context = context.serving_as(&model.name);
+            let mut context = context.serving_as(&model.name);
+            if context.inspection.is_some() {
+                context = context.inspecting(Inspection {
+                    max_bytes: self.server.models_memory(),
+                });
+            }
             findings.extend(self.local_findings(&registry.embedder, selection, &context));
         }
         for plugin in &self.plugins {

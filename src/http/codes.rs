@@ -95,7 +95,10 @@ pub(super) const CODES: [(&str, &str); 45] = [
         "too many requests are being worked on; try again after the time that `Retry-After` says",
     ),
     ("storage_full", "the disk is full"),
-    ("text_too_long", "the text is longer than the model takes"),
+    (
+        "text_too_long",
+        "the text has more bytes than the model takes, or more tokens and the request says `truncate: false`",
+    ),
     ("timeout", "something took too long; try again"),
     (
         "too_many_pixels",

@@ -1,9 +1,11 @@
 //! What the server runs, and what a user has in it.
 
+use std::collections::BTreeMap;
+
 use axum::extract::{Extension, Path, State};
 use axum::http::HeaderMap;
 use axum::response::Json;
-use lucida_core::{Caller, Embedder, EmbedderInfo, Error, Result, Scope};
+use lucida_core::{Caller, Embedder, EmbedderInfo, Error, Matryoshka, Result, Scope};
 use lucida_library::{self, ModelStatus};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -41,6 +43,18 @@ pub(super) struct ModelBody {
     modalities: Vec<&'static str>,
     /// How long a text may be, in bytes.
     max_text_bytes: usize,
+    /// At how many tokens a text is cut, or refused where a request says `truncate: false`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_tokens: Option<usize>,
+    /// What can be put before texts, by the names for `prompt_name`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    prompts: BTreeMap<String, String>,
+    /// The prompt of requests that name none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    default_prompt: Option<String>,
+    /// Which `dimensions` below its own a request for texts may ask for: `any`, or a list.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shorter_dimensions: Option<ShorterDimensions>,
     /// The collection of its vectors, if the library has any.
     #[serde(skip_serializing_if = "Option::is_none")]
     collection: Option<String>,
@@ -64,6 +78,16 @@ pub(super) struct ModelBody {
     /// What keeps it from being used or its filling from going on.
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<String>,
+}
+
+/// The lengths that a model's vectors may be cut to.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+enum ShorterDimensions {
+    /// `any`.
+    Word(&'static str),
+    /// These.
+    Lengths(Vec<usize>),
 }
 
 /// What a model is to the library.
@@ -93,6 +117,14 @@ impl ModelBody {
             dimensions: info.dimensions,
             modalities,
             max_text_bytes: info.max_text_bytes,
+            max_tokens: info.texts.max_tokens,
+            prompts: info.texts.prompts,
+            default_prompt: info.texts.default_prompt,
+            shorter_dimensions: match info.texts.matryoshka {
+                Matryoshka::None => None,
+                Matryoshka::Any => Some(ShorterDimensions::Word("any")),
+                Matryoshka::Lengths(lengths) => Some(ShorterDimensions::Lengths(lengths)),
+            },
             collection: None,
             vectors: None,
             role,

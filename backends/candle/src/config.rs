@@ -1,11 +1,15 @@
 //! What `[embedder.candle]` in a config file can say.
 
+use std::collections::BTreeMap;
+
 use lucida_core::{BuildContext, Error, Result, Settings};
-use lucida_models::checkpoint::check_local_pair;
+use lucida_models::checkpoint::{TextSettings, check_local_pair};
 use lucida_models::hub::HubConfig;
 use lucida_models::{BatchOptions, BatchSettings};
 use schemars::JsonSchema;
 use serde::Deserialize;
+
+use crate::factory;
 
 /// The settings of the candle embedder.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -25,6 +29,16 @@ pub struct CandleConfig {
     pub preload: bool,
     /// After how many idle seconds a tower is unloaded from memory; 0 is never.
     pub idle_unload_secs: u64,
+    /// What is put before a text, by names that requests choose with `prompt_name`; `input_type` chooses `query`, or `document`
+    /// (also called `passage`): `{ query = "query: ", document = "passage: " }`. They complete those of the model's folder.
+    pub prompts: BTreeMap<String, String>,
+    /// At how many tokens a text is cut, or refused if the request says `truncate = false`. Without it, the model's folder
+    /// decides.
+    #[schemars(example = &512)]
+    pub max_tokens: Option<usize>,
+    /// Whether requests may ask for fewer `dimensions` than the model's vectors have, although its folder doesn't say that it
+    /// was trained for it.
+    pub truncate_dimensions: bool,
     /// How models are downloaded from a hub.
     pub hub: HubConfig,
 }
@@ -38,6 +52,9 @@ impl Default for CandleConfig {
             queue_items: 256,
             preload: true,
             idle_unload_secs: 0,
+            prompts: BTreeMap::new(),
+            max_tokens: None,
+            truncate_dimensions: false,
             hub: HubConfig::default(),
         }
     }
@@ -59,12 +76,19 @@ impl Settings for CandleConfig {
             ));
         }
         self.batch().validate()?;
+        self.text_settings().validate()?;
         self.hub.validate()
     }
 
     fn check_local(&self, context: &BuildContext) -> Vec<Error> {
         let mut problems = check_local_pair(&self.model, self.text_model.as_deref(), context);
         problems.extend(self.hub.check_local().err());
+        if let Some(inspection) = context.inspection
+            && problems.is_empty()
+        {
+            let inspected = factory::inspect(self, context, inspection);
+            problems.extend(inspected.map_err(|error| error.with_default_field("model")).err());
+        }
         problems
     }
 }
@@ -85,6 +109,15 @@ impl CandleConfig {
     /// Returns how the model's inputs are queued.
     pub(crate) fn batch_options(&self) -> BatchOptions {
         self.batch().options(IMAGE_BATCH, TEXT_BATCH_TOKENS)
+    }
+
+    /// Returns what is said of texts.
+    pub(crate) fn text_settings(&self) -> TextSettings {
+        TextSettings {
+            prompts: self.prompts.clone(),
+            max_tokens: self.max_tokens,
+            truncate_dimensions: self.truncate_dimensions,
+        }
     }
 
     fn batch(&self) -> BatchSettings {

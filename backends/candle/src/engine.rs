@@ -33,6 +33,14 @@ impl CandleEngine {
             threads: Arc::new(pool),
         })
     }
+
+    /// Checks that a text tower is computed here.
+    ///
+    /// # Errors
+    /// `Unsupported`, naming the family and the engine that computes it.
+    pub(crate) fn check(tower: &checkpoint::TextTower) -> Result<()> {
+        families::config(tower).map(drop)
+    }
 }
 
 /// An image tower, by what computes it.
@@ -105,7 +113,7 @@ impl Engine for CandleEngine {
     }
 
     fn check_text(&self, tower: &checkpoint::TextTower) -> Result<()> {
-        families::config(tower).map(drop)
+        Self::check(tower)
     }
 
     fn load_text(&self, tower: &checkpoint::TextTower) -> Result<AnyTextTower> {

@@ -1,9 +1,9 @@
 //! From settings to an embedder: finds the model's folders, reads what they are and starts the threads.
 
-use lucida_core::config::factory_fn;
-use lucida_core::{Embedder, Error, ErrorKind, Factory, Result};
+use lucida_core::config::{Inspection, factory_fn};
+use lucida_core::{BuildContext, Embedder, Error, ErrorKind, Factory, Result};
 use lucida_models::Batched;
-use lucida_models::checkpoint::{Checkpoint, CheckpointModel, ModelFolder, ModelPlace};
+use lucida_models::checkpoint::{Checkpoint, CheckpointModel, ModelFolder, ModelPlace, Towers};
 
 use crate::config::CandleConfig;
 use crate::engine::CandleEngine;
@@ -32,9 +32,31 @@ fn open(
     if let Some(texts) = texts {
         check("text_model", texts)?;
     }
-    let checkpoint = Checkpoint::open(&model.name, &model.folder, texts.map(|texts| &*texts.folder))?;
+    let checkpoint = Checkpoint::open(
+        &model.name,
+        &model.folder,
+        texts.map(|texts| &*texts.folder),
+        &config.text_settings(),
+    )?;
     let engine = CandleEngine::start(config.thread_count())?;
     Batched::start(CheckpointModel::new(checkpoint, engine)?, &config.batch_options())
+}
+
+/// Opens the folders that the settings name on this machine and locates every tensor, for a check of the configuration.
+///
+/// # Errors
+/// Those of opening the model; `ConfigInvalid` for one that is too large. The field is the key.
+pub(crate) fn inspect(config: &CandleConfig, context: &BuildContext, inspection: Inspection) -> Result<()> {
+    let (model, texts) =
+        ModelPlace::find_local_pair(&config.model, config.text_model.as_deref(), &config.hub, context)?;
+    check("model", &model)?;
+    if let Some(texts) = &texts {
+        check("text_model", texts)?;
+    }
+    let text_folder = texts.as_ref().map(|texts| &*texts.folder);
+    let towers = Towers::locate(&model.folder, text_folder, &config.text_settings())?;
+    towers.text().map_or(Ok(()), CandleEngine::check)?;
+    inspection.check_size(towers.weight_bytes())
 }
 
 /// Refuses what only ONNX Runtime runs, among it the bundled model.

@@ -9,10 +9,10 @@ use crate::columns::Columns;
 /// columns of 0 behind.
 pub(crate) fn pool(x: &Tensor, columns: &Columns, pooling: &[Pooling], batch: &[&Tokens]) -> Result<Tensor> {
     let parts = pooling.iter().map(|&pooling| {
-        let rows: Vec<_> = batch.iter().map(|tokens| pooling.row(tokens.ids())).collect();
+        let rows: Vec<_> = batch.iter().map(|tokens| pooling.row(tokens)).collect();
         each(x, columns, |text, tokens| match rows[text] {
             Some(row) => tokens[row],
-            None => fold(pooling, tokens),
+            None => fold(pooling, tokens, batch[text].unpooled()),
         })
     });
     Tensor::cat(&parts.collect::<Result<Vec<_>>>()?, 0)
@@ -25,22 +25,25 @@ pub(crate) fn first(x: &Tensor, columns: &Columns) -> Result<Tensor> {
 
 /// Takes the mean of each input's columns from `first` on: `(h, columns)` to `(h, inputs)`, with columns of 0 behind.
 pub(crate) fn mean(x: &Tensor, columns: &Columns, first: usize) -> Result<Tensor> {
-    each(x, columns, |_, tokens| fold(Pooling::Mean, &tokens[first..]))
+    each(x, columns, |_, tokens| fold(Pooling::Mean, tokens, first))
 }
 
+/// Makes one number of an input's, without the first `unpooled`.
 #[expect(clippy::cast_precision_loss, reason = "no text has 2^24 tokens")]
-fn fold(pooling: Pooling, tokens: &[f32]) -> f32 {
+fn fold(pooling: Pooling, tokens: &[f32], unpooled: usize) -> f32 {
+    let tokens = &tokens[unpooled..];
     let count = tokens.len() as f32;
     match pooling {
         Pooling::Mean => tokens.iter().sum::<f32>() / count,
         Pooling::MeanSqrtLength => tokens.iter().sum::<f32>() / count.sqrt(),
         Pooling::WeightedMean => {
-            let mut place = 0.0;
+            let mut place = unpooled as f32;
             let sum = tokens.iter().fold(0.0, |sum, number| {
                 place += 1.0;
                 sum + place * number
             });
-            sum / (count * (count + 1.0) / 2.0)
+            // The places from `unpooled + 1` to the last.
+            sum / (count * (unpooled as f32 + place + 1.0) / 2.0)
         }
         Pooling::Max => tokens.iter().copied().fold(f32::NEG_INFINITY, f32::max),
         Pooling::First | Pooling::Last | Pooling::Token(_) | Pooling::LargestToken => tokens[0],

@@ -1,15 +1,17 @@
 //! What `[embedder.onnx]` in a config file can say.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use lucida_core::{BuildContext, Error, Result, Settings};
-use lucida_models::checkpoint::check_local_pair;
+use lucida_models::checkpoint::{TextSettings, check_local_pair};
 use lucida_models::hub::HubConfig;
 use lucida_models::{BatchOptions, BatchSettings};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::device::{Compute, Device, Precision};
+use crate::factory;
 use crate::runtime::Runtime;
 
 /// The settings of the ONNX Runtime embedder.
@@ -40,6 +42,16 @@ pub struct OnnxConfig {
     pub preload: bool,
     /// After how many idle seconds a tower is unloaded from memory; 0 is never.
     pub idle_unload_secs: u64,
+    /// What is put before a text, by names that requests choose with `prompt_name`; `input_type` chooses `query`, or `document`
+    /// (also called `passage`): `{ query = "query: ", document = "passage: " }`. They complete those of the model's folder.
+    pub prompts: BTreeMap<String, String>,
+    /// At how many tokens a text is cut, or refused if the request says `truncate = false`. Without it, the model's folder
+    /// decides.
+    #[schemars(example = &512)]
+    pub max_tokens: Option<usize>,
+    /// Whether requests may ask for fewer `dimensions` than the model's vectors have, although its folder doesn't say that it
+    /// was trained for it.
+    pub truncate_dimensions: bool,
     /// How models are downloaded from a hub.
     pub hub: HubConfig,
 }
@@ -56,6 +68,9 @@ impl Default for OnnxConfig {
             queue_items: 256,
             preload: true,
             idle_unload_secs: 0,
+            prompts: BTreeMap::new(),
+            max_tokens: None,
+            truncate_dimensions: false,
             hub: HubConfig::default(),
         }
     }
@@ -80,6 +95,7 @@ impl Settings for OnnxConfig {
             ));
         }
         self.batch().validate()?;
+        self.text_settings().validate()?;
         let (device, precision) = (self.device, self.precision);
         if !device.precisions().contains(&precision) {
             let offered: Vec<_> = device
@@ -107,6 +123,12 @@ impl Settings for OnnxConfig {
                 .into_iter()
                 .filter_map(Result::err),
         );
+        if let Some(inspection) = context.inspection
+            && problems.is_empty()
+        {
+            let inspected = factory::inspect(self, context, inspection);
+            problems.extend(inspected.map_err(|error| error.with_default_field("model")).err());
+        }
         problems
     }
 }
@@ -116,6 +138,15 @@ impl OnnxConfig {
     #[must_use]
     pub fn thread_count(&self) -> usize {
         self.batch().thread_count()
+    }
+
+    /// Returns what is said of texts.
+    pub(crate) fn text_settings(&self) -> TextSettings {
+        TextSettings {
+            prompts: self.prompts.clone(),
+            max_tokens: self.max_tokens,
+            truncate_dimensions: self.truncate_dimensions,
+        }
     }
 
     /// Returns what a session computes on, and how.

@@ -20,7 +20,7 @@ use lucida_core::{
     DecodeSize, EmbedderInfo, Error, ErrorKind, Fingerprint, Modalities, Picture, Result, TextInfo, Token,
     TowerKind,
 };
-use lucida_models::checkpoint::{ImageRecipe, ModelFolder, Pixels, TextTokenizer, Tokens};
+use lucida_models::checkpoint::{ImageRecipe, ModelFolder, Pixels, TextTokenizer, Tokens, max_text_bytes};
 use lucida_models::{Model, TextInput};
 
 use crate::device::Compute;
@@ -28,9 +28,6 @@ use crate::runtime::Runtime;
 use image_tower::ImageTower;
 use onnx_file::OnnxFile;
 use text_tower::TextTower;
-
-/// As much as checkpoints take.
-const MAX_TEXT_BYTES: usize = 16 * 1024;
 
 /// Changes whenever other numbers come out of the same file and the same recipe.
 const PREPROCESSING: &str = "export-1";
@@ -72,6 +69,7 @@ pub(crate) struct TextExport {
     file: PathBuf,
     plan: text_tower::Plan,
     tokenizer: TextTokenizer,
+    texts: TextInfo,
     dimensions: usize,
 }
 
@@ -88,12 +86,14 @@ impl TextExport {
             return Ok(None);
         };
         let (tokenizer, dimensions) = (folder.tokenizer()?, folder.text_dimensions()?);
+        let texts = folder.text_info(&tokenizer)?;
         let head = folder.has_text_head().then(|| folder.text_head()).transpose()?;
         let graph = OnnxFile::read(&file)?;
         Ok(Some(Self {
             plan: text_tower::Plan::of(&graph, head, tokenizer.max_tokens(), dimensions)?,
             file,
             tokenizer,
+            texts,
             dimensions,
         }))
     }
@@ -128,6 +128,7 @@ impl Export {
             .ok_or_else(|| lacks(name, TowerKind::Image))?;
         let recipe = image.as_ref().map(|image| &image.recipe);
         let preprocessing = format!("{PREPROCESSING} {} {recipe:?}", compute.precision.as_str());
+        let texts = text.as_ref().map(|text| text.texts.clone()).unwrap_or_default();
         let info = EmbedderInfo {
             model: name.to_owned(),
             fingerprint: Fingerprint::derive(
@@ -140,8 +141,8 @@ impl Export {
                 image: image.is_some(),
                 text: text.is_some(),
             },
-            max_text_bytes: MAX_TEXT_BYTES,
-            texts: TextInfo::default(),
+            max_text_bytes: max_text_bytes(&texts),
+            texts,
             decode_size: recipe.map_or(DecodeSize::FULL, ImageRecipe::decode_size),
         };
         Ok(Self {
@@ -171,6 +172,16 @@ fn lacks(model: &str, tower: TowerKind) -> Error {
     Error::new(ErrorKind::Unsupported, message)
 }
 
+/// Returns the size of the weights of exports in bytes; `None` where a file can't be read any more.
+pub(crate) fn weight_bytes(image: Option<&ImageExport>, text: Option<&TextExport>) -> Option<u64> {
+    let of_image = image.map(|image| &image.file);
+    let of_text = text.map(|text| &text.file);
+    // Of a graph of both towers each is loaded with its own part of the weights.
+    let of_text = of_text.filter(|file| Some(file) != of_image.as_ref());
+    let files = of_image.into_iter().chain(of_text);
+    files.map(|file| OnnxFile::read(file).ok()?.size_bytes()).sum()
+}
+
 impl Model for Export {
     type Visual = ImageTower;
     type Textual = TextTower;
@@ -180,12 +191,7 @@ impl Model for Export {
     }
 
     fn weight_bytes(&self) -> Option<u64> {
-        let of_image = self.image.as_ref().map(|image| &image.file);
-        let of_text = self.text.as_ref().map(|text| &text.file);
-        // Of a graph of both towers each is loaded with its own part of the weights.
-        let of_text = of_text.filter(|file| Some(file) != of_image.as_ref());
-        let files = of_image.into_iter().chain(of_text);
-        files.map(|file| OnnxFile::read(file).ok()?.size_bytes()).sum()
+        weight_bytes(self.image.as_ref(), self.text.as_ref())
     }
 
     fn tokenize(&self, text: TextInput<'_>) -> Result<Vec<Token>> {

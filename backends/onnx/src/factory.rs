@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use lucida_core::config::factory_fn;
+use lucida_core::config::{Inspection, factory_fn};
 use lucida_core::{BuildContext, Embedder, Error, Factory, Result};
 use lucida_models::Batched;
 use lucida_models::checkpoint::ModelPlace;
@@ -48,6 +48,23 @@ fn open(
     published::open(config, model, texts, runtime, context)
 }
 
+/// Opens the folders that the settings name on this machine, for a check of the configuration: every tensor is located and
+/// every graph recognised.
+///
+/// # Errors
+/// Those of opening the model; `ConfigInvalid` for one that is too large. The field is the key, where one is to blame.
+pub(crate) fn inspect(config: &OnnxConfig, context: &BuildContext, inspection: Inspection) -> Result<()> {
+    let (model, texts) =
+        ModelPlace::find_local_pair(&config.model, config.text_model.as_deref(), &config.hub, context)?;
+    let bytes = if model.folder.join(MANIFEST_FILE).is_file() {
+        check_starter(config)?;
+        Starter::inspect(&model.folder)?
+    } else {
+        published::inspect(config, &model, texts.as_ref())?
+    };
+    inspection.check_size(bytes)
+}
+
 /// Refuses what the starter model has no use for: its graphs are complete, and its pictures are in the space of its texts.
 fn check_starter(config: &OnnxConfig) -> Result<()> {
     if config.text_model.is_some() {
@@ -58,5 +75,7 @@ fn check_starter(config: &OnnxConfig) -> Result<()> {
         let message = "`int8` can't be made of the starter model: set it to \"fp32\"";
         return Err(Error::config("precision", message));
     }
-    Ok(())
+    config
+        .text_settings()
+        .refuse("has no meaning for the starter model, whose texts have no prompts and are cut at 256 tokens")
 }

@@ -3,13 +3,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use lucida_core::{BuildContext, Embedder, Result};
-use lucida_models::checkpoint::{Checkpoint, CheckpointModel, ModelFolder, ModelPlace, check_pair};
+use lucida_core::{BuildContext, Embedder, Error, Result};
+use lucida_models::checkpoint::{Checkpoint, CheckpointModel, ModelFolder, ModelPlace, Towers, check_pair};
 use lucida_models::{BatchOptions, Batched, Model};
 
 use crate::checkpoint::OnnxEngine;
 use crate::config::OnnxConfig;
-use crate::export::{Export, ImageExport, TextExport};
+use crate::export::{self, Export, ImageExport, TextExport};
 use crate::pair::Pair;
 use crate::runtime::Runtime;
 
@@ -27,19 +27,19 @@ pub(crate) fn open(
 ) -> Result<Arc<dyn Embedder>> {
     let (name, compute, options) = (&place.name, config.compute(), config.batch_options());
     let (folder, text_folder) = (&place.folder, text_place.map(|place| &*place.folder));
-    let model = ModelFolder::open(folder)?;
-    let texts = text_folder.map(ModelFolder::open).transpose()?;
-    if let Some(texts) = &texts {
-        check_pair(&model, texts)?;
-    }
+    let settings = config.text_settings();
+    let Found {
+        model,
+        texts,
+        image,
+        text,
+    } = Found::look(config, place, text_place)?;
     let texts = texts.as_ref().unwrap_or(&model);
-    let image = ImageExport::find(&model, compute)?;
-    let text = TextExport::find(texts, compute)?;
 
     let engine = OnnxEngine::new(runtime.clone(), compute, context.cache_dir.clone());
     let limited = engine.limit(options.clone());
     let checkpoint = |folder: &Path, text_folder| {
-        Checkpoint::open(name, folder, text_folder)
+        Checkpoint::open(name, folder, text_folder, &settings)
             .and_then(|checkpoint| CheckpointModel::new(checkpoint, engine))
     };
     let export = |image, text| Export::new(name, image, text, runtime, compute);
@@ -70,6 +70,63 @@ pub(crate) fn open(
             )
         }
         (image, text) => start(export(image, text)?, &options),
+    }
+}
+
+/// Locates every tensor that [`open`] would use, and recognises every graph; returns the size of the weights in bytes.
+///
+/// # Errors
+/// Those of [`open`].
+pub(crate) fn inspect(
+    config: &OnnxConfig,
+    place: &ModelPlace,
+    text_place: Option<&ModelPlace>,
+) -> Result<u64> {
+    let (folder, text_folder) = (&place.folder, text_place.map(|place| &*place.folder));
+    let Found {
+        model,
+        texts,
+        image,
+        text,
+    } = Found::look(config, place, text_place)?;
+    let texts = texts.as_ref().unwrap_or(&model);
+    let settings = config.text_settings();
+    let of_checkpoint = match (&image, &text) {
+        (None, None) => Some(Towers::locate(folder, text_folder, &settings)?),
+        (Some(_), None) if texts.takes_texts() => Some(Towers::locate(texts.path(), None, &settings)?),
+        (None, Some(_)) if model.takes_images() => Some(Towers::locate(folder, None, &settings)?),
+        (Some(_) | None, Some(_) | None) => None,
+    };
+    let of_exports = export::weight_bytes(image.as_ref(), text.as_ref()).unwrap_or(0);
+    Ok(of_checkpoint.map_or(0, |towers| towers.weight_bytes()) + of_exports)
+}
+
+/// The folders of a model, and the exports among their files.
+struct Found {
+    model: ModelFolder,
+    /// That of a text model of its own.
+    texts: Option<ModelFolder>,
+    image: Option<ImageExport>,
+    text: Option<TextExport>,
+}
+
+impl Found {
+    fn look(config: &OnnxConfig, place: &ModelPlace, text_place: Option<&ModelPlace>) -> Result<Self> {
+        let (settings, compute) = (config.text_settings(), config.compute());
+        let open = |place: &ModelPlace| {
+            Ok::<_, Error>(ModelFolder::open(&place.folder)?.with_text_settings(&settings))
+        };
+        let model = open(place)?;
+        let texts = text_place.map(open).transpose()?;
+        if let Some(texts) = &texts {
+            check_pair(&model, texts)?;
+        }
+        Ok(Self {
+            image: ImageExport::find(&model, compute)?,
+            text: TextExport::find(texts.as_ref().unwrap_or(&model), compute)?,
+            model,
+            texts,
+        })
     }
 }
 

@@ -259,6 +259,7 @@ mod tests {
                 &BuildContext {
                     cache_dir: folder.path().to_path_buf(),
                     served_as: None,
+                    inspection: None,
                 },
             )
         };
@@ -277,6 +278,7 @@ mod tests {
         let context = BuildContext {
             cache_dir: folder.path().to_path_buf(),
             served_as: None,
+            inspection: None,
         };
         let (plain, openvino) = ("onnxruntime/1.31.1", "onnxruntime-openvino/1.24.1");
         for version in [plain, openvino] {

@@ -35,6 +35,7 @@ async fn open(settings: &Value, cache: &Path) -> Result<Arc<dyn Embedder>> {
     let context = BuildContext {
         cache_dir: cache.to_path_buf(),
         served_as: None,
+        inspection: None,
     };
     lucida_onnx::factory().build(settings, &context).await
 }

@@ -20,3 +20,4 @@ async fn open(folder: PathBuf, text_folder: Option<PathBuf>) -> Arc<dyn Embedder
 
 lucida_testkit::embedder_parity!(open);
 lucida_testkit::graph_parity!(open);
+lucida_testkit::text_options_parity!(open);

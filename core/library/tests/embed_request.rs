@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lucida_core::{Deadline, Embedder, Embedding, Error, ErrorKind, Lane, Result, TowerKind};
+use lucida_core::{Deadline, EmbeddedText, Embedder, Error, ErrorKind, Lane, Result, TextOptions, TowerKind};
 use lucida_library::EmbedRequest;
 use lucida_models::{BatchOptions, Batched};
 use lucida_testkit::{Controls, HashModel, eventually};
@@ -24,7 +24,7 @@ fn request(model: &Arc<Batched<HashModel>>, limit: Duration) -> EmbedRequest {
     EmbedRequest::new(Arc::clone(model) as Arc<dyn Embedder>, Deadline::after(limit))
 }
 
-fn kinds(results: &[Result<Embedding>]) -> Vec<Option<ErrorKind>> {
+fn kinds(results: &[Result<EmbeddedText>]) -> Vec<Option<ErrorKind>> {
     results
         .iter()
         .map(|result| result.as_ref().err().map(Error::kind))
@@ -36,10 +36,16 @@ async fn a_request_many_times_larger_than_the_queue_is_embedded_whole() {
     for queue_items in [1, 7, 256] {
         let (model, _) = model(queue_items);
         let texts: Vec<_> = (0..300).map(|number| format!("text {number}")).collect();
-        let results = request(&model, PATIENT).texts(texts.clone()).await.unwrap();
+        let results = request(&model, PATIENT)
+            .texts(texts.clone(), &TextOptions::default())
+            .await
+            .unwrap();
         assert_eq!(results.len(), 300);
         for (text, result) in texts.into_iter().zip(results) {
-            let alone = request(&model, PATIENT).text(text).await.unwrap();
+            let alone = request(&model, PATIENT)
+                .text(text, &TextOptions::default())
+                .await
+                .unwrap();
             assert_eq!(result.unwrap(), alone);
         }
     }
@@ -54,7 +60,9 @@ async fn a_queue_that_others_have_filled_refuses_the_whole_request_at_once() {
         tokio::spawn(async move {
             // One batch of eight at most is at the hold, and two inputs wait.
             let texts = (0..20).map(|number| format!("other {number}")).collect();
-            request(&model, PATIENT).texts(texts).await
+            request(&model, PATIENT)
+                .texts(texts, &TextOptions::default())
+                .await
         })
     };
     eventually("the queue is full", async || {
@@ -62,7 +70,10 @@ async fn a_queue_that_others_have_filled_refuses_the_whole_request_at_once() {
     })
     .await;
     let texts = (0..20).map(|number| format!("text {number}")).collect();
-    let error = request(&model, PATIENT).texts(texts).await.unwrap_err();
+    let error = request(&model, PATIENT)
+        .texts(texts, &TextOptions::default())
+        .await
+        .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Overloaded);
     assert!(error.retry_after().is_some());
     controls.release();
@@ -73,11 +84,14 @@ async fn a_queue_that_others_have_filled_refuses_the_whole_request_at_once() {
 async fn the_deadline_cuts_off_what_is_left_and_keeps_what_is_done() {
     let (model, controls) = model(4);
     let request = request(&model, Duration::from_secs(2));
-    let first = request.texts(vec!["done".to_owned()]).await.unwrap();
+    let first = request
+        .texts(vec!["done".to_owned()], &TextOptions::default())
+        .await
+        .unwrap();
     assert_eq!(kinds(&first), [None]);
     controls.hold();
     let rest = (0..100).map(|number| format!("text {number}")).collect();
-    let rest = request.texts(rest).await.unwrap();
+    let rest = request.texts(rest, &TextOptions::default()).await.unwrap();
     assert_eq!(kinds(&rest), [Some(ErrorKind::Timeout); 100]);
     controls.release();
 }

@@ -24,6 +24,7 @@ mod recipe;
 mod rotary;
 mod siglip;
 mod tensor;
+mod texts;
 mod tokenizer;
 mod tower;
 mod weights;
@@ -34,11 +35,12 @@ use serde::de::DeserializeOwned;
 
 pub use folder::{ModelFolder, TextHead};
 pub use identity::WeightsId;
-pub use model::{Checkpoint, CheckpointModel, Engine, check_pair};
+pub use model::{Checkpoint, CheckpointModel, Engine, Towers, check_pair, max_text_bytes};
 pub use place::{ModelPlace, check_local_pair};
 pub use recipe::{ImageRecipe, Pixels};
 pub use rotary::ROTARY_MAX_TOKENS;
 pub use tensor::{ElementType, Tensor};
+pub use texts::TextSettings;
 pub use tokenizer::{TextTokenizer, Tokens};
 pub use tower::{
     Activation, Attention, AttentionPool, Dense, DistanceBuckets, Encoder, EncoderLayer, HeadNorms,

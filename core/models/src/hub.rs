@@ -59,6 +59,15 @@ pub async fn fetch(repo: &RepoId, options: &HubOptions) -> Result<PathBuf> {
         .map_err(|error| Error::internal("downloading a model failed").with_source(error))?
 }
 
+/// Finds the folder of a repository that is wholly in the cache; `None` where it isn't.
+fn downloaded(repo: &RepoId, options: &HubOptions) -> Result<Option<PathBuf>> {
+    match Fetch::new(repo, options)?.cached() {
+        Ok(folder) => Ok(Some(folder)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// One call of [`fetch`], on a blocking thread.
 struct Fetch<'a> {
     repo: &'a RepoId,

@@ -38,6 +38,7 @@ mod metadata_oracle;
 pub mod metadata_records;
 mod model_controls;
 pub mod parity;
+pub mod parity_texts;
 mod patience;
 pub mod plugin;
 pub mod queue;

@@ -444,7 +444,7 @@ fn named(names: Vec<String>, vectors: Vec<Result<Embedding>>) -> BTreeMap<String
 }
 
 /// Checks every vector, and prints the smallest cosine.
-fn assert_same(
+pub(crate) fn assert_same(
     given: &BTreeMap<String, Embedding>,
     expected: &BTreeMap<String, Vec<f64>>,
     bound: impl Fn(&str) -> f64,

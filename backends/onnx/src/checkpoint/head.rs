@@ -1,7 +1,7 @@
 //! What a sentence-transformers folder does to the rows of its encoder, for an encoder that somebody else exported.
 
 use lucida_core::Result;
-use lucida_models::checkpoint::{Pooling, TextHead};
+use lucida_models::checkpoint::{Pooling, TextHead, Tokens};
 use ort::session::Session;
 use ort::value::TensorRef;
 
@@ -73,11 +73,11 @@ impl Head {
     ///
     /// # Errors
     /// `Internal` where the computation failed.
-    pub(crate) fn apply(&mut self, states: &[f32], ids: &[u32]) -> Result<Vec<f32>> {
-        let (tokens, poolings) = (ids.len(), self.pooling.len());
+    pub(crate) fn apply(&mut self, states: &[f32], text: &Tokens) -> Result<Vec<f32>> {
+        let (tokens, poolings) = (text.ids().len(), self.pooling.len());
         let mut weights = vec![0.0; poolings * tokens];
         for (pooling, weights) in self.pooling.iter().zip(weights.chunks_exact_mut(tokens)) {
-            weigh(*pooling, ids, weights);
+            weigh(*pooling, text, weights);
         }
         let order: Vec<_> = (0..tokens).map(signed).collect();
         let running = |error| internal("running the text tower's head", error);

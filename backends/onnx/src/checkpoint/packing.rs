@@ -4,7 +4,7 @@
 //! over a text, in an order that depends on how long the row is that they are given: so that length, the number of slots,
 //! is a matter of the text alone, and only texts with the same number share a run.
 
-use lucida_models::checkpoint::{Pooling, TextTower};
+use lucida_models::checkpoint::{Pooling, TextTower, Tokens};
 
 use crate::graph::signed;
 
@@ -56,7 +56,7 @@ impl Packing {
     }
 
     /// Lays out texts, none of which has more tokens than `slots`.
-    pub(super) fn pack(&self, texts: &[&[u32]], slots: usize) -> Packed {
+    pub(super) fn pack(&self, texts: &[&Tokens], slots: usize) -> Packed {
         let mut packed = Packed {
             ids: Vec::new(),
             positions: Vec::new(),
@@ -66,8 +66,8 @@ impl Packing {
             mask_sides: if self.causal { [1, slots] } else { [texts.len(), 1] },
             weights: vec![0.0; texts.len() * self.pooling.len() * slots],
         };
-        for (at, text) in texts.iter().enumerate() {
-            let first = packed.ids.len();
+        for (at, tokens) in texts.iter().enumerate() {
+            let (first, text) = (packed.ids.len(), tokens.ids());
             packed.ids.extend(text.iter().map(|&id| i64::from(id)));
             packed
                 .positions
@@ -83,14 +83,14 @@ impl Packing {
                 .chunks_exact_mut(slots)
                 .skip(at * self.pooling.len());
             for (pooling, weights) in self.pooling.iter().zip(weights) {
-                weigh(*pooling, text, weights);
+                weigh(*pooling, tokens, weights);
             }
         }
         packed.mask = if self.causal {
             // A token sees those before it, and so no slot past its text's end.
             hide(slots, (0..slots).map(|asker| asker + 1))
         } else {
-            hide(slots, texts.iter().map(|text| text.len()))
+            hide(slots, texts.iter().map(|text| text.ids().len()))
         };
         packed
     }
@@ -103,23 +103,25 @@ fn hide(slots: usize, seen: impl Iterator<Item = usize>) -> Vec<f32> {
 }
 
 /// Fills what each token counts for; all are 0 before.
-pub(super) fn weigh(pooling: Pooling, text: &[u32], weights: &mut [f32]) {
-    #[expect(clippy::cast_precision_loss, reason = "no text has 2^24 tokens")]
-    let length = text.len() as f32;
+#[expect(clippy::cast_precision_loss, reason = "no text has 2^24 tokens")]
+pub(super) fn weigh(pooling: Pooling, tokens: &Tokens, weights: &mut [f32]) {
+    let pooled = tokens.unpooled()..tokens.ids().len();
+    let length = pooled.len() as f32;
     match pooling {
-        Pooling::Mean => weights[..text.len()].fill(length.recip()),
-        Pooling::MeanSqrtLength => weights[..text.len()].fill(length.sqrt().recip()),
+        Pooling::Mean => weights[pooled].fill(length.recip()),
+        Pooling::MeanSqrtLength => weights[pooled].fill(length.sqrt().recip()),
         Pooling::WeightedMean => {
-            let sum = length * (length + 1.0) / 2.0;
-            let mut place = 0.0;
-            for weight in &mut weights[..text.len()] {
+            // The places from `unpooled + 1` to the last.
+            let mut place = tokens.unpooled() as f32;
+            let sum = length * (place + tokens.ids().len() as f32 + 1.0) / 2.0;
+            for weight in &mut weights[pooled] {
                 place += 1.0;
                 *weight = place / sum;
             }
         }
         Pooling::Max => {}
         Pooling::First | Pooling::Last | Pooling::Token(_) | Pooling::LargestToken => {
-            if let Some(row) = pooling.row(text) {
+            if let Some(row) = pooling.row(tokens) {
                 weights[row] = 1.0;
             }
         }
@@ -138,9 +140,35 @@ mod tests {
         }
     }
 
+    fn text(ids: &[u32]) -> Tokens {
+        Tokens::new(ids.to_vec(), 0)
+    }
+
+    #[test]
+    fn the_tokens_of_a_prompt_that_is_left_out_count_for_nothing() {
+        let all = [
+            Pooling::Mean,
+            Pooling::MeanSqrtLength,
+            Pooling::WeightedMean,
+            Pooling::First,
+            Pooling::Last,
+        ];
+        let packed = packing(&all, false).pack(&[&Tokens::new(vec![5, 9, 7, 6, 8, 4], 2)], 6);
+        let rows: Vec<_> = packed.weights.chunks_exact(6).collect();
+        assert_eq!(rows[0], [0.0, 0.0, 0.25, 0.25, 0.25, 0.25]);
+        assert_eq!(rows[1], [0.0, 0.0, 0.5, 0.5, 0.5, 0.5]);
+        // 3 + 4 + 5 + 6 = 18
+        assert_eq!(
+            rows[2],
+            [0.0, 0.0, 3.0 / 18.0, 4.0 / 18.0, 5.0 / 18.0, 6.0 / 18.0]
+        );
+        assert_eq!(rows[3], [0.0, 0.0, 1.0, 0.0, 0.0, 0.0]);
+        assert_eq!(rows[4], [0.0, 0.0, 0.0, 0.0, 0.0, 1.0]);
+    }
+
     #[test]
     fn texts_follow_each_other_and_each_has_its_own_slots() {
-        let packed = packing(&[Pooling::Mean], false).pack(&[&[5, 6], &[7, 8, 9, 5]], 4);
+        let packed = packing(&[Pooling::Mean], false).pack(&[&text(&[5, 6]), &text(&[7, 8, 9, 5])], 4);
         assert_eq!(packed.ids, [5, 6, 7, 8, 9, 5]);
         assert_eq!(packed.positions, [2, 3, 2, 3, 4, 5]);
         assert_eq!(packed.rows, [0, 1, 0, 0, 2, 3, 4, 5]);
@@ -152,7 +180,7 @@ mod tests {
 
     #[test]
     fn a_causal_token_sees_only_those_before_it() {
-        let packed = packing(&[Pooling::Last], true).pack(&[&[5, 6, 7]], 3);
+        let packed = packing(&[Pooling::Last], true).pack(&[&text(&[5, 6, 7])], 3);
         assert_eq!(packed.mask_sides, [1, 3]);
         assert_eq!(
             packed.mask,
@@ -171,7 +199,7 @@ mod tests {
             Pooling::MeanSqrtLength,
             Pooling::WeightedMean,
         ];
-        let packed = packing(&all, false).pack(&[&[5, 9, 7, 6]], 5);
+        let packed = packing(&all, false).pack(&[&text(&[5, 9, 7, 6])], 5);
         let rows: Vec<_> = packed.weights.chunks_exact(5).collect();
         assert_eq!(rows[0], [1.0, 0.0, 0.0, 0.0, 0.0]);
         assert_eq!(rows[1], [0.0, 0.0, 0.0, 1.0, 0.0]);

@@ -33,7 +33,7 @@ impl TextTower {
         }
     }
 
-    fn run(&mut self, texts: &[&[u32]], slots: usize) -> Result<Vec<Vec<f32>>> {
+    fn run(&mut self, texts: &[&Tokens], slots: usize) -> Result<Vec<Vec<f32>>> {
         let running = |error| internal("running the text tower", error);
         let packed = self.packing.pack(texts, slots);
         let (tokens, count) = (packed.ids.len(), texts.len());
@@ -64,7 +64,7 @@ impl Tower for TextTower {
     fn embed(&mut self, batch: &[Tokens]) -> Vec<Result<Vec<f32>>> {
         if !self.together {
             let one = |text: &Tokens| {
-                let vectors = self.run(&[text.ids()], text.ids().len());
+                let vectors = self.run(&[text], text.ids().len());
                 for_each(1, vectors)
             };
             return batch.iter().flat_map(one).collect();
@@ -81,7 +81,7 @@ impl Tower for TextTower {
             .map(|_| Err(Error::internal("a text was left out")))
             .collect();
         for (slots, places) in by_slots {
-            let texts: Vec<_> = places.iter().map(|&place| batch[place].ids()).collect();
+            let texts: Vec<_> = places.iter().map(|&place| &batch[place]).collect();
             let vectors = self.run(&texts, slots);
             for (place, vector) in places.iter().zip(for_each(places.len(), vectors)) {
                 results[*place] = vector;

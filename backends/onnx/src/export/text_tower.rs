@@ -185,7 +185,8 @@ impl TextTower {
         })
     }
 
-    fn embed_one(&mut self, ids: &[u32], unpadded: usize) -> Result<Vec<f32>> {
+    fn embed_one(&mut self, tokens: &Tokens) -> Result<Vec<f32>> {
+        let (ids, unpadded) = (tokens.ids(), tokens.unpadded());
         let running = |error| internal("running the text tower", error);
         let length = self.plan.length.unwrap_or(ids.len());
         let mut inputs: Vec<(Cow<'_, str>, SessionInputValue<'_>)> = Vec::new();
@@ -217,7 +218,7 @@ impl TextTower {
                 // Padding behind the text is no part of it.
                 let rows = numbers.get(..ids.len() * hidden);
                 let rows = rows.ok_or_else(|| Error::internal("the text tower gave too few rows"))?;
-                head.apply(rows, ids)
+                head.apply(rows, tokens)
             }
             (Some(_) | None, _) => Ok(numbers.to_vec()),
         }
@@ -228,10 +229,7 @@ impl Tower for TextTower {
     type Input = Tokens;
 
     fn embed(&mut self, batch: &[Tokens]) -> Vec<Result<Vec<f32>>> {
-        batch
-            .iter()
-            .map(|tokens| self.embed_one(tokens.ids(), tokens.unpadded()))
-            .collect()
+        batch.iter().map(|tokens| self.embed_one(tokens)).collect()
     }
 
     fn token_count(tokens: &Tokens) -> Option<usize> {
@@ -265,7 +263,7 @@ mod tests {
     fn embed(graph: &OnnxFile, plan: &Plan, ids: &[u32]) -> Vec<f32> {
         let runtime = Runtime::load(Device::Cpu, None, &BuildContext::from_env()).unwrap();
         let mut tower = TextTower::load(&runtime, COMPUTE, graph, plan).unwrap();
-        tower.embed_one(ids, ids.len()).unwrap()
+        tower.embed_one(&Tokens::new(ids.to_vec(), 0)).unwrap()
     }
 
     /// A "vector" that shows what the graph was given: ten times the ids, plus the mask.

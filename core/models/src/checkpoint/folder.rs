@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use lucida_core::{Error, Result};
+use lucida_core::{Error, Result, TextInfo};
 use serde_json::Value;
 
 use super::bert::{self, EncoderConfig};
@@ -15,6 +15,7 @@ use super::openclip::{self, OpenClipConfig};
 use super::recipe::{ImageRecipe, Usual};
 use super::rotary::{self, RotaryConfig};
 use super::siglip::{self, SiglipConfig};
+use super::texts::{self, TextSettings};
 use super::tokenizer::{Cleaning, Padding, TextRules, TextTokenizer};
 use super::tower::{Dense, ImageTower, Pooling, TextFamily, TextTower};
 use super::weights::Weights;
@@ -32,6 +33,7 @@ pub struct ModelFolder {
     model: PathBuf,
     kind: Kind,
     modules: Option<Modules>,
+    settings: TextSettings,
 }
 
 #[derive(Debug, Clone)]
@@ -88,6 +90,7 @@ impl ModelFolder {
                 model: folder.to_path_buf(),
                 kind: Kind::Immich(Box::new(ImmichConfig::read(folder)?)),
                 modules: None,
+                settings: TextSettings::default(),
             });
         }
         let path = model.join(openclip::CONFIG_FILE);
@@ -98,6 +101,7 @@ impl ModelFolder {
                 model,
                 kind: Kind::OpenClip(Box::new(config)),
                 modules,
+                settings: TextSettings::default(),
             });
         }
         let path = model.join(CONFIG_FILE);
@@ -133,6 +137,25 @@ impl ModelFolder {
             model,
             kind,
             modules,
+            settings: TextSettings::default(),
+        })
+    }
+
+    /// Puts what a configuration says of texts in place of what the folder says.
+    #[must_use]
+    pub fn with_text_settings(mut self, settings: &TextSettings) -> Self {
+        self.settings = settings.clone();
+        self
+    }
+
+    /// Reads what requests may say of texts; `tokenizer` is that of the folder.
+    ///
+    /// # Errors
+    /// `Internal` for a damaged file.
+    pub fn text_info(&self, tokenizer: &TextTokenizer) -> Result<TextInfo> {
+        Ok(TextInfo {
+            max_tokens: Some(tokenizer.max_tokens()),
+            ..texts::info(&self.root, &self.model, &self.settings)?
         })
     }
 
@@ -280,6 +303,7 @@ impl ModelFolder {
                 cleaning: Cleaning::None,
                 padding: None,
                 excludes_prompt: false,
+                limit: self.settings.max_tokens,
             },
             Kind::Siglip(config) => {
                 let text = config.text.as_ref().ok_or_else(|| self.lacks("text"))?;
@@ -290,6 +314,7 @@ impl ModelFolder {
                     cleaning: family::siglip_cleaning(&self.model)?,
                     padding: Some(Padding::Own),
                     excludes_prompt: false,
+                    limit: self.settings.max_tokens,
                 }
             }
             Kind::OpenClip(config) => TextRules {
@@ -306,6 +331,7 @@ impl ModelFolder {
                     Padding::Own
                 }),
                 excludes_prompt: false,
+                limit: self.settings.max_tokens,
             },
             Kind::Immich(config) => {
                 let rules = TextRules {
@@ -319,6 +345,7 @@ impl ModelFolder {
                     // As Immich does, whatever the model sees of it: some graphs take texts of this length only.
                     padding: Some(Padding::Own),
                     excludes_prompt: false,
+                    limit: self.settings.max_tokens,
                 };
                 return TextTokenizer::read(&immich::tokenizer_folder(&self.root), rules);
             }
@@ -340,8 +367,14 @@ impl ModelFolder {
                 Cleaning::None
             },
             padding: None,
-            excludes_prompt: false,
+            excludes_prompt: self.excludes_prompt()?,
+            limit: self.settings.max_tokens,
         })
+    }
+
+    fn excludes_prompt(&self) -> Result<bool> {
+        let pooling = self.modules.as_ref().and_then(|modules| modules.pooling.as_ref());
+        pooling.map_or(Ok(false), |folder| modules::excludes_prompt(folder))
     }
 
     /// Locates the text tower's tensors.

@@ -10,12 +10,23 @@ use lucida_core::{
 use super::folder::ModelFolder;
 use super::identity::WeightsId;
 use super::recipe::{ImageRecipe, Pixels};
+use super::texts::TextSettings;
 use super::tokenizer::{TextTokenizer, Tokens};
 use super::tower::{ImageTower, TextTower};
 use crate::model::{Model, TextInput, Tower};
 
-/// Enough for some pages of text; the models that are read here look at its first 77 to 512 tokens.
-const MAX_TEXT_BYTES: usize = 16 * 1024;
+/// Enough for some pages of text, where a model looks at the first tokens only.
+const LEAST_TEXT_BYTES: usize = 16 * 1024;
+
+/// More than a token has in any language: the text of a model that takes thousands of tokens may be as long as those.
+const BYTES_PER_TOKEN: usize = 16;
+
+/// Returns how long a text may be that a model is given.
+#[must_use]
+pub fn max_text_bytes(texts: &TextInfo) -> usize {
+    let tokens = texts.max_tokens.unwrap_or(0);
+    tokens.saturating_mul(BYTES_PER_TOKEN).max(LEAST_TEXT_BYTES)
+}
 
 /// Changes whenever other numbers come out of the same weights and the same recipe.
 const PREPROCESSING: &str = "checkpoint-1";
@@ -53,24 +64,24 @@ pub trait Engine: Send + Sync + 'static {
 }
 
 /// The towers of one model, located, and the preparation of their inputs.
-pub struct Checkpoint {
-    name: String,
+pub struct Towers {
     image: Option<(ImageTower, ImageRecipe)>,
     text: Option<(TextTower, TextTokenizer)>,
+    texts: TextInfo,
     dimensions: usize,
-    weights: WeightsId,
-    weight_bytes: u64,
 }
 
-impl Checkpoint {
-    /// Reads a model called `name` from `folder`, and its text tower from `text_folder` where that is another one.
+impl Towers {
+    /// Locates the towers of the model in `folder`, the one for texts in `text_folder` where that is another one. Reads no
+    /// weights.
     ///
     /// # Errors
     /// Those of [`ModelFolder`]; `ConfigInvalid` when the two folders' vectors have different lengths, or when the second
     /// has no text tower.
-    pub fn open(name: &str, folder: &Path, text_folder: Option<&Path>) -> Result<Self> {
-        let model = ModelFolder::open(folder)?;
-        let texts = text_folder.map(ModelFolder::open).transpose()?;
+    pub fn locate(folder: &Path, text_folder: Option<&Path>, settings: &TextSettings) -> Result<Self> {
+        let open = |folder| Ok::<_, Error>(ModelFolder::open(folder)?.with_text_settings(settings));
+        let model = open(folder)?;
+        let texts = text_folder.map(open).transpose()?;
         if let Some(texts) = &texts {
             check_pair(&model, texts)?;
         }
@@ -85,33 +96,76 @@ impl Checkpoint {
         } else {
             None
         };
+        let text_info = match &text {
+            Some((_, tokenizer)) => texts.text_info(tokenizer)?,
+            None => TextInfo::default(),
+        };
         let dimensions = match &image {
             Some(_) => model.image_dimensions()?,
             None => texts.text_dimensions()?,
         };
-        // An index holds vectors of pictures: another text tower for the same space leaves them what they are.
-        let tensors = match (&image, &text) {
+        Ok(Self {
+            image,
+            text,
+            texts: text_info,
+            dimensions,
+        })
+    }
+
+    /// Returns the text tower, if there is one.
+    #[must_use]
+    pub fn text(&self) -> Option<&TextTower> {
+        self.text.as_ref().map(|(tower, _)| tower)
+    }
+
+    /// Returns the size of the weights in bytes.
+    #[must_use]
+    pub fn weight_bytes(&self) -> u64 {
+        let of_texts = self.text.as_ref().map(|(tower, _)| tower.tensors());
+        let of_images = self.image.as_ref().map(|(tower, _)| tower.tensors());
+        let all = of_images.iter().chain(&of_texts).flatten();
+        all.map(|tensor| tensor.size_bytes() as u64).sum()
+    }
+
+    /// Hashes the weights that the vectors of an index depend on: another text tower for the same space leaves the vectors
+    /// of pictures what they are.
+    fn weights(&self) -> Result<WeightsId> {
+        WeightsId::of(&match (&self.image, &self.text) {
             (Some((tower, _)), _) => tower.tensors(),
             (None, Some((tower, _))) => tower.tensors(),
             (None, None) => Vec::new(),
-        };
-        let weights = WeightsId::of(&tensors)?;
-        let of_texts = text.as_ref().map(|(tower, _)| tower.tensors());
-        let of_images = image.as_ref().map(|(tower, _)| tower.tensors());
-        let all = of_images.iter().chain(&of_texts).flatten();
-        let weight_bytes = all.map(|tensor| tensor.size_bytes() as u64).sum();
+        })
+    }
+}
+
+/// A model by name, its towers located.
+pub struct Checkpoint {
+    name: String,
+    towers: Towers,
+    weights: WeightsId,
+}
+
+impl Checkpoint {
+    /// Reads a model called `name` from `folder`, and its text tower from `text_folder` where that is another one.
+    ///
+    /// # Errors
+    /// Those of [`Towers::locate`]; `Internal`, naming the file, for weights that can't be read.
+    pub fn open(
+        name: &str,
+        folder: &Path,
+        text_folder: Option<&Path>,
+        settings: &TextSettings,
+    ) -> Result<Self> {
+        let towers = Towers::locate(folder, text_folder, settings)?;
         Ok(Self {
             name: name.to_owned(),
-            image,
-            text,
-            dimensions,
-            weights,
-            weight_bytes,
+            weights: towers.weights()?,
+            towers,
         })
     }
 
     fn describe(&self, numbers: &str) -> EmbedderInfo {
-        let recipe = self.image.as_ref().map(|(_, recipe)| recipe);
+        let recipe = self.towers.image.as_ref().map(|(_, recipe)| recipe);
         let preprocessing = match recipe {
             Some(recipe) => format!("{PREPROCESSING} {numbers} {recipe:?}"),
             None => format!("{PREPROCESSING} {numbers}"),
@@ -120,23 +174,25 @@ impl Checkpoint {
             model: self.name.clone(),
             // By the numbers alone: a folder that is moved or renamed holds the same model.
             fingerprint: Fingerprint::derive("checkpoint", self.weights.as_bytes(), &preprocessing),
-            dimensions: self.dimensions,
+            dimensions: self.towers.dimensions,
             modalities: Modalities {
-                image: self.image.is_some(),
-                text: self.text.is_some(),
+                image: self.towers.image.is_some(),
+                text: self.towers.text.is_some(),
             },
-            max_text_bytes: MAX_TEXT_BYTES,
-            texts: TextInfo::default(),
+            max_text_bytes: max_text_bytes(&self.towers.texts),
+            texts: self.towers.texts.clone(),
             decode_size: recipe.map_or(DecodeSize::FULL, ImageRecipe::decode_size),
         }
     }
 
     fn image(&self) -> Result<&(ImageTower, ImageRecipe)> {
-        self.image.as_ref().ok_or_else(|| self.lacks(TowerKind::Image))
+        let image = self.towers.image.as_ref();
+        image.ok_or_else(|| self.lacks(TowerKind::Image))
     }
 
     fn text(&self) -> Result<&(TextTower, TextTokenizer)> {
-        self.text.as_ref().ok_or_else(|| self.lacks(TowerKind::Text))
+        let text = self.towers.text.as_ref();
+        text.ok_or_else(|| self.lacks(TowerKind::Text))
     }
 
     fn lacks(&self, tower: TowerKind) -> Error {
@@ -188,7 +244,7 @@ impl<E: Engine> CheckpointModel<E> {
     /// # Errors
     /// Those of [`Engine::check_text`].
     pub fn new(checkpoint: Checkpoint, engine: E) -> Result<Self> {
-        if let Some((tower, _)) = &checkpoint.text {
+        if let Some(tower) = checkpoint.towers.text() {
             engine.check_text(tower)?;
         }
         Ok(Self { checkpoint, engine })
@@ -204,7 +260,7 @@ impl<E: Engine> Model for CheckpointModel<E> {
     }
 
     fn weight_bytes(&self) -> Option<u64> {
-        Some(self.checkpoint.weight_bytes)
+        Some(self.checkpoint.towers.weight_bytes())
     }
 
     fn tokenize(&self, text: TextInput<'_>) -> Result<Vec<Token>> {

@@ -87,6 +87,8 @@ struct PoolingFile {
     pooling_mode_weightedmean_tokens: bool,
     #[serde(default)]
     pooling_mode_lasttoken: bool,
+    #[serde(default = "yes")]
+    include_prompt: bool,
 }
 
 /// One mode, or several.
@@ -142,6 +144,22 @@ fn named_pooling(path: &Path, mode: &str) -> Result<Pooling> {
             ))
         }
     }
+}
+
+/// Reads whether a `Pooling` leaves out the tokens of a prompt.
+///
+/// # Errors
+/// `Internal` for a damaged file; `Unsupported` where the largest of the other rows would be taken.
+pub(super) fn excludes_prompt(folder: &Path) -> Result<bool> {
+    let path = folder.join("config.json");
+    let excludes = !read_json::<PoolingFile>(&path)?.include_prompt;
+    if excludes && pooling(folder)?.contains(&Pooling::Max) {
+        return Err(unsupported(
+            &path,
+            "has the pooling mode `max` and leaves out the prompt (`include_prompt`), which isn't computed together",
+        ));
+    }
+    Ok(excludes)
 }
 
 /// `config.json` of a `Dense`.

@@ -45,6 +45,30 @@ impl ModelPlace {
         Ok((found, texts))
     }
 
+    /// Finds what an embedder's settings name on this machine, without any network.
+    ///
+    /// # Errors
+    /// `Unavailable` for a bundled model, a folder or a repository that is not there. The field is the key.
+    pub fn find_local_pair(
+        model: &str,
+        text_model: Option<&str>,
+        hub: &HubConfig,
+        context: &BuildContext,
+    ) -> Result<(Self, Option<Self>)> {
+        let find = |key: &str, model: &str| {
+            let folder = match local_folder(key, model, context)? {
+                Some(folder) => folder,
+                None => downloaded(key, model, hub)?,
+            };
+            Ok::<_, Error>(Self {
+                name: model.to_owned(),
+                folder,
+            })
+        };
+        let texts = text_model.map(|model| find("text_model", model)).transpose()?;
+        Ok((find("model", model)?, texts))
+    }
+
     /// Finds the model that the setting `key` names, and fetches it if it is a repository that is not there yet.
     ///
     /// A name without a `/` is a model in the cache's `models` folder; a folder that exists is that folder; anything else
@@ -86,6 +110,17 @@ fn local_folder(key: &str, model: &str, context: &BuildContext) -> Result<Option
         Named::Repository(_) => return Ok(None),
     };
     folder.map(Some).map_err(|error| error.with_field(key))
+}
+
+/// Finds the folder of a repository that was downloaded.
+fn downloaded(key: &str, model: &str, hub: &HubConfig) -> Result<PathBuf> {
+    let repo = RepoId::parse(model);
+    let folder = repo.map(|repo| hub.downloaded(&repo)).transpose()?.flatten();
+    folder.ok_or_else(|| {
+        let message =
+            format!("`{model}` is not downloaded yet, so its folder can't be opened: start the server once");
+        Error::unavailable(message).with_field(key)
+    })
 }
 
 /// Checks the models that settings name, as far as they are on this machine: that their folders exist, that one in a published
@@ -200,6 +235,7 @@ mod tests {
         let context = BuildContext {
             cache_dir: cache.to_path_buf(),
             served_as: None,
+            inspection: None,
         };
         ModelPlace::find("model", model, &hub(cache), &context).await
     }

@@ -9,6 +9,11 @@ use std::path::Path;
 use lucida_core::{Error, Result, Token};
 use serde::Deserialize;
 use serde_json::Value;
+use tokenizers::decoders::DecoderWrapper;
+use tokenizers::decoders::sequence::Sequence as DecoderSequence;
+use tokenizers::decoders::strip::Strip;
+use tokenizers::decoders::wordpiece::WordPiece as WordPieceDecoder;
+use tokenizers::models::ModelWrapper;
 use tokenizers::models::bpe::BPE;
 use tokenizers::models::wordpiece::WordPiece;
 use tokenizers::normalizers::replace::ReplacePattern;
@@ -20,8 +25,8 @@ use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
 use tokenizers::processors::bert::BertProcessing;
 use tokenizers::processors::roberta::RobertaProcessing;
 use tokenizers::{
-    AddedToken, Encoding, PaddingDirection, PaddingParams, PaddingStrategy, SplitDelimiterBehavior,
-    Tokenizer, TruncationParams,
+    AddedToken, Encoding, Model as _, OffsetType, PaddingDirection, PaddingParams, PaddingStrategy,
+    PreTokenizer as _, SplitDelimiterBehavior, Tokenizer, TruncationParams,
 };
 
 use super::{broken, missing, read_json};
@@ -36,6 +41,20 @@ pub struct Tokens {
 }
 
 impl Tokens {
+    /// Makes a text of ids without padding, the first `unpooled` of which the pooling leaves out.
+    ///
+    /// # Panics
+    /// Where nothing is left to pool.
+    #[must_use]
+    pub fn new(ids: Vec<u32>, unpooled: usize) -> Self {
+        assert!(unpooled < ids.len(), "a text has a token besides its prompt");
+        Self {
+            unpadded: ids.len(),
+            ids,
+            unpooled,
+        }
+    }
+
     /// Returns the ids, `(tokens,)`; there is at least one.
     #[must_use]
     pub fn ids(&self) -> &[u32] {
@@ -78,6 +97,28 @@ pub(super) struct TextRules {
     pub(super) padding: Option<Padding>,
     /// Whether the pooling leaves out the tokens of a prompt.
     pub(super) excludes_prompt: bool,
+    /// The limit that the configuration sets in place of the folder's.
+    pub(super) limit: Option<usize>,
+}
+
+impl TextRules {
+    /// Checks a limit that a configuration sets; `usual` is that of the folder.
+    fn checked_limit(&self, limit: usize, usual: usize) -> Result<usize> {
+        if self.padding.is_some() && limit != usual {
+            let message = format!(
+                "is {limit}, and the model was trained with texts that are filled up to {usual} tokens"
+            );
+            return Err(Error::config("max_tokens", message));
+        }
+        if limit > self.max_positions {
+            let message = format!(
+                "is {limit}, and the model has positions for {} tokens",
+                self.max_positions
+            );
+            return Err(Error::config("max_tokens", message));
+        }
+        Ok(limit)
+    }
 }
 
 /// What is done to a text before its tokenizer sees it.
@@ -103,6 +144,9 @@ pub(super) enum Padding {
     /// The token 0.
     Zero,
 }
+
+/// What the last token of a word ends with in CLIP's vocabulary.
+const CLIP_WORD_END: &str = "</w>";
 
 /// Above this `model_max_length` means that nobody has set one: transformers writes 10³⁰ then.
 const NO_LIMIT: f64 = 1e9;
@@ -146,6 +190,7 @@ impl TextTokenizer {
 
     /// Sets a tokenizer up by the rules of its folder and by its `tokenizer_config.json`.
     fn new(mut tokenizer: Tokenizer, rules: TextRules, settings: &Value, path: &Path) -> Result<Self> {
+        set_decoder(&mut tokenizer);
         if rules.cleaning == Cleaning::Lowercase {
             lowercase_first(&mut tokenizer).map_err(|error| unusable(path, error))?;
         }
@@ -159,11 +204,15 @@ impl TextTokenizer {
             reason = "a length below a billion; a negative one becomes 0, which is refused below"
         )]
         let said = said.map(|length| length as usize);
-        let max_tokens = rules
+        let usual = rules
             .max_tokens
             .or(said)
             .unwrap_or(usize::MAX)
             .min(rules.max_positions);
+        let max_tokens = match rules.limit {
+            Some(limit) => rules.checked_limit(limit, usual)?,
+            None => usual,
+        };
         if max_tokens <= tokenizer.get_post_processor().map_or(0, special_tokens) {
             return Err(broken(
                 path,
@@ -209,6 +258,7 @@ impl TextTokenizer {
             cleaning: Cleaning::None,
             padding: None,
             excludes_prompt: false,
+            limit: None,
         };
         Self::new(tokenizer, rules, &Value::Null, path)
     }
@@ -239,44 +289,58 @@ impl TextTokenizer {
     }
 
     fn encode(&self, input: TextInput<'_>) -> Result<Encoding> {
-        let encoding = if input.prompt.is_empty() {
-            self.encode_text(input.text)?
+        let text = if input.prompt.is_empty() {
+            Cow::Borrowed(input.text)
         } else {
-            self.encode_text(&format!("{}{}", input.prompt, input.text))?
+            Cow::Owned(format!("{}{}", input.prompt, input.text))
+        };
+        let encoding = if input.truncate {
+            self.encode_text(&text)?
+        } else {
+            self.encode_whole(&text)?
         };
         if encoding.is_empty() {
             return Err(
                 Error::invalid("the text has nothing that the model has a token for").with_code("empty_text"),
             );
         }
-        if !input.truncate && !encoding.get_overflowing().is_empty() {
-            return Err(self.too_long(&encoding));
-        }
         Ok(encoding)
     }
 
+    /// Splits a text, as far as the model takes it.
     fn encode_text(&self, text: &str) -> Result<Encoding> {
-        self.tokenizer
-            .encode_fast(self.cleaning.apply(text, &self.specials), true)
-            .map_err(|error| Error::invalid("the text can't be split into tokens").with_source(error))
+        let text = self.cleaning.apply(text, &self.specials);
+        self.tokenizer.encode_fast(text, true).map_err(unsplit)
     }
 
-    /// Returns the error of a text that was cut; what was cut off has special tokens, too, which the whole text has once.
-    fn too_long(&self, encoding: &Encoding) -> Error {
-        let special = self.tokenizer.get_post_processor().map_or(0, special_tokens);
-        let rest = encoding
-            .get_overflowing()
-            .iter()
-            .map(|piece| unpadded(piece).saturating_sub(special));
-        let count = unpadded(encoding) + rest.sum::<usize>();
-        let message = format!(
-            "the text has {count} tokens, its prompt and special tokens counted; the model takes {}: send less, or let the text \
-             be cut (`truncate`)",
-            self.max_tokens
-        );
-        Error::invalid(message)
-            .with_code("text_too_long")
-            .with_field("text")
+    /// Splits a whole text. The steps are those of `Tokenizer::encode_fast`, which stops at the limit and has no count then.
+    fn encode_whole(&self, text: &str) -> Result<Encoding> {
+        let tokenizer = &self.tokenizer;
+        let text = self.cleaning.apply(text, &self.specials);
+        let mut pieces = tokenizer
+            .get_added_vocabulary()
+            .extract_and_normalize(tokenizer.get_normalizer(), &text);
+        if let Some(splitter) = tokenizer.get_pre_tokenizer() {
+            splitter.pre_tokenize(&mut pieces).map_err(unsplit)?;
+        }
+        tokenizer
+            .get_model()
+            .tokenize_in_pretokenized(&mut pieces, None)
+            .map_err(unsplit)?;
+        let encoding = pieces.into_encoding(None, 0, OffsetType::None).map_err(unsplit)?;
+        let special = tokenizer.get_post_processor().map_or(0, special_tokens);
+        let count = encoding.len() + special;
+        if count > self.max_tokens {
+            let message = format!(
+                "the text has {count} tokens, its prompt and special tokens counted; the model takes {}: send less, or let the \
+                 text be cut (`truncate`)",
+                self.max_tokens
+            );
+            return Err(Error::invalid(message)
+                .with_code("text_too_long")
+                .with_field("text"));
+        }
+        tokenizer.post_process(encoding, None, true).map_err(unsplit)
     }
 
     /// Splits a text into tokens.
@@ -327,6 +391,10 @@ impl TextTokenizer {
     }
 }
 
+fn unsplit(error: tokenizers::Error) -> Error {
+    Error::invalid("the text can't be split into tokens").with_source(error)
+}
+
 /// Returns how many tokens of an encoding are not padding.
 fn unpadded(encoding: &Encoding) -> usize {
     encoding
@@ -334,6 +402,34 @@ fn unpadded(encoding: &Encoding) -> usize {
         .iter()
         .filter(|&&mask| mask != 0)
         .count()
+}
+
+/// Sets the decoder of tokenizers that come without one, or with one that leaves CLIP's mark for the end of a word in the
+/// text, as transformers' `CLIPTokenizerFast` corrects it.
+fn set_decoder(tokenizer: &mut Tokenizer) {
+    let decoder: Option<DecoderWrapper> = match tokenizer.get_model() {
+        ModelWrapper::BPE(model) if model.end_of_word_suffix.as_deref() == Some(CLIP_WORD_END) => {
+            let spaces = Replace::new(CLIP_WORD_END, " ");
+            let steps = spaces.map(|spaces| {
+                DecoderSequence::new(vec![
+                    ByteLevel::default().into(),
+                    spaces.into(),
+                    Strip::new(' ', 0, 1).into(),
+                ])
+            });
+            steps.ok().map(Into::into)
+        }
+        ModelWrapper::WordPiece(model) if tokenizer.get_decoder().is_none() => {
+            Some(WordPieceDecoder::new(model.continuing_subword_prefix.clone(), true).into())
+        }
+        ModelWrapper::BPE(_)
+        | ModelWrapper::WordPiece(_)
+        | ModelWrapper::WordLevel(_)
+        | ModelWrapper::Unigram(_) => None,
+    };
+    if decoder.is_some() {
+        tokenizer.with_decoder(decoder);
+    }
 }
 
 /// Puts the lowercasing before whatever else is done to a text.
@@ -440,7 +536,7 @@ fn clip(vocabulary: &Path, settings: &Value) -> Result<Tokenizer> {
     let model = BPE::builder()
         .vocab_and_merges(words, pairs)
         .continuing_subword_prefix(String::new())
-        .end_of_word_suffix("</w>".to_owned())
+        .end_of_word_suffix(CLIP_WORD_END.to_owned())
         .unk_token(unknown.unwrap_or_else(|| end.clone()))
         .build()
         .map_err(fault)?;

@@ -7,6 +7,7 @@
 //! `h` is the hidden size, `s` the number of tokens or of patches, `d` the length of a vector.
 
 use super::tensor::Tensor;
+use super::tokenizer::Tokens;
 
 /// `y = x Wᵀ + b`.
 #[derive(Debug, Clone)]
@@ -338,7 +339,8 @@ pub struct TokenEmbedding {
     pub norm: Option<LayerNorm>,
 }
 
-/// How a text's rows `(s, h)` become one `(h,)`. Texts are never padded here, so every row counts.
+/// How a text's rows `(s, h)` become one `(h,)`. Texts are never padded here, so every row counts, except those of a prompt
+/// that the model leaves out: [`Tokens::unpooled`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pooling {
     /// The mean of the rows.
@@ -363,10 +365,11 @@ impl Pooling {
     /// Returns the row that is taken, for the kinds that take one; 0 where the token is not there, as PyTorch's `argmax`
     /// of nothing but zeros.
     #[must_use]
-    pub fn row(self, ids: &[u32]) -> Option<usize> {
+    pub fn row(self, tokens: &Tokens) -> Option<usize> {
+        let ids = tokens.ids();
         match self {
             Self::Mean | Self::MeanSqrtLength | Self::WeightedMean | Self::Max => None,
-            Self::First => Some(0),
+            Self::First => Some(tokens.unpooled()),
             Self::Last => Some(ids.len().saturating_sub(1)),
             Self::Token(token) => Some(ids.iter().position(|&id| id == token).unwrap_or(0)),
             Self::LargestToken => {

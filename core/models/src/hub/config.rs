@@ -11,7 +11,8 @@ use reqwest::Url;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::repo::is_revision;
+use super::downloaded;
+use super::repo::{RepoId, is_revision};
 
 const DEFAULT_ENDPOINT: &str = "https://huggingface.co";
 const DEFAULT_REVISION: &str = "main";
@@ -102,6 +103,15 @@ impl HubConfig {
         tokio::task::spawn_blocking(resolve)
             .await
             .map_err(|error| Error::internal("reading the hub's settings failed").with_source(error))?
+    }
+
+    /// Finds the folder of a repository that is wholly in the cache; `None` where it isn't. Uses no network.
+    ///
+    /// # Errors
+    /// `ConfigInvalid` for a setting or a variable that can't be, I/O errors of the token's file by kind.
+    pub fn downloaded(&self, repo: &RepoId) -> Result<Option<PathBuf>> {
+        let options = self.resolve(&|name| std::env::var_os(name))?;
+        downloaded(repo, &options)
     }
 
     fn resolve(&self, env: Env<'_>) -> Result<HubOptions> {

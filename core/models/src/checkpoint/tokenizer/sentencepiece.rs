@@ -131,7 +131,9 @@ pub(super) fn read(path: &Path, settings: &Value) -> Result<Tokenizer> {
     } else {
         PrependScheme::First
     };
-    tokenizer.with_pre_tokenizer(Some(Metaspace::new('\u{2581}', prefix, true)));
+    let spaces = Metaspace::new('\u{2581}', prefix, true);
+    tokenizer.with_pre_tokenizer(Some(spaces.clone()));
+    tokenizer.with_decoder(Some(spaces));
 
     let end = special(settings, "eos_token").unwrap_or_else(|| "</s>".to_owned());
     let begin = is_fairseq.then(|| special(settings, "bos_token").unwrap_or_else(|| "<s>".to_owned()));
