@@ -54,6 +54,7 @@ built_in! {
     "plugin-exif" => with_plugin(lucida_plugin_exif::factory()),
     "plugin-remote" => with_plugin(lucida_plugin_remote::factory()),
     "plugin-thumbnail" => with_plugin(lucida_plugin_thumbnail::factory()),
+    "plugin-url-ingest" => with_plugin(lucida_plugin_url_ingest::factory()),
 }
 
 /// The types that a config file can name, and the layers of configuration besides Lucida's own.
@@ -435,7 +436,8 @@ mod tests {
                 ("api-immich", "plugin-api-immich"),
                 ("exif", "plugin-exif"),
                 ("remote", "plugin-remote"),
-                ("thumbnail", "plugin-thumbnail")
+                ("thumbnail", "plugin-thumbnail"),
+                ("url-ingest", "plugin-url-ingest")
             ]
         );
     }

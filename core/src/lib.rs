@@ -12,6 +12,7 @@ mod embeddings;
 #[cfg(feature = "http")]
 mod endpoint;
 mod error;
+mod fetch;
 mod foreign;
 mod id;
 mod image_format;
@@ -35,13 +36,14 @@ pub use backoff::Backoff;
 pub use config::{BuildContext, Factory, Secret, Settings};
 pub use deadline::Deadline;
 pub use embedder::{
-    EmbeddedText, Embedder, EmbedderInfo, Embedding, Lane, Modalities, Token, TowerKind, embed_image, embed_text,
-    embed_text_with, embed_texts, no_tokenizer,
+    EmbeddedText, Embedder, EmbedderInfo, Embedding, Lane, Modalities, Token, TowerKind, embed_image,
+    embed_text, embed_text_with, embed_texts, no_tokenizer,
 };
 pub use embeddings::{EmbeddedPicture, Embeddings};
 #[cfg(feature = "http")]
 pub use endpoint::{Access, BodyKind, BodyLimit, Endpoint, Failure, KeyPlace, Refusal};
 pub use error::{Error, ErrorKind, Result, ResultExt};
+pub use fetch::{Fetched, Fetcher};
 pub use foreign::{ForeignCollection, ForeignPage, ForeignPoint};
 pub use id::{ContentHash, Fingerprint, PhotoId, UserId};
 pub use image_format::ImageFormat;

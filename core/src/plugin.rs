@@ -14,6 +14,7 @@ use crate::embeddings::Embeddings;
 #[cfg(feature = "http")]
 use crate::endpoint::{Endpoint, Failure};
 use crate::error::Result;
+use crate::fetch::Fetcher;
 use crate::id::{PhotoId, UserId};
 use crate::image_format::ImageFormat;
 use crate::index::IndexFilter;
@@ -168,6 +169,8 @@ pub struct PluginHost {
     pub storage: Arc<dyn Storage>,
     /// The models.
     pub embeddings: Arc<dyn Embeddings>,
+    /// What fetches files by URL, where a plugin does.
+    pub fetcher: Option<Arc<dyn Fetcher>>,
 }
 
 /// The authenticated caller of a plugin's route, put into the request's extensions by the server.
@@ -249,6 +252,11 @@ pub trait Plugin: Send + Sync {
     async fn event(&self, event: &Event) -> Result<()> {
         let _ = event;
         Ok(())
+    }
+
+    /// Returns what fetches the files that clients name by URL; of several plugins the first that has one.
+    fn fetcher(&self) -> Option<Arc<dyn Fetcher>> {
+        None
     }
 
     /// Returns HTTP routes, mounted at `/v1/plugins/<name>` behind the server's authentication (scope `read` for

@@ -6,14 +6,16 @@ use axum::extract::{Extension, Request, State};
 use axum::response::Json;
 use futures::StreamExt;
 use futures::stream::FuturesOrdered;
-use lucida_core::{Deadline, Embedder, EmbedderInfo, Embedding, Error, ErrorKind, Prompt, Result, TextOptions};
-use lucida_library::EmbedRequest;
+use lucida_core::{
+    Deadline, Embedder, EmbedderInfo, Embedding, Error, ErrorKind, Prompt, Result, TextOptions,
+};
+use lucida_library::{EmbedRequest, SpoolWriter};
 use serde::{Deserialize, Serialize};
 use tokio_util::task::AbortOnDropHandle;
 use utoipa::ToSchema;
 
 use super::json::JsonBody;
-use super::multipart::{Form, missing_file};
+use super::multipart::{Form, fetch, missing_file};
 use super::problem::{Answer, ItemProblem, Problem};
 use super::query::{Query, invalid};
 use super::refusals::Refusals;
@@ -75,6 +77,8 @@ pub(super) struct PictureForm {
     /// A picture; the part may be repeated.
     #[schema(value_type = Vec<String>, format = Binary)]
     file: Vec<Vec<u8>>,
+    /// Where to fetch a picture from, on a server with the plugin `url-ingest`; the part may be repeated.
+    url: Vec<String>,
 }
 
 /// The vector of one input, or the results of several.
@@ -152,6 +156,14 @@ pub(super) async fn text(
     answer(results, is_one, model.describe(), &options).map(Json)
 }
 
+/// Where a picture of the form is.
+enum Source {
+    /// It came with the form.
+    File(SpoolWriter),
+    /// It has to be fetched.
+    Url(String),
+}
+
 /// Turns pictures into vectors.
 #[utoipa::path(
     post,
@@ -174,7 +186,7 @@ pub(super) async fn image(
     let mut chosen = None;
     while let Some(part) = form.next().await? {
         match part.name.as_str() {
-            "file" => {}
+            "file" | "url" => {}
             "model" if chosen.is_some() => {
                 let message = "`model` must come once, before the first `file`";
                 return Err(invalid("model", message).into());
@@ -184,7 +196,7 @@ pub(super) async fn image(
                 chosen = Some(Pictures::new(Some(&name), &deadline, &state)?);
                 continue;
             }
-            _ => return Err(part.unknown("`file` or `model`").into()),
+            _ => return Err(part.unknown("`file`, `url` or `model`").into()),
         }
         let pictures = match &chosen {
             Some(pictures) => pictures,
@@ -203,11 +215,21 @@ pub(super) async fn image(
             late += 1;
             continue;
         }
-        let (spool, _) = part.spool(state.photos()).await?;
+        let source = if part.name == "url" {
+            Source::Url(part.url().await?)
+        } else {
+            Source::File(part.spool(state.photos()).await?.0)
+        };
         let (state, deadline, pictures) = (state.clone(), deadline.clone(), pictures.clone());
         // A task of its own goes on while the next part is read, and ends with the request.
         let one = AbortOnDropHandle::new(tokio::spawn(async move {
-            let decoding = state.models().decode(pictures.model.describe(), spool);
+            let decoding = async {
+                let spool = match source {
+                    Source::File(spool) => spool,
+                    Source::Url(url) => fetch(&url, state.photos()).await?.0,
+                };
+                state.models().decode(pictures.model.describe(), spool).await
+            };
             let picture = deadline.bound(decoding).await?;
             pictures.embedding.picture(picture).await
         }));

@@ -138,6 +138,12 @@ impl Part<'_> {
         Ok((spool, filename))
     }
 
+    /// Reads a part that names a file by URL.
+    pub(super) async fn url(self) -> Result<String> {
+        let url = self.value().await?;
+        Ok(String::from_utf8_lossy(&url).trim().to_owned())
+    }
+
     /// Reads a part that is a value rather than a file.
     pub(super) async fn value(mut self) -> Result<Vec<u8>> {
         let mut value = Vec::new();
@@ -164,6 +170,22 @@ impl Part<'_> {
             .with_code("unknown_field")
             .with_field(name)
     }
+}
+
+/// Fetches the file that a URL names into the spool, and returns it with the file's name.
+pub(super) async fn fetch(url: &str, photos: &Photos) -> Result<(SpoolWriter, Option<String>)> {
+    let fetcher = photos.fetcher().ok_or_else(|| {
+        let message = "this server fetches no URLs: send the file itself, or add [[plugins]] with type = \"url-ingest\"";
+        Error::invalid(message).with_code("url_ingest_off").with_field("url")
+    })?;
+    let of_url = |error: Error| error.with_field("url");
+    let mut fetched = fetcher.fetch(url).await.map_err(of_url)?;
+    let mut spool = photos.spool().await.map_err(server_fault)?;
+    while let Some(piece) = fetched.bytes.next().await {
+        spool.write(piece.map_err(of_url)?).await.map_err(server_fault)?;
+    }
+    let filename = fetched.filename.as_deref().and_then(clean_filename);
+    Ok((spool, filename))
 }
 
 /// Refuses a form that has a part twice.

@@ -10,7 +10,7 @@ use lucida_library::{SpoolWriter, UploadDetails, Uploaded};
 use utoipa::ToSchema;
 
 use super::dto::{PhotoBody, UploadMetadata};
-use super::multipart::{Form, duplicate, missing_file};
+use super::multipart::{Form, duplicate, fetch, missing_file};
 use super::problem::{Answer, Problem};
 use super::query::Query;
 use super::refusals::Refusals;
@@ -24,8 +24,10 @@ use super::state::HttpState;
 )]
 pub(super) struct UploadForm {
     /// The photo: JPEG, PNG, WebP, HEIC, GIF, BMP or TIFF, told from its bytes.
-    #[schema(value_type = String, format = Binary)]
-    file: Vec<u8>,
+    #[schema(value_type = Option<String>, format = Binary)]
+    file: Option<Vec<u8>>,
+    /// Where to fetch the photo from instead, on a server with the plugin `url-ingest`.
+    url: Option<String>,
     /// What the uploader says about it, as JSON.
     metadata: Option<UploadMetadata>,
 }
@@ -57,7 +59,7 @@ pub(super) async fn upload(
     let wait = query.flag("wait")?;
     query.finish("`wait`")?;
     let mut form = Form::open(request).await?;
-    let (spool, details) = read_form(&mut form, &state).await?;
+    let (spool, details) = read_form(&mut form, &state, &deadline).await?;
     let photos = state.photos().clone();
     let keep = state.to_the_end(async move { photos.upload(&caller.user_id, spool, details).await });
     let uploaded = deadline.bound(keep).await?;
@@ -76,18 +78,29 @@ pub(super) async fn upload(
     answer(photo, is_new)
 }
 
-async fn read_form(form: &mut Form, state: &HttpState) -> Result<(SpoolWriter, UploadDetails)> {
+async fn read_form(
+    form: &mut Form,
+    state: &HttpState,
+    deadline: &Deadline,
+) -> Result<(SpoolWriter, UploadDetails)> {
     let mut file = None;
     let mut metadata: Option<Option<UploadMetadata>> = None;
     while let Some(part) = form.next().await? {
         match part.name.as_str() {
-            "file" if file.is_some() => {
-                return Err(duplicate("file", ": upload each photo by a call of its own"));
+            "file" | "url" if file.is_some() => {
+                return Err(duplicate(
+                    "file",
+                    " or `url`: upload each photo by a call of its own",
+                ));
             }
             "metadata" if metadata.is_some() => return Err(duplicate("metadata", "")),
             "file" => file = Some(part.spool(state.photos()).await?),
+            "url" => {
+                let url = part.url().await?;
+                file = Some(deadline.bound(fetch(&url, state.photos())).await?);
+            }
             "metadata" => metadata = Some(json::parse_optional_object(&part.value().await?, "metadata")?),
-            _ => return Err(part.unknown("`file` or `metadata`")),
+            _ => return Err(part.unknown("`file`, `url` or `metadata`")),
         }
     }
     let (spool, filename) = file.ok_or_else(missing_file)?;

@@ -39,8 +39,9 @@ mod server;
 mod shutdown;
 #[cfg(feature = "plugin-api-tei")]
 mod tei;
-mod tls;
 mod texts;
+mod tls;
 mod upload;
+mod urls;
 #[cfg(feature = "plugin-api-weaviate")]
 mod weaviate;

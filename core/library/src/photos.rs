@@ -26,8 +26,8 @@ use crate::spool::SpoolWriter;
 use crate::upload::{UploadDetails, Uploaded};
 use crate::workers::Workers;
 use lucida_core::{
-    Blob, DeadLetter, DerivedBlob, Embedder, Embeddings, Error, Photo, PhotoId, PhotoQuery, Picture, Plugin,
-    PluginHost, Result, SearchQuery, UserId,
+    Blob, DeadLetter, DerivedBlob, Embedder, Embeddings, Error, Fetcher, Photo, PhotoId, PhotoQuery, Picture,
+    Plugin, PluginHost, Result, SearchQuery, UserId,
 };
 
 /// The library: every request about photos goes through one of its services.
@@ -77,6 +77,12 @@ impl Photos {
     #[must_use]
     pub fn plugin_host(&self, embeddings: Arc<dyn Embeddings>) -> PluginHost {
         self.inner.plugins.host(embeddings)
+    }
+
+    /// Returns what fetches files that clients name by URL, where a plugin does.
+    #[must_use]
+    pub fn fetcher(&self) -> Option<Arc<dyn Fetcher>> {
+        self.inner.plugins.fetcher()
     }
 
     /// Returns what decodes pictures.

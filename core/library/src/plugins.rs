@@ -9,7 +9,7 @@ use tracing::{Instrument, info_span, warn};
 
 use crate::fault::Fault;
 use lucida_core::{
-    BlobKey, DerivedBlob, Embeddings, EnrichInput, Enrichment, Error, ErrorKind, Event, Hit, Hook,
+    BlobKey, DerivedBlob, Embeddings, EnrichInput, Enrichment, Error, ErrorKind, Event, Fetcher, Hit, Hook,
     MetadataStore, OnFailure, Photo, Plugin, PluginHost, Result, ResultExt, SearchQuery, Storage, Upload,
     clean_tag, metrics, stream_of,
 };
@@ -86,7 +86,13 @@ impl Plugins {
             metadata: Arc::clone(&self.metadata),
             storage: Arc::clone(&self.storage),
             embeddings,
+            fetcher: self.fetcher(),
         }
+    }
+
+    /// Returns what fetches files by URL, where a plugin does.
+    pub(crate) fn fetcher(&self) -> Option<Arc<dyn Fetcher>> {
+        self.plugins.iter().find_map(|plugin| plugin.fetcher())
     }
 
     pub(crate) fn with_hook(&self, hook: Hook) -> impl Iterator<Item = &Arc<dyn Plugin>> {
