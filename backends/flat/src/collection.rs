@@ -8,13 +8,14 @@ use std::thread;
 
 use lucida_core::{CollectionName, Error, IndexFilter, PhotoId, Result, first_local_microsecond_from};
 
-use crate::chunk::{Chunk, position};
+use crate::chunk::Chunk;
 use crate::code::Code;
 use crate::columns::Facts;
 use crate::database::Tables;
 use crate::filter::{Matcher, ceil_micros};
 use crate::load::Loaded;
 use crate::lock::{lock, read, write};
+use crate::mask::position;
 use crate::rotation::Rotation;
 use crate::sketch::Sketch;
 use crate::tags::{TagSets, Words};

@@ -1,6 +1,6 @@
 //! What searches filter by, a column each.
 
-use crate::chunk::{CHUNK, Mask};
+use crate::mask::{CHUNK, Mask};
 use crate::tags::NO_TAGS;
 
 /// The time of a point without one: below every time that there is.

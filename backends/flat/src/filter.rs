@@ -2,8 +2,9 @@
 
 use jiff::Timestamp;
 
-use crate::chunk::{Chunk, Mask};
+use crate::chunk::Chunk;
 use crate::columns::NO_TIME;
+use crate::mask::Mask;
 use crate::tags::NumberSet;
 
 /// Which points a search may find, in the numbers of a collection.

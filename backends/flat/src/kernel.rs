@@ -5,7 +5,7 @@
 
 use pulp::{Arch, Simd, WithSimd};
 
-use crate::chunk::{Mask, places};
+use crate::mask::{Mask, places};
 
 /// Runs a loop, with the widest instructions that this processor has.
 pub(crate) fn run<L: WithSimd>(each: L) -> L::Output {
@@ -219,7 +219,7 @@ mod tests {
     use rand::{Rng, SeedableRng};
 
     use super::*;
-    use crate::chunk::CHUNK;
+    use crate::mask::CHUNK;
 
     #[test]
     fn sums_of_bits_are_those_of_one_dimension_after_the_other() {

@@ -8,6 +8,7 @@
 mod catalog;
 mod chunk;
 mod code;
+mod codes;
 mod collection;
 mod columns;
 mod config;
@@ -18,6 +19,7 @@ mod index;
 mod kernel;
 mod load;
 mod lock;
+mod mask;
 mod migrate;
 mod pace;
 mod readers;

@@ -6,13 +6,14 @@ use std::sync::{Arc, Mutex};
 use lucida_core::{Error, Result};
 use rusqlite::{Connection, Row};
 
-use crate::chunk::{CHUNK, Chunk, position};
+use crate::chunk::Chunk;
 use crate::code::Code;
 use crate::collection::{Slots, add};
 use crate::columns::{Facts, NO_TIME};
 use crate::database::Tables;
 use crate::error::{Step, damaged};
 use crate::lock::lock;
+use crate::mask::{CHUNK, position};
 use crate::readers::Readers;
 use crate::tags::{NO_TAGS, TagSets, Words};
 use crate::threads::Threads;

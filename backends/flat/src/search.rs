@@ -12,10 +12,11 @@
 
 use lucida_core::{IndexFilter, Result, ScoredId};
 
-use crate::chunk::{CHUNK, Chunk, Mask, count, places, position, slot};
+use crate::chunk::Chunk;
 use crate::code::{CodeQuery, normalised};
 use crate::collection::{Collection, View, WITHOUT_BITS, photo_id};
 use crate::kernel::{CompareBits, CompareCodes, Dot, run};
+use crate::mask::{CHUNK, Mask, count, places, position, slot};
 use crate::readers::Readers;
 use crate::sketch::Sketch;
 use crate::threads::Threads;

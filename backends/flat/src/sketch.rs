@@ -8,8 +8,8 @@
 //!
 //! Nothing of this is in files: it follows from the codes.
 
-use crate::chunk::Codes;
 use crate::code::length;
+use crate::codes::Codes;
 use crate::kernel::{BitQuery, Centred, run};
 
 /// How many standard deviations a point may score better than estimated and still be looked at: of a thousand among
@@ -198,9 +198,9 @@ mod tests {
     use lucida_testkit::unit_vector;
 
     use super::*;
-    use crate::chunk::{CHUNK, Mask};
     use crate::code::Code;
     use crate::kernel::{CompareBits, run};
+    use crate::mask::{CHUNK, Mask};
 
     /// Estimates are off by no more than the slack, but for one in some hundred.
     #[test]

@@ -48,7 +48,10 @@ impl Settings for ThumbnailConfig {
                 return Err(Error::config(field, message));
             }
             if !seen.insert(size) {
-                return Err(Error::config(field, format!("{size} is listed twice: remove one")));
+                return Err(Error::config(
+                    field,
+                    format!("{size} is listed twice: remove one"),
+                ));
             }
         }
         if !QUALITIES.contains(&self.quality) {

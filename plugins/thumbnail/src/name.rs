@@ -1,6 +1,7 @@
 //! The names of previews, and which one serves a wish.
 
-use crate::plugin::ThumbnailPlugin;
+/// The name of the plugin, which the keys of its previews begin with.
+pub(crate) const PLUGIN_NAME: &str = "thumbnail";
 
 /// The media type of every preview.
 pub const CONTENT_TYPE: &str = "image/jpeg";
@@ -14,9 +15,7 @@ pub fn preview_name(size_pixels: u32) -> String {
 /// Returns the size of a preview from its key in a photo's `derived`: 320 from `thumbnail/320.jpg`.
 #[must_use]
 pub fn preview_size(derived_key: &str) -> Option<u32> {
-    let name = derived_key
-        .strip_prefix(ThumbnailPlugin::NAME)?
-        .strip_prefix('/')?;
+    let name = derived_key.strip_prefix(PLUGIN_NAME)?.strip_prefix('/')?;
     let size = name.strip_suffix(".jpg")?.parse().ok()?;
     (preview_name(size) == name).then_some(size)
 }

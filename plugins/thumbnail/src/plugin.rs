@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use lucida_core::{DecodeSize, EnrichInput, Enrichment, Error, Hook, NewBlob, Plugin, Result};
 
 use crate::config::ThumbnailConfig;
-use crate::name::{CONTENT_TYPE, preview_name};
+use crate::name::{CONTENT_TYPE, PLUGIN_NAME, preview_name};
 use crate::preview;
 
 /// Adds previews to each photo.
@@ -17,7 +17,7 @@ pub struct ThumbnailPlugin {
 
 impl ThumbnailPlugin {
     /// The plugin's name, which begins the keys of its previews in a photo's `derived`.
-    pub const NAME: &'static str = "thumbnail";
+    pub const NAME: &'static str = PLUGIN_NAME;
 
     /// Makes the plugin.
     #[must_use]

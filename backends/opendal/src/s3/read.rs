@@ -6,7 +6,6 @@ use futures::{StreamExt, stream};
 use lucida_core::{BlobKey, Error, Result};
 use opendal::{BufferStream, BytesRange, ErrorKind, Metadata, Operator};
 
-use super::bucket::Bucket;
 use crate::read::cut;
 use crate::service::{Opened, Service};
 use crate::store::absent;
@@ -15,13 +14,13 @@ use crate::store::absent;
 const LAST_BYTE: u64 = i64::MAX as u64;
 
 /// Opens a blob, or the given range of its bytes.
-pub(super) async fn open(bucket: &Bucket, key: &BlobKey, range: Option<Range<u64>>) -> Result<Opened> {
+pub(super) async fn open<S: Service>(bucket: &S, key: &BlobKey, range: Option<Range<u64>>) -> Result<Opened> {
     let failed = |error: opendal::Error| match (&range, error.kind()) {
         (Some(range), ErrorKind::RangeNotSatisfied) => Error::invalid(format!(
             "range {}..{} is not within blob `{key}`",
             range.start, range.end
         )),
-        _ if Bucket::is_absent(&error) => absent(key),
+        _ if S::is_absent(&error) => absent(key),
         _ => bucket.failed(format!("reading blob `{key}`"), &error),
     };
     // HTTP can't ask for no bytes at all.
