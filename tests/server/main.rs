@@ -9,6 +9,7 @@
     feature = "queue-sqlite",
     feature = "embedder-onnx",
     feature = "embedder-candle",
+    feature = "plugin-api-openai",
     feature = "plugin-exif",
     feature = "plugin-thumbnail"
 ))]
@@ -16,6 +17,8 @@
 
 mod camera;
 mod changes_model;
+#[cfg(all(feature = "plugin-api-ollama", feature = "plugin-api-tei"))]
+mod clients;
 mod drawn;
 mod finds_by_words;
 mod gallery;
@@ -27,6 +30,7 @@ mod metrics;
 mod old_index;
 mod process;
 mod readme;
+mod several_models;
 mod store_away;
 mod survives_kill;
 mod with_settings;

@@ -12,7 +12,7 @@ use crate::cargo::{MESSAGES, Workspace, run as execute};
 use crate::interrupt::Interrupt;
 use crate::servers::{self, Installation};
 use crate::test::{self, Resources, Sum};
-use crate::{generate, scaffold};
+use crate::{clients, generate, scaffold};
 use lucida_setup::cache::Cache;
 
 /// Runs the command.
@@ -43,6 +43,7 @@ fn check(steps: &mut Steps, sum: &mut Sum, cache: &Cache, workspace: &Workspace)
     let cargo = |arguments: &[&str]| execute(&mut workspace.cargo(arguments));
     let interrupt = Interrupt::by_keyboard()?;
     let installation = Installation::begin(cache);
+    let clients = clients::Installation::begin(cache, workspace);
 
     steps.run("format", || cargo(&["fmt", "--all", "--check"]))?;
     steps.run("lints", || {
@@ -93,6 +94,10 @@ fn check(steps: &mut Steps, sum: &mut Sum, cache: &Cache, workspace: &Workspace)
         let installed = installation.finish()?;
         interrupt.check()?;
         resources.start_servers(installed, stand_in)?.complete()
+    })?;
+    steps.run("clients", || {
+        resources.add_clients(&clients.finish()?);
+        Ok(())
     })?;
     resources.forbid_skips();
     steps.run("tests", || {

@@ -12,6 +12,7 @@
 mod bench;
 mod cargo;
 mod ci;
+mod clients;
 mod generate;
 mod interrupt;
 mod photos;

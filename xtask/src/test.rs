@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 
 use crate::cargo::{MESSAGES, Workspace, read_lines};
+use crate::clients::{self, Clients};
 use crate::interrupt::Interrupt;
 use crate::photos;
 use crate::servers::{self, Installation, Installed, Running};
@@ -41,6 +42,11 @@ impl Resources {
         Ok(self.servers.insert(Running::start(installed, stand_in)?))
     }
 
+    /// Lets tests use the real clients of other products.
+    pub(crate) fn add_clients(&mut self, clients: &Clients) {
+        self.variables.extend(clients.variables());
+    }
+
     /// Lets no test be skipped: those that lack something fail.
     pub(crate) fn forbid_skips(&mut self) {
         self.variables.push((NO_SKIPS, "true".into()));
@@ -56,7 +62,9 @@ impl Resources {
 /// Runs the command.
 pub(crate) fn run(cache: &Cache, workspace: &Workspace, arguments: &[OsString]) -> Result<()> {
     let interrupt = Interrupt::by_keyboard()?;
-    let installation = servers::needed(arguments).then(|| Installation::begin(cache));
+    let needs_servers = servers::needed(arguments);
+    let installation = needs_servers.then(|| Installation::begin(cache));
+    let clients = needs_servers.then(|| clients::Installation::begin(cache, workspace));
     let mut resources = Resources::prepare(cache)?;
     let mut cargo_arguments = scope(arguments);
     cargo_arguments.extend(arguments.iter().map(OsString::as_os_str));
@@ -69,6 +77,13 @@ pub(crate) fn run(cache: &Cache, workspace: &Workspace, arguments: &[OsString]) 
         let installed = installation.finish()?;
         interrupt.check()?;
         resources.start_servers(installed, stand_in)?.print_missing();
+        interrupt.check()?;
+    }
+    if let Some(clients) = clients {
+        match clients.finish() {
+            Ok(clients) => resources.add_clients(&clients),
+            Err(error) => eprintln!("warning: no clients, and tests that need them are skipped: {error:#}"),
+        }
         interrupt.check()?;
     }
     let mut sum = Sum::default();

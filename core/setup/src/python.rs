@@ -164,6 +164,16 @@ impl Environment {
             && version(&self.program).is_ok_and(|version| version.is_some())
     }
 
+    /// The path of its interpreter.
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
+    /// The folder of its packages, where the interpreter is the system's own: what `PYTHONPATH` must name.
+    pub fn packages_folder(&self) -> Option<&Path> {
+        self.packages.as_deref()
+    }
+
     fn install(&self, requirements: &Path) -> Result<()> {
         let mut command = Command::new(&self.program);
         command
