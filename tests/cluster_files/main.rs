@@ -16,6 +16,8 @@
 mod alerts;
 mod deployment;
 mod files;
+#[cfg(feature = "plugin-api-immich")]
+mod immich;
 mod lucida;
 mod production;
 mod promql;

@@ -1,11 +1,12 @@
 //! An Immich server asks Lucida in the place of its own machine-learning service.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use lucida_api::Auth;
 use lucida_core::Scope;
 use lucida_plugin_api_immich::{ApiImmichConfig, ApiImmichPlugin};
-use lucida_testkit::jpeg;
+use lucida_testkit::{HashModel, jpeg};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -217,10 +218,18 @@ async fn keys_and_limits_of_the_server_hold_and_their_refusals_have_immichs_shap
     send(open.get("/v1/photos")).await.problem(401, "unauthorized");
 }
 
-/// Sends a recorded request as it is, and returns the answer's status and body.
+/// Sends a recorded request, and returns the answer's status and body. Only the header that lets the server compress its
+/// answer is left out.
 async fn replay(server: &Server, request: &[u8]) -> (u16, String) {
+    const ENCODINGS: &[u8] = b"accept-encoding: gzip, deflate\r\n";
+    let mut places = request.windows(ENCODINGS.len());
+    let place = places.position(|window| window == ENCODINGS).unwrap();
     let mut socket = TcpStream::connect(&server.address).await.unwrap();
-    socket.write_all(request).await.unwrap();
+    socket.write_all(&request[..place]).await.unwrap();
+    socket
+        .write_all(&request[place + ENCODINGS.len()..])
+        .await
+        .unwrap();
     let (mut answer, mut piece) = (Vec::new(), [0; 4096]);
     loop {
         let text = String::from_utf8_lossy(&answer);
@@ -266,6 +275,22 @@ async fn the_recorded_requests_of_immichs_server_get_its_answers() {
     assert_eq!((status, vector(&answer)), (200, numbers(&own["embedding"])));
     let (status, body) = replay(&server, include_bytes!("recorded/immich-faces.http")).await;
     assert_eq!(status, 501, "{body}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_of_a_hub_is_found_by_the_name_that_immich_has_for_it() {
+    let model = HashModel::named("immich-app/ViT-B-32__openai");
+    let server = Setup::new()
+        .plugin(ApiImmichPlugin::new(ApiImmichConfig::default()))
+        .model(Arc::new(model.start()))
+        .start()
+        .await;
+    let own = json!({"text": "red", "model": "immich-app/ViT-B-32__openai"});
+    let own = server.post_json("/embed/text", own).await.json();
+    let answer = send(undici(&server, Some(TEXTUAL), Some(("text", b"red"))))
+        .await
+        .json();
+    assert_eq!(vector(&answer), numbers(&own["embedding"]));
 }
 
 #[tokio::test(flavor = "multi_thread")]

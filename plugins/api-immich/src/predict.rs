@@ -12,7 +12,7 @@ use tracing::debug;
 
 use crate::answer::{Answer, written};
 use crate::plugin::ApiImmichPlugin;
-use crate::request::{Form, Task, tasks};
+use crate::request::{Form, Task, normalised, tasks};
 
 /// What `/predict` works with.
 #[derive(Clone)]
@@ -83,8 +83,11 @@ impl Predictor {
             .into_iter()
             .map(|info| info.model)
             .collect();
-        if served.iter().any(|model| model == wanted) {
-            return Ok(wanted.to_owned());
+        // A model of a hub is served under the name of its repository, such as `immich-app/ViT-B-32__openai`.
+        let by_name = served.iter().find(|model| *model == wanted);
+        let by_last_part = || served.iter().find(|model| normalised(model) == wanted);
+        if let Some(model) = by_name.or_else(by_last_part) {
+            return Ok(model.clone());
         }
         let known: Vec<_> = self.models.keys().cloned().chain(served).collect();
         let message = format!(
