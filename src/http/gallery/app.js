@@ -12,6 +12,9 @@ const FIRST_HITS = 50;
 const MOST_HITS = 100;
 const TYPING_MS = 450;
 const STATS_MS = 15_000;
+/// What the search box says of the bundled model, measured in the README of `backends/onnx`.
+const STARTER_LANGUAGES = "Words in about a hundred languages find photos. English works best; then Japanese, Spanish, German, Russian, Chinese, " +
+  "Portuguese and French; less well Dutch, Italian, Hindi and Korean, and least Arabic, Polish and Turkish.";
 /// How many pages are loaded at most to find the place of a photo that was opened by its address.
 const MOST_PAGES_TO_PLACE = 50;
 
@@ -315,6 +318,7 @@ async function showStats({ photos, model, scopes }) {
   if (photos.failed) parts.push(link("failed", `${photos.failed.toLocaleString()} failed`));
   if (photos.deleting) parts.push(el("span", {}, `${photos.deleting.toLocaleString()} being deleted`));
   if (name) parts.push(el("span", { class: "model", title: `The model that searches use: ${name}` }, name));
+  byId("query").title = name === "starter" ? STARTER_LANGUAGES : "";
   byId("stats").replaceChildren(...parts);
   byId("stats").hidden = total === 0 && !isSearch();
   const grew = knownTotal !== null && total > knownTotal;
