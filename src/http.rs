@@ -24,6 +24,7 @@ mod health;
 mod host;
 mod info;
 mod json;
+mod left_out;
 mod linger;
 mod multipart;
 mod observe;

@@ -26,21 +26,6 @@ const PAGES: [&str; 6] = [
     "/docs/{*file}",
 ];
 
-/// What clients of other products ask for first, with the plugin that answers it.
-const CALLS_OF_PLUGINS: [(&str, &str); 5] = [
-    ("/v1/embeddings", "api-openai"),
-    ("/predict", "api-immich"),
-    ("/api/embed", "api-ollama"),
-    ("/api/embeddings", "api-ollama"),
-    ("/vectorize", "api-weaviate"),
-];
-
-/// Returns the plugin that would answer a call, for the refusal of a server without it.
-pub(super) fn plugin_of(path: &str) -> Option<&'static str> {
-    let call = CALLS_OF_PLUGINS.iter().find(|(known, _)| *known == path);
-    call.map(|(_, plugin)| *plugin)
-}
-
 /// A call of a plugin.
 pub(super) struct PluginCall {
     /// Whose it is.
@@ -131,7 +116,9 @@ fn is_same_path(one: &str, other: &str) -> bool {
 pub(super) fn mount(calls: Vec<PluginCall>, state: &HttpState) -> Router<HttpState> {
     let mut router = Router::new();
     if calls.iter().all(|call| call.endpoint.path != "/v1/embeddings") {
-        info!("no plugin answers /v1/embeddings: for OpenAI's clients add [[plugins]] with type = \"api-openai\"");
+        info!(
+            "no plugin answers /v1/embeddings: for OpenAI's clients add [[plugins]] with type = \"api-openai\""
+        );
     }
     for PluginCall { plugin, endpoint } in calls {
         info!(plugin = plugin.name(), method = %endpoint.method, path = endpoint.path, "mounting a plugin's call");

@@ -18,7 +18,7 @@ use tracing::{debug, error, warn};
 use utoipa::ToSchema;
 
 use super::codes::STATUS_BY_CODE;
-use super::plugins::plugin_of;
+use super::left_out::plugin_of;
 use super::request_id::RequestId;
 
 /// The media type of every failure.
