@@ -331,3 +331,153 @@ fn importing_a_folder_that_is_not_there_names_it() {
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("holiday"), "{}", stderr(&output));
 }
+
+/// A library's model and a further one, which a test damages.
+#[cfg(feature = "embedder-candle")]
+struct TwoModels {
+    folder: tempfile::TempDir,
+}
+
+#[cfg(feature = "embedder-candle")]
+impl TwoModels {
+    fn new(further: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, fixture) in [("library", "clip"), ("further", further)] {
+            let from = lucida_testkit::parity::model_folder(fixture);
+            lucida_testkit::parity_texts::copy_folder(&from, &folder.path().join(name));
+        }
+        let models = Self { folder };
+        models.configure("library", "");
+        models
+    }
+
+    fn configure(&self, library: &str, server: &str) {
+        let config = format!(
+            "[server]\nlisten = \"127.0.0.1:0\"\n{server}\
+             [embedder]\ntype = \"candle\"\n[embedder.candle]\nmodel = \"./{library}\"\n\
+             [[models]]\nname = \"second\"\ntype = \"candle\"\nmodel = \"./further\"\n"
+        );
+        std::fs::write(self.folder.path().join("my.toml"), config).unwrap();
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        let arguments = [arguments, &["--config", "my.toml"]].concat();
+        lucida(self.folder.path(), &arguments, &[])
+    }
+
+    fn check_models(&self) -> Output {
+        self.run(&["config", "check", "--models"])
+    }
+
+    fn replace(&self, file: &str, from: &str, to: &str) {
+        let path = self.folder.path().join(file);
+        let bytes = std::fs::read(&path).unwrap();
+        let at = bytes
+            .windows(from.len())
+            .position(|window| window == from.as_bytes());
+        let at = at.unwrap_or_else(|| panic!("{from} is not in {file}"));
+        let whole = [&bytes[..at], to.as_bytes(), &bytes[at + from.len()..]].concat();
+        std::fs::write(&path, whole).unwrap();
+    }
+
+    /// Checks that `config check --models` and the start refuse the models with these words, and the usual check doesn't.
+    fn assert_refused(&self, key: &str, words: &[&str]) {
+        let usual = self.run(&["config", "check"]);
+        assert_eq!(usual.status.code(), Some(0), "{}", stderr(&usual));
+        let checked = self.check_models();
+        assert_eq!(checked.status.code(), Some(2), "{}", stdout(&checked));
+        let found = stderr(&checked);
+        assert!(found.starts_with("my.toml:") && found.contains(key), "{found}");
+        let started = self.run(&["serve"]);
+        assert_ne!(started.status.code(), Some(0));
+        for word in words {
+            assert!(found.contains(word), "{word}: {found}");
+            let log = stdout(&started) + &stderr(&started);
+            assert!(log.contains(word), "{word}: {log}");
+        }
+    }
+}
+
+#[cfg(feature = "embedder-candle")]
+#[test]
+fn check_models_opens_every_folder_and_loads_nothing() {
+    let models = TwoModels::new("bert");
+    let output = models.check_models();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let written: Vec<_> = std::fs::read_dir(models.folder.path()).unwrap().collect();
+    assert_eq!(written.len(), 3, "{written:?}");
+    let both = models.run(&["config", "check", "--models", "--offline-only"]);
+    assert_eq!(both.status.code(), Some(2));
+}
+
+#[cfg(feature = "embedder-candle")]
+#[test]
+fn a_missing_tensor_is_named_with_its_file() {
+    let models = TwoModels::new("bert");
+    let tensor = "encoder.layer.1.attention.self.query.weight";
+    models.replace(
+        "further/model.safetensors",
+        tensor,
+        "encoder.layer.1.attention.self.query.weighs",
+    );
+    models.assert_refused("models[0].model", &["further/model.safetensors", tensor]);
+}
+
+#[cfg(feature = "embedder-candle")]
+#[test]
+fn half_a_sharded_checkpoint_is_refused_with_the_file_that_is_missing() {
+    let models = TwoModels::new("xlm-roberta");
+    let shard = "model-00002-of-00002.safetensors";
+    std::fs::remove_file(models.folder.path().join("further").join(shard)).unwrap();
+    models.assert_refused("models[0].model", &[shard]);
+}
+
+#[cfg(feature = "embedder-candle")]
+#[test]
+fn a_tokenizer_without_a_special_token_is_refused_with_the_token() {
+    let models = TwoModels::new("bert");
+    models.replace("further/vocab.txt", "[SEP]", "[sep]");
+    models.assert_refused("models[0].model", &["further/vocab.txt", "`[SEP]`"]);
+}
+
+#[cfg(feature = "embedder-candle")]
+#[test]
+fn a_projection_of_another_size_is_refused_with_the_tensor() {
+    let models = TwoModels::new("bert");
+    models.replace(
+        "library/config.json",
+        "\"projection_dim\": 32",
+        "\"projection_dim\": 48",
+    );
+    models.assert_refused("embedder.candle.model", &["visual_projection.weight", "48"]);
+}
+
+#[cfg(feature = "embedder-candle")]
+#[test]
+fn a_model_larger_than_the_memory_of_all_is_refused_with_both_figures() {
+    let models = TwoModels::new("bert");
+    let bytes = 1_000;
+    models.configure("library", &format!("models_memory_bytes = {bytes}\n"));
+    models.assert_refused(
+        "models[0].model",
+        &["bytes of weights", "1000 (server.models_memory_bytes)"],
+    );
+}
+
+#[cfg(feature = "embedder-candle")]
+#[test]
+fn a_text_model_is_refused_as_the_model_of_a_library_also_at_the_start() {
+    let models = TwoModels::new("bert");
+    models.configure("further", "");
+    let checked = models.check_models();
+    assert_eq!(checked.status.code(), Some(2));
+    assert!(
+        stderr(&checked).contains("takes only texts"),
+        "{}",
+        stderr(&checked)
+    );
+    let started = models.run(&["serve"]);
+    assert_ne!(started.status.code(), Some(0));
+    let log = stdout(&started) + &stderr(&started);
+    assert!(log.contains("pictures"), "{log}");
+}

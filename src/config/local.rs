@@ -5,6 +5,7 @@ use lucida_core::{BuildContext, Error};
 
 use super::finding::{Finding, Findings};
 use super::load::{Config, ModelSelection, join_field};
+use crate::http::Tls;
 use crate::registry::{Factories, Registry, Selection};
 
 impl Config {
@@ -15,6 +16,11 @@ impl Config {
     pub fn check_local(&self, registry: &Registry, context: &BuildContext) -> Result<(), Findings> {
         let mut findings = Vec::new();
         if let Err(error) = self.auth.load() {
+            findings.push(self.local_finding("", &error));
+        }
+        if let Some(files) = self.server.tls_files()
+            && let Err(error) = Tls::load(files)
+        {
             findings.push(self.local_finding("", &error));
         }
         if let Err(error) = local::writable_folder("ingest.spool_dir", &self.ingest.spool_dir) {

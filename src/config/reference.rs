@@ -39,7 +39,8 @@ one word swaps them.
 
 `lucida config check` reports every mistake with the key's full path, the line or the variable it came from, and the nearest
 valid name. It also opens the folders and files that are named, without loading a model or changing anything; `--offline-only`
-leaves them alone. `lucida config show` prints the merged configuration with the source of every value. Secrets are never
+leaves them alone, and `--models` opens the folders of the models, too: tensors, tokenizers and graphs are located, and nothing is
+loaded. `lucida config show` prints the merged configuration with the source of every value. Secrets are never
 printed.
 
 Relative paths start at the working directory. The per-user cache, where `lucida setup` puts models and libraries, is

@@ -19,6 +19,7 @@ fn context() -> BuildContext {
     BuildContext {
         cache_dir: PathBuf::new(),
         served_as: None,
+        inspection: None,
     }
 }
 
