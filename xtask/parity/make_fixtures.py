@@ -18,6 +18,7 @@ import exports
 import faults
 import text_families
 from check_exports import largest_difference
+from chinese_clip import ChineseClipReference
 from jina_bert import JinaReference
 from make_models import TINY, write_model
 from pictures import Fixture, make_pictures, upright_rgb
@@ -86,9 +87,11 @@ def _finish(name: str, folder: Path) -> None:
         finish(folder)
 
 
-def _reference(folder: Path) -> Reference | SiglipReference | JinaReference:
+def _reference(folder: Path) -> Reference | SiglipReference | JinaReference | ChineseClipReference:
     if folder.name.startswith("siglip"):
         return SiglipReference(folder)
+    if folder.name == "chinese-clip":
+        return ChineseClipReference(folder)
     if folder.name == "jina-bert":
         return JinaReference(folder, text_families.read_config(folder), text_families.TOKENS)
     reference = Reference(folder)

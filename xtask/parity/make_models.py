@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import chinese_clip
 import exports
 import families
 import siglip
@@ -19,6 +20,7 @@ import text_models
 TINY: dict[str, Callable[[Path], None]] = {
     "bert": families.write_bert,
     "bert-poolings": text_models.write_bert_poolings,
+    "chinese-clip": chinese_clip.write_chinese_clip,
     "clip": families.write_clip,
     "clip-laion": families.write_clip_laion,
     "clip-onnx-optimum": exports.write_clip_optimum,

@@ -26,6 +26,12 @@ def _values(name: str, shape: tuple[int, ...], random: numpy.random.Generator) -
         return random.normal(0, 0.2, shape)
     if "patch_embedding" in name or "conv1" in name:
         return random.normal(0, 2 / numpy.sqrt(numpy.prod(shape[1:])), shape)
+    if name.endswith("gamma"):
+        return random.uniform(0.3, 0.8, shape)
+    if len(shape) == 4:
+        values = random.normal(0, 2 / numpy.sqrt(numpy.prod(shape[1:])), shape)
+        # A filter that blurs, as most of those that are learnt: others would follow every rounding error of a pixel.
+        return numpy.abs(values) if shape[-1] > 1 else values
     if "position_embedding" in name or "positional_embedding" in name:
         return random.normal(0, 0.7, shape)
     if "embedding" in name:

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use candle_core::Device;
 use lucida_core::{Error, Result};
 use lucida_models::Tower;
-use lucida_models::checkpoint::{self, Engine, ImagePooling, ImageRecipe, Pixels, Tokens};
+use lucida_models::checkpoint::{self, Engine, FastVitTower, ImagePooling, ImageRecipe, Pixels, Tokens};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::families::{self, FamilyTower};
+use crate::fast_vit::FastVit;
 use crate::image_tower::ImageTower;
 use crate::siglip::SiglipTower;
 use crate::text_tower::TextTower;
@@ -47,8 +48,10 @@ impl CandleEngine {
 pub enum AnyImageTower {
     /// This crate's encoder.
     Own(ImageTower),
-    /// candle-transformers.
+    /// candle-transformers' SigLIP.
     Siglip(SiglipTower),
+    /// candle-transformers' FastViT.
+    FastVit(FastVit),
 }
 
 impl Tower for AnyImageTower {
@@ -58,6 +61,7 @@ impl Tower for AnyImageTower {
         match self {
             Self::Own(tower) => tower.embed(batch),
             Self::Siglip(tower) => tower.embed(batch),
+            Self::FastVit(tower) => tower.embed(batch),
         }
     }
 }
@@ -110,6 +114,15 @@ impl Engine for CandleEngine {
         Ok(AnyImageTower::Own(ImageTower::new(
             tower, takes_mean, recipe, threads,
         )))
+    }
+
+    fn check_fast_vit(&self) -> Result<()> {
+        Ok(())
+    }
+
+    fn load_fast_vit(&self, tower: &FastVitTower, recipe: &ImageRecipe) -> Result<AnyImageTower> {
+        FastVit::load(tower, recipe.clone(), Arc::clone(&self.threads), &Device::Cpu)
+            .map(AnyImageTower::FastVit)
     }
 
     fn check_text(&self, tower: &checkpoint::TextTower) -> Result<()> {

@@ -19,4 +19,5 @@ async fn open(model: PathBuf, text_model: Option<PathBuf>) -> Arc<dyn Embedder> 
 }
 
 lucida_testkit::embedder_parity!(open);
+lucida_testkit::convolution_parity!(open);
 lucida_testkit::text_options_parity!(open);

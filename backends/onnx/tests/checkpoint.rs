@@ -272,3 +272,14 @@ async fn a_text_has_the_same_bits_alone_and_beside_others_in_every_family() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_mobile_clip_is_refused_with_the_engine_that_computes_it() {
+    let cache = tempfile::tempdir().unwrap();
+    let mut settings = settings("fp32");
+    settings["model"] = json!(model("mobileclip"));
+    settings["text_model"] = Value::Null;
+    let error = open(&settings, cache.path()).await.err().unwrap();
+    assert_eq!(error.kind(), lucida_core::ErrorKind::Unsupported);
+    assert!(error.message().contains("`candle`"), "{error}");
+}

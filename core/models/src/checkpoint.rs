@@ -9,9 +9,11 @@
 
 mod activation;
 mod bert;
+mod chinese_clip;
 mod clip;
 mod exported;
 mod family;
+mod fast_vit;
 mod fields;
 mod folder;
 mod identity;
@@ -33,18 +35,19 @@ use std::path::Path;
 
 use serde::de::DeserializeOwned;
 
+pub use fast_vit::FastVitTower;
 pub use folder::{ModelFolder, TextHead};
 pub use identity::WeightsId;
 pub use model::{Checkpoint, CheckpointModel, Engine, Towers, check_pair, max_text_bytes};
 pub use place::{ModelPlace, check_local_pair};
 pub use recipe::{ImageRecipe, Pixels};
 pub use rotary::ROTARY_MAX_TOKENS;
-pub use tensor::{ElementType, Tensor};
+pub use tensor::{ElementType, Tensor, map_file};
 pub use texts::TextSettings;
 pub use tokenizer::{TextTokenizer, Tokens};
 pub use tower::{
     Activation, Attention, AttentionPool, Dense, DistanceBuckets, Encoder, EncoderLayer, HeadNorms,
-    ImagePooling, ImageTower, LayerNorm, Layout, Linear, NormKind, NormPlacement, OutputNorms,
+    ImageEncoder, ImagePooling, ImageTower, LayerNorm, Layout, Linear, NormKind, NormPlacement, OutputNorms,
     PatchEmbedding, Places, Pooling, Rotary, ScoreBias, TextFamily, TextTower, TokenEmbedding,
 };
 

@@ -362,7 +362,7 @@ fn a_siglip_without_a_tensor_of_its_head_is_refused_by_the_tensor() {
         safetensors::serialize_to_file(rest, None, &path).unwrap();
         let error = ModelFolder::open(folder.path())
             .unwrap()
-            .image_tower()
+            .image_encoder()
             .unwrap_err();
         assert!(error.message().contains(left_out), "{error}");
     }
@@ -404,8 +404,8 @@ fn a_tower_of_open_clip_that_is_not_read_is_refused_by_its_name() {
         ),
         (
             "/model_cfg/vision_cfg/timm_model_name",
-            json!("fastvit_mci0"),
-            "`fastvit_mci0`",
+            json!("fastvit_mci3"),
+            "`fastvit_mci3`",
         ),
         ("/model_cfg/vision_cfg/layers", json!([3, 4, 6, 3]), "ResNet"),
         (
@@ -430,7 +430,7 @@ fn a_tower_of_open_clip_that_is_not_read_is_refused_by_its_name() {
         let read = || {
             let folder = ModelFolder::open(folder.path())?;
             folder.image_recipe()?;
-            folder.image_tower()?;
+            folder.image_encoder()?;
             folder.text_tower().map(drop)
         };
         let error = read().unwrap_err();

@@ -34,6 +34,7 @@ macro_rules! embedder_parity {
                 a_modern_bert_folder_with_windows
                 a_nomic_bert_folder_with_gated_halves
                 a_qwen3_embedding_folder_pooled_at_the_last_token
+                a_chinese_clip_folder
                 a_siglip_folder_with_a_sentencepiece_model
                 a_siglip_2_folder_of_a_fixed_resolution
                 an_open_clip_folder_with_quick_gelu
@@ -41,6 +42,18 @@ macro_rules! embedder_parity {
                 an_open_clip_folder_that_squashes_and_sees_its_padding
                 a_text_model_of_its_own_beside_a_clip_folder
                 pixels_from_any_other_recipe_are_seen
+            }
+        }
+    };
+}
+
+/// Makes the tests of what only the engine of candle-transformers computes from the weights.
+#[macro_export]
+macro_rules! convolution_parity {
+    ($open:ident) => {
+        mod convolution_parity {
+            $crate::parity_tests! { $open,
+                a_mobile_clip_folder
             }
         }
     };
@@ -235,6 +248,11 @@ pub async fn an_embedding_gemma_folder_with_two_dense_steps(open: impl Open) {
     check(open, "embedding-gemma", None).await;
 }
 
+/// `chinese-clip`: the whole picture squashed, a BERT for texts with `vocab.txt` alone; `pytorch_model.bin`.
+pub async fn a_chinese_clip_folder(open: impl Open) {
+    check(open, "chinese-clip", None).await;
+}
+
 /// `siglip`: the whole picture squashed by a bicubic filter, attention pooling, texts without punctuation, padded to 64.
 pub async fn a_siglip_folder_with_a_sentencepiece_model(open: impl Open) {
     check(open, "siglip", None).await;
@@ -260,6 +278,11 @@ pub async fn an_open_clip_folder_with_mean_pooling_and_an_xlm_roberta(open: impl
 /// last place, a projection with a bias.
 pub async fn an_open_clip_folder_that_squashes_and_sees_its_padding(open: impl Open) {
     check(open, "openclip-padded", None).await;
+}
+
+/// `mobileclip`: convolutions in branches, attention in the last stage, the mean; texts without a causal mask; fp16.
+pub async fn a_mobile_clip_folder(open: impl Open) {
+    check(open, "mobileclip", None).await;
 }
 
 /// The pair that people come with: pictures by `clip`, texts by `multilingual`.

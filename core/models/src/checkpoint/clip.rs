@@ -78,12 +78,6 @@ impl ClipConfig {
     /// # Errors
     /// `Internal`, naming the file, for a value that can't be.
     pub(super) fn read(path: &Path, config: &Value) -> Result<Self> {
-        let number = |value: &Value, key: &str| {
-            value
-                .get(key)
-                .and_then(Value::as_u64)
-                .and_then(|n| usize::try_from(n).ok())
-        };
         let projection = number(config, "projection_dim");
         let (vision, text) = match config.get("model_type").and_then(Value::as_str) {
             Some("clip_vision_model") => (Some(config.clone()), None),
@@ -93,15 +87,7 @@ impl ClipConfig {
                 Some(part(config, "text_config")),
             ),
         };
-        let vision = vision.map(|value| {
-            let or = |key: &str, default: usize| number(&value, key).unwrap_or(default);
-            Ok::<_, Error>(VisionConfig {
-                layers: layers(path, &value, VISION_DEFAULTS)?,
-                image_size: or("image_size", 224),
-                patch_size: or("patch_size", 32),
-                projection_dim: projection.unwrap_or(DEFAULT_PROJECTION),
-            })
-        });
+        let vision = vision.map(|value| VisionConfig::read(path, config, &value));
         let text = text.map(|value| {
             let or = |key: &str, default: usize| number(&value, key).unwrap_or(default);
             let end = number(&value, "eos_token_id").and_then(|id| u32::try_from(id).ok());
@@ -118,6 +104,27 @@ impl ClipConfig {
             text: text.transpose()?,
         })
     }
+}
+
+impl VisionConfig {
+    /// Reads the image tower's table of a model's configuration.
+    ///
+    /// # Errors
+    /// `Internal`, naming the file, for a value that can't be.
+    pub(super) fn read(path: &Path, config: &Value, vision: &Value) -> Result<Self> {
+        let or = |key: &str, default: usize| number(vision, key).unwrap_or(default);
+        Ok(Self {
+            layers: layers(path, vision, VISION_DEFAULTS)?,
+            image_size: or("image_size", 224),
+            patch_size: or("patch_size", 32),
+            projection_dim: number(config, "projection_dim").unwrap_or(DEFAULT_PROJECTION),
+        })
+    }
+}
+
+fn number(value: &Value, key: &str) -> Option<usize> {
+    let number = value.get(key).and_then(Value::as_u64)?;
+    usize::try_from(number).ok()
 }
 
 /// `hidden_size`, `intermediate_size`, `num_hidden_layers` and `num_attention_heads` of an image tower that says nothing.

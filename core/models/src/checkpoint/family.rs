@@ -81,7 +81,7 @@ pub(super) fn has_export(folder: &Path) -> bool {
 
 /// Says of a model of an unknown family which is the nearest that is read, and what it would take.
 pub(super) fn unknown(path: &Path, name: &str) -> Error {
-    let known: Vec<&str> = ["clip", "clip_vision_model", "clip_text_model"]
+    let known: Vec<&str> = ["clip", "clip_vision_model", "clip_text_model", "chinese_clip"]
         .into_iter()
         .chain(siglip::MODEL_TYPES)
         .chain(bert::MODEL_TYPES)

@@ -6,6 +6,7 @@ use lucida_core::{Error, Result, TextInfo};
 use serde_json::Value;
 
 use super::bert::{self, EncoderConfig};
+use super::chinese_clip::ChineseClipConfig;
 use super::clip::{self, ClipConfig};
 use super::exported::ExportedConfig;
 use super::family::{self, unknown};
@@ -17,7 +18,7 @@ use super::rotary::{self, RotaryConfig};
 use super::siglip::{self, SiglipConfig};
 use super::texts::{self, TextSettings};
 use super::tokenizer::{Cleaning, Padding, TextRules, TextTokenizer};
-use super::tower::{Dense, ImageTower, Pooling, TextFamily, TextTower};
+use super::tower::{Dense, ImageEncoder, Pooling, TextFamily, TextTower};
 use super::weights::Weights;
 use super::{broken, missing, read_json, unsupported};
 
@@ -39,6 +40,7 @@ pub struct ModelFolder {
 #[derive(Debug, Clone)]
 enum Kind {
     Clip(ClipConfig),
+    ChineseClip(Box<ChineseClipConfig>),
     Siglip(SiglipConfig),
     OpenClip(Box<OpenClipConfig>),
     Immich(Box<ImmichConfig>),
@@ -110,6 +112,7 @@ impl ModelFolder {
             Some("clip" | "clip_vision_model" | "clip_text_model") => {
                 Kind::Clip(ClipConfig::read(&path, &config)?)
             }
+            Some("chinese_clip") => Kind::ChineseClip(Box::new(ChineseClipConfig::read(&path, &config)?)),
             Some(name) if siglip::MODEL_TYPES.contains(&name) => {
                 Kind::Siglip(SiglipConfig::read(&path, &config)?)
             }
@@ -179,7 +182,7 @@ impl ModelFolder {
                 .iter()
                 .any(|name| self.model.join(name).is_file()),
             Kind::Immich(_) | Kind::Exported(_) => false,
-            Kind::Clip(_) | Kind::Siglip(_) | Kind::Encoder(_) | Kind::Rotary(_) => {
+            Kind::Clip(_) | Kind::ChineseClip(_) | Kind::Siglip(_) | Kind::Encoder(_) | Kind::Rotary(_) => {
                 Weights::are_in(&self.model)
             }
         }
@@ -191,7 +194,7 @@ impl ModelFolder {
         match &self.kind {
             Kind::Clip(config) => config.vision.is_some(),
             Kind::Siglip(config) => config.vision.is_some(),
-            Kind::OpenClip(_) | Kind::Immich(_) => true,
+            Kind::ChineseClip(_) | Kind::OpenClip(_) | Kind::Immich(_) => true,
             Kind::Encoder(_) | Kind::Rotary(_) | Kind::Exported(_) => false,
         }
     }
@@ -202,9 +205,12 @@ impl ModelFolder {
         match &self.kind {
             Kind::Clip(config) => config.text.is_some(),
             Kind::Siglip(config) => config.text.is_some(),
-            Kind::OpenClip(_) | Kind::Immich(_) | Kind::Encoder(_) | Kind::Rotary(_) | Kind::Exported(_) => {
-                true
-            }
+            Kind::ChineseClip(_)
+            | Kind::OpenClip(_)
+            | Kind::Immich(_)
+            | Kind::Encoder(_)
+            | Kind::Rotary(_)
+            | Kind::Exported(_) => true,
         }
     }
 
@@ -217,6 +223,9 @@ impl ModelFolder {
             Kind::Clip(ClipConfig {
                 vision: Some(config), ..
             }) => ImageRecipe::read(&self.model, config.image_size, Usual::Clip),
+            Kind::ChineseClip(config) => {
+                ImageRecipe::read(&self.model, config.vision.image_size, Usual::Clip)
+            }
             Kind::Siglip(SiglipConfig {
                 vision: Some(config), ..
             }) => ImageRecipe::read(&self.model, config.image_size, Usual::Siglip),
@@ -239,6 +248,7 @@ impl ModelFolder {
         self.model.join(match &self.kind {
             Kind::OpenClip(_) => openclip::CONFIG_FILE,
             Kind::Clip(_)
+            | Kind::ChineseClip(_)
             | Kind::Siglip(_)
             | Kind::Immich(_)
             | Kind::Encoder(_)
@@ -259,9 +269,12 @@ impl ModelFolder {
                     "has an ONNX export and no weights beside it: the engine `onnx` runs it",
                 ))
             }
-            Kind::Clip(_) | Kind::Siglip(_) | Kind::Encoder(_) | Kind::Rotary(_) | Kind::Exported(_) => {
-                Weights::open(&self.model)
-            }
+            Kind::Clip(_)
+            | Kind::ChineseClip(_)
+            | Kind::Siglip(_)
+            | Kind::Encoder(_)
+            | Kind::Rotary(_)
+            | Kind::Exported(_) => Weights::open(&self.model),
         }
     }
 
@@ -270,16 +283,17 @@ impl ModelFolder {
     /// # Errors
     /// `Unsupported` for a model without an image tower; `Unavailable` when the folder has no weights; `Internal`, naming
     /// the tensor that is missing, has another shape than the configuration says, or the file that is damaged.
-    pub fn image_tower(&self) -> Result<ImageTower> {
+    pub fn image_encoder(&self) -> Result<ImageEncoder> {
         let path = self.config_path();
         match &self.kind {
             Kind::Clip(ClipConfig {
                 vision: Some(config), ..
-            }) => clip::image_tower(config, &self.weights()?, &path),
+            }) => clip::image_tower(config, &self.weights()?, &path).map(ImageEncoder::Vit),
             Kind::Siglip(SiglipConfig {
                 vision: Some(config), ..
-            }) => siglip::image_tower(config, &self.weights()?, &path),
-            Kind::OpenClip(config) => config.image_tower(&self.weights()?, &path),
+            }) => siglip::image_tower(config, &self.weights()?, &path).map(ImageEncoder::Vit),
+            Kind::ChineseClip(config) => config.image_tower(&self.weights()?, &path).map(ImageEncoder::Vit),
+            Kind::OpenClip(config) => config.image_encoder(&self.weights()?, &path),
             Kind::Immich(_) => Err(self.is_export()),
             Kind::Clip(_) | Kind::Siglip(_) | Kind::Encoder(_) | Kind::Rotary(_) | Kind::Exported(_) => {
                 Err(self.lacks("image"))
@@ -349,6 +363,7 @@ impl ModelFolder {
                 };
                 return TextTokenizer::read(&immich::tokenizer_folder(&self.root), rules);
             }
+            Kind::ChineseClip(config) => self.sentence_rules(config.max_tokens())?,
             Kind::Encoder(config) => self.sentence_rules(config.max_tokens())?,
             Kind::Rotary(config) => self.sentence_rules(config.max_tokens)?,
             Kind::Exported(config) => self.sentence_rules(config.max_tokens)?,
@@ -380,7 +395,7 @@ impl ModelFolder {
     /// Locates the text tower's tensors.
     ///
     /// # Errors
-    /// Those of [`ModelFolder::image_tower`].
+    /// Those of [`ModelFolder::image_encoder`].
     pub fn text_tower(&self) -> Result<TextTower> {
         let path = self.config_path();
         match &self.kind {
@@ -390,6 +405,7 @@ impl ModelFolder {
             Kind::Siglip(SiglipConfig {
                 text: Some(config), ..
             }) => siglip::text_tower(config, &self.weights()?, &path),
+            Kind::ChineseClip(config) => config.text_tower(&self.weights()?, &path),
             Kind::OpenClip(config) => config.text_tower(&self.weights()?, &path),
             Kind::Immich(_) => Err(self.is_export()),
             Kind::Exported(config) => Err(config.refusal(&path)),
@@ -427,7 +443,9 @@ impl ModelFolder {
     #[must_use]
     pub const fn has_text_head(&self) -> bool {
         match &self.kind {
-            Kind::Clip(_) | Kind::Siglip(_) | Kind::OpenClip(_) | Kind::Immich(_) => false,
+            Kind::Clip(_) | Kind::ChineseClip(_) | Kind::Siglip(_) | Kind::OpenClip(_) | Kind::Immich(_) => {
+                false
+            }
             Kind::Encoder(_) | Kind::Rotary(_) | Kind::Exported(_) => true,
         }
     }
@@ -436,7 +454,7 @@ impl ModelFolder {
     /// folder without modules is pooled by the mean, as sentence-transformers does.
     ///
     /// # Errors
-    /// `Unsupported` for CLIP, whose tower has no such head; otherwise those of [`ModelFolder::image_tower`].
+    /// `Unsupported` for CLIP, whose tower has no such head; otherwise those of [`ModelFolder::image_encoder`].
     pub fn text_head(&self) -> Result<TextHead> {
         let hidden = self.hidden()?;
         let modules = self.modules.as_ref();
@@ -478,6 +496,7 @@ impl ModelFolder {
             Kind::Siglip(SiglipConfig {
                 vision: Some(config), ..
             }) => Ok(config.dimensions()),
+            Kind::ChineseClip(config) => Ok(config.dimensions()),
             Kind::OpenClip(config) => Ok(config.dimensions),
             Kind::Immich(config) => Ok(config.dimensions),
             Kind::Clip(_) | Kind::Siglip(_) | Kind::Encoder(_) | Kind::Rotary(_) | Kind::Exported(_) => {
@@ -498,6 +517,7 @@ impl ModelFolder {
             Kind::Siglip(SiglipConfig {
                 text: Some(config), ..
             }) => Ok(config.projection_size),
+            Kind::ChineseClip(config) => Ok(config.dimensions()),
             Kind::OpenClip(config) => Ok(config.dimensions),
             Kind::Immich(config) => Ok(config.dimensions),
             Kind::Clip(_) | Kind::Siglip(_) => Err(self.lacks("text")),
@@ -515,10 +535,12 @@ impl ModelFolder {
             Kind::Encoder(config) => Ok(config.hidden),
             Kind::Rotary(config) => Ok(config.hidden),
             Kind::Exported(config) => Ok(config.hidden),
-            Kind::Clip(_) | Kind::Siglip(_) | Kind::OpenClip(_) | Kind::Immich(_) => Err(unsupported(
-                &self.root,
-                "has no text encoder with a head of its own",
-            )),
+            Kind::Clip(_) | Kind::ChineseClip(_) | Kind::Siglip(_) | Kind::OpenClip(_) | Kind::Immich(_) => {
+                Err(unsupported(
+                    &self.root,
+                    "has no text encoder with a head of its own",
+                ))
+            }
         }
     }
 
@@ -546,7 +568,9 @@ fn is_transformers(folder: &Path) -> Result<bool> {
     }
     let config: Value = read_json(&path)?;
     let name = config.get("model_type").and_then(Value::as_str);
-    Ok(name.is_some_and(|name| name.starts_with("clip") || siglip::MODEL_TYPES.contains(&name)))
+    Ok(name.is_some_and(|name| {
+        name.starts_with("clip") || name == "chinese_clip" || siglip::MODEL_TYPES.contains(&name)
+    }))
 }
 
 /// `sentence_bert_config.json`, by whichever of its names.

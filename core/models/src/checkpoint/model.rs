@@ -7,12 +7,13 @@ use lucida_core::{
     TowerKind,
 };
 
+use super::fast_vit::FastVitTower;
 use super::folder::ModelFolder;
 use super::identity::WeightsId;
 use super::recipe::{ImageRecipe, Pixels};
 use super::texts::TextSettings;
 use super::tokenizer::{TextTokenizer, Tokens};
-use super::tower::{ImageTower, TextTower};
+use super::tower::{ImageEncoder, ImageTower, TextTower};
 use crate::model::{Model, TextInput, Tower};
 
 /// Enough for some pages of text, where a model looks at the first tokens only.
@@ -42,6 +43,27 @@ pub trait Engine: Send + Sync + 'static {
     /// less than what rounding does, so these may share an index.
     fn numbers(&self) -> &str;
 
+    /// Checks that the engine computes FastViTs, before anything of one is loaded.
+    ///
+    /// # Errors
+    /// `Unsupported`, naming the engine that does.
+    fn check_fast_vit(&self) -> Result<()> {
+        Err(Error::new(
+            ErrorKind::Unsupported,
+            "the model's image tower is a FastViT, which the embedder type `candle` computes; `onnx` runs an ONNX export of \
+             it, such as those below `immich-app/`",
+        ))
+    }
+
+    /// Loads a FastViT.
+    ///
+    /// # Errors
+    /// Those of [`Model::load_visual`].
+    fn load_fast_vit(&self, _tower: &FastVitTower, _recipe: &ImageRecipe) -> Result<Self::Image> {
+        self.check_fast_vit()?;
+        Err(Error::internal("the engine has no way to load a FastViT"))
+    }
+
     /// Checks that the engine computes a text tower, before anything of it is loaded.
     ///
     /// # Errors
@@ -65,7 +87,7 @@ pub trait Engine: Send + Sync + 'static {
 
 /// The towers of one model, located, and the preparation of their inputs.
 pub struct Towers {
-    image: Option<(ImageTower, ImageRecipe)>,
+    image: Option<(ImageEncoder, ImageRecipe)>,
     text: Option<(TextTower, TextTokenizer)>,
     texts: TextInfo,
     dimensions: usize,
@@ -87,7 +109,7 @@ impl Towers {
         }
         let texts = texts.as_ref().unwrap_or(&model);
         let image = if model.takes_images() {
-            Some((model.image_tower()?, model.image_recipe()?))
+            Some((model.image_encoder()?, model.image_recipe()?))
         } else {
             None
         };
@@ -185,7 +207,7 @@ impl Checkpoint {
         }
     }
 
-    fn image(&self) -> Result<&(ImageTower, ImageRecipe)> {
+    fn image(&self) -> Result<&(ImageEncoder, ImageRecipe)> {
         let image = self.towers.image.as_ref();
         image.ok_or_else(|| self.lacks(TowerKind::Image))
     }
@@ -242,8 +264,11 @@ impl<E: Engine> CheckpointModel<E> {
     /// Puts the two together.
     ///
     /// # Errors
-    /// Those of [`Engine::check_text`].
+    /// Those of [`Engine::check_fast_vit`] and [`Engine::check_text`].
     pub fn new(checkpoint: Checkpoint, engine: E) -> Result<Self> {
+        if let Some((ImageEncoder::FastVit(_), _)) = &checkpoint.towers.image {
+            engine.check_fast_vit()?;
+        }
         if let Some(tower) = checkpoint.towers.text() {
             engine.check_text(tower)?;
         }
@@ -281,7 +306,10 @@ impl<E: Engine> Model for CheckpointModel<E> {
 
     fn load_visual(&self) -> Result<E::Image> {
         let (tower, recipe) = self.checkpoint.image()?;
-        self.engine.load_image(tower, recipe)
+        match tower {
+            ImageEncoder::Vit(tower) => self.engine.load_image(tower, recipe),
+            ImageEncoder::FastVit(tower) => self.engine.load_fast_vit(tower, recipe),
+        }
     }
 
     fn load_textual(&self) -> Result<E::Text> {

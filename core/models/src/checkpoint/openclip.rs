@@ -8,9 +8,10 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::bert::EncoderConfig;
+use super::fast_vit::{self, FastVitTower};
 use super::tower::{
-    Activation, Dense, Encoder, EncoderLayer, ImagePooling, ImageTower, Layout, Linear, NormPlacement,
-    PatchEmbedding, Places, Pooling, TextFamily, TextTower, TokenEmbedding,
+    Activation, Dense, Encoder, EncoderLayer, ImageEncoder, ImagePooling, ImageTower, Layout, Linear,
+    NormPlacement, PatchEmbedding, Places, Pooling, TextFamily, TextTower, TokenEmbedding,
 };
 use super::weights::Weights;
 use super::{broken, divides, read_json, unsupported};
@@ -84,6 +85,8 @@ struct Vision {
     final_ln_after_pool: bool,
     pool_type: String,
     timm_model_name: Option<String>,
+    timm_pool: Option<String>,
+    timm_proj: Option<String>,
     act_kwargs: Option<ActivationOptions>,
     norm_kwargs: Option<NormOptions>,
     #[serde(flatten)]
@@ -103,6 +106,8 @@ impl Default for Vision {
             final_ln_after_pool: false,
             pool_type: "tok".to_owned(),
             timm_model_name: None,
+            timm_pool: None,
+            timm_proj: None,
             act_kwargs: None,
             norm_kwargs: None,
             rest: serde_json::Map::new(),
@@ -231,11 +236,12 @@ impl OpenClipConfig {
                 "is of a CoCa, a generative model; this version reads OpenCLIP models with two towers",
             ));
         }
-        if let Some(name) = &vision_cfg.timm_model_name {
+        let timm = vision_cfg.timm_model_name.as_deref();
+        if let Some(name) = timm.filter(|name| !fast_vit::NAMES.contains(name)) {
             let instead = if name.contains("siglip") {
                 "the same SigLIP is read from its transformers folder, such as `google/siglip2-base-patch16-256`"
             } else {
-                "this version reads OpenCLIP's own ViT; a timm tower runs from an ONNX export on the engine `onnx`, such as \
+                "this version reads OpenCLIP's own ViT and fastvit_mci0 to 2 of MobileCLIP; another tower of timm runs from an ONNX export on the engine `onnx`, such as \
                  those below `immich-app/`"
             };
             return Err(unsupported(
@@ -344,11 +350,34 @@ impl OpenClipConfig {
         }
     }
 
-    /// Locates the image tower's tensors.
+    /// Locates the image tower's tensors, whichever structure it has.
+    ///
+    /// # Errors
+    /// `Internal`, naming the tensor that is missing or of another shape, or the value that can't be; `Unsupported` for a
+    /// setting that isn't read.
+    pub(super) fn image_encoder(&self, weights: &Weights, path: &Path) -> Result<ImageEncoder> {
+        if self.vision.timm_model_name.is_none() {
+            return self.image_tower(weights, path).map(ImageEncoder::Vit);
+        }
+        let pool = self.vision.timm_pool.as_deref();
+        let projection = self.vision.timm_proj.as_deref();
+        if pool.is_some_and(|pool| pool != "avg")
+            || projection.is_some_and(|projection| !projection.is_empty())
+        {
+            return Err(unsupported(
+                path,
+                "sets another `timm_pool` than \"avg\", or a `timm_proj`, which are not read",
+            ));
+        }
+        let tower = FastVitTower::locate(weights, "visual.trunk.", self.dimensions, path)?;
+        Ok(ImageEncoder::FastVit(Box::new(tower)))
+    }
+
+    /// Locates the tensors of a ViT.
     ///
     /// # Errors
     /// `Internal`, naming the tensor that is missing or of another shape, or the value that can't be.
-    pub(super) fn image_tower(&self, weights: &Weights, path: &Path) -> Result<ImageTower> {
+    fn image_tower(&self, weights: &Weights, path: &Path) -> Result<ImageTower> {
         let vision = &self.vision;
         let (width, patch, size) = (vision.width, vision.patch_size, self.image_size(path)?);
         divides(path, size, patch)?;
