@@ -182,7 +182,7 @@ async fn a_picture_that_can_not_be_read_is_refused_with_its_place() {
             json!([part("http://127.0.0.1/a.jpg")]),
             422,
             "invalid_field",
-            "input[0].image_url.url",
+            "input[0]",
         ),
         (json!([words]), 415, "not_an_image", "input[0]"),
     ] {

@@ -6,6 +6,7 @@ use axum::routing::get;
 use lucida_plugin_url_ingest::{UrlIngestConfig, UrlIngestPlugin};
 use lucida_testkit::jpeg;
 use reqwest::multipart::Form;
+use serde_json::json;
 
 use crate::server::{Server, Setup, file_part, send};
 
@@ -88,6 +89,48 @@ async fn a_url_that_may_not_be_fetched_or_an_upload_with_two_photos_is_refused()
         .text("url", "http://127.0.0.1/");
     upload(both).await.problem_of(422, "duplicate_part", "file");
     server.assert_spool_is_clean().await;
+    server.stop().await;
+}
+
+#[cfg(feature = "plugin-api-openai")]
+#[tokio::test]
+async fn an_openai_client_names_pictures_by_url() {
+    let photo = jpeg(64, 48, [200, 30, 30]);
+    let (far, server) = (far(photo.clone()).await, fetching().await);
+    let form = Form::new().part("file", file_part(&photo, "a.jpg"));
+    let own = send(server.post("/embed/image").multipart(form)).await.json();
+    let url = format!("{far}/trip/cat.jpg");
+    let part = json!({"type": "image_url", "image_url": {"url": url}});
+    for (body, place) in [
+        (json!({"input": [url], "modality": "image"}), 0),
+        (json!({"input": [{"type": "text", "text": "red"}, part]}), 1),
+        (json!({"messages": [{"role": "user", "content": [part]}]}), 0),
+    ] {
+        let answer = server.post_json("/v1/embeddings", body.clone()).await.json();
+        assert_eq!(answer["data"][place]["embedding"], own["embedding"], "{body}");
+    }
+    for (url, code) in [
+        (format!("{far}/trip/dog.jpg"), "url_failed"),
+        (
+            "http://169.254.169.254/latest/meta-data".to_owned(),
+            "url_refused",
+        ),
+    ] {
+        let body = json!({"input": [url], "modality": "image"});
+        let problem = server.post_json("/v1/embeddings", body).await;
+        problem.problem_of(422, code, "input[0]");
+    }
+    server.stop().await;
+
+    let server = Server::start().await;
+    let body = json!({"input": [url], "modality": "image"});
+    let problem = server.post_json("/v1/embeddings", body).await;
+    let problem = problem.problem_of(422, "invalid_field", "input[0]");
+    let message = problem["error"]["message"].as_str().unwrap();
+    assert!(
+        message.contains("data:image/jpeg;base64") && message.contains("url-ingest"),
+        "{message}"
+    );
     server.stop().await;
 }
 

@@ -50,10 +50,19 @@ pub fn check_text(field: &str, text: &str, max_bytes: usize) -> Result<()> {
     Ok(())
 }
 
+/// Reports whether a picture is named by a URL that has to be fetched.
+#[must_use]
+pub fn is_fetched(uri: &str) -> bool {
+    let scheme = uri.split(':').next().unwrap_or_default();
+    ["http", "https"]
+        .iter()
+        .any(|known| scheme.eq_ignore_ascii_case(known))
+}
+
 /// Reads a picture from a `data:` URI.
 ///
 /// # Errors
-/// `InvalidInput` (`invalid_field`), for any other URL as well: nothing is fetched.
+/// `InvalidInput` (`invalid_field`), for any other URL as well: nothing is fetched here.
 pub fn picture_in_data_uri(field: &str, uri: &str) -> Result<Bytes> {
     let refuse = |message: String| {
         Err(Error::invalid(message)
@@ -61,10 +70,10 @@ pub fn picture_in_data_uri(field: &str, uri: &str) -> Result<Bytes> {
             .with_field(field))
     };
     let scheme = uri.split(':').next().unwrap_or_default();
-    if scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https") {
+    if is_fetched(uri) {
         return refuse(format!(
-            "`{field}` is a URL, and pictures aren't fetched by URL: send the picture itself, as \
-             `data:image/jpeg;base64,…`"
+            "`{field}` is a URL, and URLs aren't fetched by this server: send the picture itself as \
+             `data:image/jpeg;base64,…`, or add [[plugins]] with type = \"url-ingest\""
         ));
     }
     let content = uri

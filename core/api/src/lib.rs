@@ -8,7 +8,7 @@ mod openai;
 mod request;
 
 pub use access::Auth;
-pub use input::{Embedded, Input, check_text, embed, picture_in_base64, picture_in_data_uri};
+pub use input::{Embedded, Input, check_text, embed, is_fetched, picture_in_base64, picture_in_data_uri};
 pub use models::Models;
 pub use openai::openai_error;
 pub use request::{ApiRequest, MAX_INPUTS, answered};

@@ -1,11 +1,15 @@
 //! The call `/v1/embeddings`.
 
+use std::sync::Arc;
+
+use axum::body::Bytes;
 use axum::extract::Request;
 use lucida_api::{ApiRequest, Input, Models, check_text, embed};
-use lucida_core::{Deadline, EmbedderInfo, Error, ErrorKind, Prompt, Result, TextOptions};
+use lucida_core::{Deadline, EmbedderInfo, Error, ErrorKind, Fetcher, Prompt, Result, TextOptions};
 
 use crate::answer::{EmbeddingObject, EmbeddingsAnswer};
 use crate::config::TokenIds;
+use crate::fetch::{PictureUrl, fetch_all};
 use crate::inputs::{Content, RequestInput, inputs_of, invalid};
 use crate::plugin::ApiOpenaiPlugin;
 use crate::request::EmbeddingsRequest;
@@ -15,6 +19,8 @@ use crate::request::EmbeddingsRequest;
 pub(crate) struct Answerer {
     pub(crate) models: Models,
     pub(crate) token_ids: TokenIds,
+    /// What fetches pictures by URL, where the server has such a plugin.
+    pub(crate) fetcher: Option<Arc<dyn Fetcher>>,
 }
 
 impl Answerer {
@@ -56,7 +62,7 @@ impl Answerer {
         Ok(EmbeddingsAnswer::new(model.model, data, tokens))
     }
 
-    /// Decodes token ids, and checks all texts.
+    /// Decodes token ids, checks all texts, and fetches pictures.
     async fn prepared(
         &self,
         model: &EmbedderInfo,
@@ -72,7 +78,7 @@ impl Answerer {
         }
         let ids = inputs.iter().filter_map(|input| match &input.content {
             Content::Tokens(ids) => Some(ids.clone()),
-            Content::Text(_) | Content::Picture(_) => None,
+            Content::Text(_) | Content::Picture(_) | Content::Url(_) => None,
         });
         let ids: Vec<_> = ids.collect();
         let mut decoded = if ids.is_empty() {
@@ -85,10 +91,18 @@ impl Answerer {
             decoded.await?.into_iter()
         };
         let mut prepared = Vec::with_capacity(inputs.len());
+        let mut urls = Vec::new();
         for RequestInput { field, content } in inputs {
             let text = match content {
                 Content::Picture(file) => {
                     prepared.push(Input::Picture(file));
+                    continue;
+                }
+                Content::Url(url) => {
+                    let index = prepared.len();
+                    // Until it is fetched.
+                    prepared.push(Input::Picture(Bytes::new()));
+                    urls.push(PictureUrl { index, field, url });
                     continue;
                 }
                 Content::Text(text) => text,
@@ -101,6 +115,9 @@ impl Answerer {
             };
             check_text(&field, &text, model.max_text_bytes)?;
             prepared.push(Input::Text(text));
+        }
+        for (index, file) in fetch_all(self.fetcher.as_ref(), urls, deadline).await? {
+            prepared[index] = Input::Picture(file);
         }
         Ok(prepared)
     }

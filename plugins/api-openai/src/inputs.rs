@@ -1,11 +1,11 @@
-//! The inputs of a request: texts, token ids, and pictures as `data:` URIs.
+//! The inputs of a request: texts, token ids, and pictures as `data:` URIs or by their URLs.
 //!
 //! `input` is a text, or a list of token ids, or a list whose items are texts, lists of token ids, or content parts
 //! (`{"type": "text", "text": …}`, `{"type": "image_url", "image_url": {"url": …}}`). `messages` is one input in vLLM's form: a
 //! chat message whose content is a text or one content part.
 
 use axum::body::Bytes;
-use lucida_api::{MAX_INPUTS, picture_in_data_uri};
+use lucida_api::{MAX_INPUTS, is_fetched, picture_in_data_uri};
 use lucida_core::{Error, Result};
 use serde_json::{Map, Value};
 
@@ -29,6 +29,8 @@ pub(crate) enum Content {
     Tokens(Vec<u32>),
     /// A picture's file.
     Picture(Bytes),
+    /// The URL of a picture, which has to be fetched.
+    Url(String),
 }
 
 /// Reads the inputs of a request.
@@ -74,7 +76,7 @@ fn of_input(input: &Value, modality: Modality) -> Result<Vec<RequestInput>> {
 fn of_item(field: String, item: &Value, modality: Modality) -> Result<RequestInput> {
     let content = match (item, modality) {
         (Value::String(text), Modality::Text) => Content::Text(text.clone()),
-        (Value::String(uri), Modality::Image) => Content::Picture(picture_in_data_uri(&field, uri)?),
+        (Value::String(uri), Modality::Image) => picture(&field, uri)?,
         (Value::Array(ids), Modality::Text) => Content::Tokens(token_ids(&field, ids)?),
         (Value::Object(part), _) => of_part(&field, part)?,
         (Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_), _) => {
@@ -136,7 +138,7 @@ fn of_part(field: &str, part: &Map<String, Value>) -> Result<Content> {
                 image => (format!("{field}.image_url"), image),
             };
             match uri {
-                Some(Value::String(uri)) => Ok(Content::Picture(picture_in_data_uri(&field, uri)?)),
+                Some(Value::String(uri)) => picture(&field, uri),
                 Some(_) | None => {
                     let message = format!("`{field}` must be a URI like `data:image/jpeg;base64,…`");
                     Err(invalid(field, message))
@@ -147,6 +149,14 @@ fn of_part(field: &str, part: &Map<String, Value>) -> Result<Content> {
             format!("{field}.type"),
             format!("`{field}.type` must be `text` or `image_url`"),
         )),
+    }
+}
+
+fn picture(field: &str, uri: &str) -> Result<Content> {
+    if is_fetched(uri) {
+        Ok(Content::Url(uri.to_owned()))
+    } else {
+        picture_in_data_uri(field, uri).map(Content::Picture)
     }
 }
 
@@ -226,6 +236,10 @@ mod tests {
                 json!({"messages": [{"role": "user", "content": "a"}]}),
                 vec![("messages[0].content", text("a"))],
             ),
+            (
+                json!({"input": "https://example.com/a.jpg", "modality": "image"}),
+                vec![("input", Content::Url("https://example.com/a.jpg".to_owned()))],
+            ),
         ] {
             let expected: Vec<_> = expected
                 .into_iter()
@@ -240,7 +254,6 @@ mod tests {
 
     #[test]
     fn what_is_no_input_is_refused_with_its_place() {
-        let url = json!({"type": "image_url", "image_url": {"url": "https://example.com/a.jpg"}});
         for (body, field, words) in [
             (json!({}), "input", "missing"),
             (json!({"input": []}), "input", "0 inputs"),
@@ -258,11 +271,6 @@ mod tests {
                 json!({"input": [[1]], "modality": "image"}),
                 "input[0]",
                 "content part",
-            ),
-            (
-                json!({"input": [url]}),
-                "input[0].image_url.url",
-                "aren't fetched",
             ),
             (
                 json!({"input": [{"type": "audio"}]}),

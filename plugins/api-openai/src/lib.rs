@@ -7,6 +7,7 @@ mod answer;
 mod config;
 mod embeddings;
 mod factory;
+mod fetch;
 mod inputs;
 mod plugin;
 mod request;

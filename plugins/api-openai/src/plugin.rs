@@ -44,6 +44,7 @@ impl Plugin for ApiOpenaiPlugin {
         let answerer = Answerer {
             models,
             token_ids: self.config.token_ids,
+            fetcher: host.fetcher,
         };
         let handler = post(move |request: Request| {
             let answerer = answerer.clone();
