@@ -7,6 +7,7 @@
 //! deadline, and the bounds of its body. `routes` is the one table of calls.
 
 mod auth;
+mod base_path;
 mod body;
 mod bounds;
 mod codes;
@@ -91,9 +92,11 @@ fn answered(routes: Router<HttpState>, state: HttpState) -> Router {
         Some(cors) => routes.layer(cors),
         None => routes,
     };
-    routes
+    let base_path = state.options().base_path.clone();
+    let routes = routes
         .layer(from_fn(linger::linger))
         .layer(from_fn_with_state(state.clone(), observe::observe))
         .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))
-        .with_state(state)
+        .with_state(state);
+    base_path::nest(routes, &base_path)
 }

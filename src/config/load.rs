@@ -138,6 +138,7 @@ impl Config {
     pub fn http_options(&self) -> HttpOptions {
         let server = &self.server;
         HttpOptions {
+            base_path: server.base_path.clone(),
             max_upload_bytes: server.max_upload_bytes,
             max_json_bytes: server.max_json_bytes,
             request_timeout: Duration::from_secs(server.request_timeout_secs),

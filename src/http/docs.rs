@@ -59,6 +59,9 @@ pub(super) fn document(calls: &[Call], plugins: &[PluginCall], state: &HttpState
     }
     let mut document = serde_json::to_value(document).expect("the document has only strings as keys");
     let options = state.options();
+    if !options.base_path.is_empty() {
+        document["servers"] = json!([{ "url": options.base_path }]);
+    }
     for call in calls {
         for (path, item) in &call.paths.paths {
             // The document's item of a path may have the operations of other calls as well.

@@ -14,6 +14,8 @@ pub(super) const MAX_FORM_VALUE_BYTES: usize = 64 << 10;
 /// How the HTTP surface behaves; the configuration's `[server]` and `[search]` become this.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpOptions {
+    /// The path below which a proxy shows the server, such as `/photos`; may be empty.
+    pub base_path: String,
     /// The largest request body in bytes: a photo with its form around it.
     pub max_upload_bytes: u64,
     /// The largest JSON body in bytes.

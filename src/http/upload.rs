@@ -75,7 +75,7 @@ pub(super) async fn upload(
     } else {
         photo
     };
-    answer(photo, is_new)
+    answer(photo, is_new, &state.options().base_path)
 }
 
 async fn read_form(
@@ -116,14 +116,14 @@ async fn read_form(
     ))
 }
 
-fn answer(photo: Photo, is_new: bool) -> Answer<Response> {
+fn answer(photo: Photo, is_new: bool, base_path: &str) -> Answer<Response> {
     let status = match (is_new, photo.state) {
         (false, _) => StatusCode::OK,
         (true, PhotoState::Failed) => return Err(Problem::of_failed_photo(&photo.id, photo.error.as_ref())),
         (true, PhotoState::Ready) => StatusCode::CREATED,
         (true, PhotoState::Pending | PhotoState::Deleting) => StatusCode::ACCEPTED,
     };
-    let location = HeaderValue::try_from(format!("/v1/photos/{}", photo.id));
+    let location = HeaderValue::try_from(format!("{base_path}/v1/photos/{}", photo.id));
     let mut response = (status, Json(PhotoBody::from(photo))).into_response();
     response
         .headers_mut()

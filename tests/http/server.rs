@@ -115,6 +115,7 @@ impl Setup {
     pub(crate) fn without_plugins() -> Self {
         Self {
             options: HttpOptions {
+                base_path: String::new(),
                 max_upload_bytes: MAX_UPLOAD_BYTES,
                 max_json_bytes: MAX_JSON_BYTES,
                 request_timeout: Duration::from_secs(60),

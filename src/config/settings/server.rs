@@ -21,6 +21,10 @@ pub struct ServerSettings {
     /// 127.0.0.1; port 0 takes a free one.
     #[schemars(example = &"0.0.0.0:8080")]
     pub listen: Listen,
+    /// The path below which a reverse proxy shows the server, such as `/photos`; empty for none. Calls are found with it and
+    /// without it, so the proxy may take it off or leave it on. `Location` headers and the OpenAPI document have it.
+    #[schemars(example = &"/photos")]
+    pub base_path: String,
     /// A PEM file of the server's certificate and the intermediate ones after it, for HTTPS; it needs `tls_key_file`. Both files
     /// are read again when they change. Without them the server speaks HTTP, for a proxy with a certificate in front of it.
     #[schemars(example = &"/etc/lucida/tls/fullchain.pem")]
@@ -65,6 +69,7 @@ impl Default for ServerSettings {
     fn default() -> Self {
         Self {
             listen: Listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 8080))),
+            base_path: String::new(),
             tls_certificate_file: None,
             tls_key_file: None,
             max_upload_bytes: 128 << 20,
@@ -112,6 +117,7 @@ impl ServerSettings {
 
 impl Settings for ServerSettings {
     fn validate(&self) -> Result<()> {
+        check_base_path(&self.base_path)?;
         at_least_one("max_upload_bytes", self.max_upload_bytes)?;
         at_least_one("max_json_bytes", self.max_json_bytes)?;
         at_least_one("request_timeout_secs", self.request_timeout_secs)?;
@@ -142,6 +148,43 @@ impl Settings for ServerSettings {
             ));
         }
         Ok(())
+    }
+}
+
+/// The first segments of the server's own paths, below which a proxy's prefix can't be told from a call.
+const OWN_SEGMENTS: [&str; 9] = [
+    "docs",
+    "embed",
+    "gallery",
+    "healthz",
+    "metrics",
+    "openapi.json",
+    "readyz",
+    "tokenize",
+    "v1",
+];
+
+/// Checks that a text is a path that calls can be below.
+fn check_base_path(path: &str) -> Result<()> {
+    if path.is_empty() {
+        return Ok(());
+    }
+    let is_segment = |segment: &str| {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
+        !matches!(segment, "" | "." | "..") && segment.bytes().all(plain)
+    };
+    let mut segments = path.split('/');
+    if segments.next() != Some("") || !segments.clone().all(is_segment) {
+        let message =
+            format!("`{path}` is not a path; expected one like `/photos`, without a slash at its end");
+        return Err(Error::config("base_path", message));
+    }
+    match segments.next() {
+        Some(first) if OWN_SEGMENTS.contains(&first) => {
+            let message = format!("`/{first}` is a path of the server's own: choose another one");
+            Err(Error::config("base_path", message))
+        }
+        Some(_) | None => Ok(()),
     }
 }
 
@@ -247,6 +290,36 @@ mod tests {
                 error.starts_with(&format!("`{text}` is not an address with a port")),
                 "{error}"
             );
+        }
+    }
+
+    #[test]
+    fn a_base_path_is_a_path_that_is_not_the_servers_own() {
+        let check = |path: &str| {
+            let settings = ServerSettings {
+                base_path: path.to_owned(),
+                ..ServerSettings::default()
+            };
+            settings.validate()
+        };
+        for path in ["", "/photos", "/a/b-c_d.e~f", "/lucida/v1"] {
+            check(path).unwrap();
+        }
+        for path in [
+            "/",
+            "photos",
+            "/photos/",
+            "//",
+            "/a//b",
+            "/a/../b",
+            "/a b",
+            "/ä",
+            "/{id}",
+            "/v1",
+            "/v1/photos",
+        ] {
+            let error = check(path).unwrap_err();
+            assert_eq!(error.field(), Some("base_path"), "{path}");
         }
     }
 
