@@ -1,8 +1,12 @@
 """Fits the detector that tells English from other languages in Latin letters by the spelling of words.
 
-A word is `<word>`; its features are its letters' n-grams of 1 to 4 and the word itself, hashed (FNV-1a over code
-points) into BUCKETS weights. A word's score is the sum of its features' weights, divided by the root of their
-number; a text's is the sum of its words' scores, divided by the root of theirs, plus a bias. Above 0: not English.
+A word is `<word>`; its features are its letters' n-grams of 1 to 4, and the word itself as `=<word>`, hashed (FNV-1a over
+code points) into BUCKETS weights. A word's score is the sum of its n-grams' weights, divided by the root of their number,
+plus the weight of the word itself; a text's is the sum of its words' scores, divided by the root of theirs, plus a
+bias. Above 0: not English.
+
+English is trained with words by their frequency and with phrases of them drawn at random, and with the names and keywords of
+emoji; other languages with the same, of words that are three times as frequent there as in English.
 """
 
 import gzip

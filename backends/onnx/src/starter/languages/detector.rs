@@ -33,7 +33,8 @@ impl Detector {
             // An emoji, whose meaning the English vocabulary lacks, or a number.
             return text.is_ascii();
         }
-        latin >= foreign && self.score(text) <= 0.0
+        // One letter of a dense script says as much as several.
+        latin >= 2 * foreign && self.score(text) <= 0.0
     }
 
     /// The score, below 0 for English.

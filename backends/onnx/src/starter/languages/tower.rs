@@ -32,7 +32,7 @@ pub(crate) struct LanguageTower {
 }
 
 impl LanguageTower {
-    /// Takes note of what to load. Its weights are 4-bit blocks, which only the processor's own kernels multiply: it is
+    /// Keeps what loading needs; loads nothing yet. The weights are 4-bit blocks, which only the processor's own kernels multiply: it is
     /// computed there on every device.
     pub(crate) fn new(languages: &Languages, runtime: &Runtime, threads: usize) -> Self {
         let compute = Compute {

@@ -66,7 +66,9 @@ impl Vocabulary {
             .into_iter()
             .map(f32::from_le_bytes)
             .collect();
+        let spelled = str::from_utf8(&pieces).ok()?;
         let fits = !ends.is_empty()
+            && ends.iter().all(|&end| spelled.is_char_boundary(end as usize))
             && ends.len() == ids.len()
             && ends.len() == scores.len()
             && ends.is_sorted()
