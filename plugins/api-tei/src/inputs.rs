@@ -34,7 +34,11 @@ impl Inputs {
                     .with_field(name));
             }
             Value::Array(items) if !items.first().is_some_and(Value::is_number) => items,
-            one => {
+            one @ (Value::Array(_)
+            | Value::String(_)
+            | Value::Number(_)
+            | Value::Bool(_)
+            | Value::Object(_)) => {
                 return Ok(Self {
                     items: vec![read_one(name.to_owned(), one)?],
                     is_batch: false,
