@@ -8,6 +8,7 @@ use lucida_core::{
     embed_texts,
 };
 use lucida_remote::{Protocol, Remote, RemoteConfig};
+use lucida_testkit::eventually;
 
 use crate::stand_in::{PATIENCE, Refuse, Shape, StandIn, context};
 
@@ -48,6 +49,10 @@ async fn a_server_that_comes_back_with_the_same_model_is_used_again() {
     let remote = server.embedder().await;
     let before = embed(&remote, "dog").await.unwrap();
     let address = server.stop().await;
+    eventually("the outage is noticed", async || {
+        embed(&remote, "dog").await.is_err()
+    })
+    .await;
     let error = embed(&remote, "dog").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
     assert!(error.to_string().contains(&address.to_string()), "{error}");
@@ -63,9 +68,19 @@ async fn no_vector_of_a_model_that_took_the_place_of_another_one_gets_out() {
         let server = StandIn::start(shape).await;
         let remote = server.embedder().await;
         let before = embed(&remote, "dog").await.unwrap();
-        // No call falls into the outage, so that only the new connection tells.
         let address = server.stop().await;
         let server = StandIn::serve(shape, "other", 1.0, address).await;
+        // Connections of the earlier server may live for a moment.
+        eventually("the change is noticed", async || {
+            match embed(&remote, "dog").await {
+                Ok(vector) => {
+                    assert_eq!(vector, before);
+                    false
+                }
+                Err(error) => error.code() == "remote_model_changed",
+            }
+        })
+        .await;
         for _ in 0..3 {
             let error = embed(&remote, "dog").await.unwrap_err();
             assert_eq!(
@@ -82,7 +97,10 @@ async fn no_vector_of_a_model_that_took_the_place_of_another_one_gets_out() {
         // The earlier model is welcome.
         let address = server.stop().await;
         let _server = StandIn::serve(shape, "hash", 1.0, address).await;
-        assert_eq!(embed(&remote, "dog").await.unwrap(), before);
+        eventually("the earlier model is used again", async || {
+            embed(&remote, "dog").await.is_ok_and(|vector| vector == before)
+        })
+        .await;
     }
 }
 
