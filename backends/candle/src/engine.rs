@@ -69,7 +69,7 @@ impl Tower for AnyImageTower {
 /// A text tower, by what computes it.
 pub enum AnyTextTower {
     /// This crate's encoder.
-    Own(TextTower),
+    Own(Box<TextTower>),
     /// candle-transformers.
     Family(Box<FamilyTower>),
 }
@@ -132,7 +132,7 @@ impl Engine for CandleEngine {
     fn load_text(&self, tower: &checkpoint::TextTower) -> Result<AnyTextTower> {
         let threads = Arc::clone(&self.threads);
         match families::config(tower)? {
-            None => Ok(AnyTextTower::Own(TextTower::new(tower, threads))),
+            None => Ok(AnyTextTower::Own(Box::new(TextTower::new(tower, threads)))),
             Some(config) => {
                 let tower = FamilyTower::load(tower, &config, threads, &Device::Cpu)?;
                 Ok(AnyTextTower::Family(Box::new(tower)))

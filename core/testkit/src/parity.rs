@@ -313,13 +313,26 @@ pub async fn check(open: impl Open, model: &str, text_model: Option<&str>) {
             }
         };
         assert_same(&given, pictures, bound);
+        let cosines = cosines(&given, pictures);
+        for (kind, lossless) in [("lossless pictures", true), ("JPEG and lossy WebP", false)] {
+            let of_kind = |(file, _): &&(String, f64)| expected.pictures[file].lossless == lossless;
+            print_distance(model, kind, cosines.iter().filter(of_kind));
+        }
     }
     if takes.text {
         let texts = &expected.of(text_model.unwrap_or(model)).texts;
         let given = embed_texts(embedder, &expected.texts).await;
         assert!(given.len() >= 40, "only {} texts", given.len());
         assert_same(&given, texts, |_| SAME);
+        let name = text_model.unwrap_or(model);
+        print_distance(name, "texts", cosines(&given, texts).iter());
     }
+}
+
+/// Prints how far the farthest vector of a kind is from its expected one, for the tables in the engines' READMEs.
+fn print_distance<'a>(model: &str, kind: &str, cosines: impl Iterator<Item = &'a (String, f64)>) {
+    let smallest = cosines.map(|(_, cosine)| *cosine).fold(1.0, f64::min);
+    eprintln!("parity: {model}, {kind}: {:.0e}", (1.0 - smallest).max(0.0));
 }
 
 /// The comparison would not be worth much if it let another recipe pass: squashed, bilinear and without antialias, most

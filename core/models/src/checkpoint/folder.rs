@@ -288,11 +288,13 @@ impl ModelFolder {
         match &self.kind {
             Kind::Clip(ClipConfig {
                 vision: Some(config), ..
-            }) => clip::image_tower(config, &self.weights()?, &path).map(ImageEncoder::Vit),
+            }) => clip::image_tower(config, &self.weights()?, &path).map(ImageEncoder::from),
             Kind::Siglip(SiglipConfig {
                 vision: Some(config), ..
-            }) => siglip::image_tower(config, &self.weights()?, &path).map(ImageEncoder::Vit),
-            Kind::ChineseClip(config) => config.image_tower(&self.weights()?, &path).map(ImageEncoder::Vit),
+            }) => siglip::image_tower(config, &self.weights()?, &path).map(ImageEncoder::from),
+            Kind::ChineseClip(config) => config
+                .image_tower(&self.weights()?, &path)
+                .map(ImageEncoder::from),
             Kind::OpenClip(config) => config.image_encoder(&self.weights()?, &path),
             Kind::Immich(_) => Err(self.is_export()),
             Kind::Clip(_) | Kind::Siglip(_) | Kind::Encoder(_) | Kind::Rotary(_) | Kind::Exported(_) => {

@@ -357,7 +357,7 @@ impl OpenClipConfig {
     /// setting that isn't read.
     pub(super) fn image_encoder(&self, weights: &Weights, path: &Path) -> Result<ImageEncoder> {
         if self.vision.timm_model_name.is_none() {
-            return self.image_tower(weights, path).map(ImageEncoder::Vit);
+            return self.image_tower(weights, path).map(ImageEncoder::from);
         }
         let pool = self.vision.timm_pool.as_deref();
         let projection = self.vision.timm_proj.as_deref();

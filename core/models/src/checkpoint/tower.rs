@@ -298,9 +298,15 @@ impl ImageTower {
 #[derive(Debug, Clone)]
 pub enum ImageEncoder {
     /// Patches and transformer layers.
-    Vit(ImageTower),
+    Vit(Box<ImageTower>),
     /// Convolutions, and attention in the last stage.
     FastVit(Box<FastVitTower>),
+}
+
+impl From<ImageTower> for ImageEncoder {
+    fn from(tower: ImageTower) -> Self {
+        Self::Vit(Box::new(tower))
+    }
 }
 
 impl ImageEncoder {
