@@ -346,7 +346,7 @@ fn an_unknown_plugin_names_its_place_in_the_list() {
     assert_eq!(
         file("[[plugins]]\ntype = \"exif\"\n\n[[plugins]]\ntype = \"fames\"\n").findings(),
         ["lucida.toml:5: plugins[1].type: plugin type `fames` is unknown; \
-             this build has: api-immich, api-ollama, api-openai, api-tei, api-weaviate, exif, frames, remote, thumbnail; did you mean `frames`?"]
+             this build has: api-immich, api-ollama, api-openai, api-tei, api-weaviate, exif, frames, remote, thumbnail, url-ingest; did you mean `frames`?"]
     );
 }
 
@@ -356,7 +356,7 @@ fn a_plugin_without_a_type_is_told_which_there_are() {
         file("[[plugins]]\nstyle = \"golden\"\n").findings(),
         [
             "lucida.toml:1: plugins[0].type: must be set to the plugin's type; \
-             this build has: api-immich, api-ollama, api-openai, api-tei, api-weaviate, exif, frames, remote, thumbnail"
+             this build has: api-immich, api-ollama, api-openai, api-tei, api-weaviate, exif, frames, remote, thumbnail, url-ingest"
         ]
     );
 }
