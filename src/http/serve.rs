@@ -132,8 +132,9 @@ async fn begin_tls(
     let mut first = [0];
     if stream.peek(&mut first).await? == 1 && first[0].is_ascii_alphabetic() {
         // Its request is read, so that closing doesn't reset the connection under the answer.
-        stream.read(&mut [0; 8192]).await?;
-        stream.write_all(NOT_TLS).await?;
+        if stream.read(&mut [0; 8192]).await? > 0 {
+            stream.write_all(NOT_TLS).await?;
+        }
         stream.shutdown().await?;
         return Ok(None);
     }

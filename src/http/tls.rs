@@ -128,6 +128,7 @@ fn read(setting: &str, file: &Path) -> Result<Vec<u8>> {
 fn parse(files: &TlsFiles, contents: &Contents) -> Result<Arc<ServerConfig>> {
     let chain = certificates(&files.certificate, &contents.certificate)?;
     let key = private_key(&files.key, &contents.key)?;
+    #[expect(clippy::wildcard_enum_match_arm, reason = "rustls's errors are open-ended")]
     let unusable = |error: rustls::Error| {
         let (certificate, key) = (files.certificate.display(), files.key.display());
         match error {
@@ -141,7 +142,6 @@ fn parse(files: &TlsFiles, contents: &Contents) -> Result<Arc<ServerConfig>> {
                 let message = format!("{certificate} has no valid certificate");
                 Error::config(CERTIFICATE, message).with_source(error)
             }
-            #[expect(clippy::wildcard_enum_match_arm, reason = "rustls's errors are open-ended")]
             _ => Error::config(KEY, format!("{key} can't be used with {certificate}")).with_source(error),
         }
     };
