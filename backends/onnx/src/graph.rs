@@ -302,7 +302,7 @@ pub(crate) fn value_info(value: Input<'_>) -> ValueInfoProto {
     ValueInfoProto {
         name: value.name.to_owned(),
         r#type: Some(TypeProto {
-            value: Some(type_proto::Value::TensorType(tensor)),
+            value: Some(type_proto::Value::Tensor(tensor)),
         }),
     }
 }

@@ -285,15 +285,15 @@ pub(crate) mod type_proto {
     #[derive(Clone, PartialEq, prost::Oneof)]
     pub(crate) enum Value {
         #[prost(message, tag = "1")]
-        TensorType(Tensor),
+        Tensor(Tensor),
         #[prost(message, tag = "4")]
-        SequenceType(Elements),
+        Sequence(Elements),
         #[prost(message, tag = "5")]
-        MapType(Map),
+        Map(Map),
         #[prost(message, tag = "8")]
-        SparseTensorType(Tensor),
+        SparseTensor(Tensor),
         #[prost(message, tag = "9")]
-        OptionalType(Elements),
+        Optional(Elements),
     }
 
     /// `TypeProto.Tensor`, and `TypeProto.SparseTensor`, which has the same fields.

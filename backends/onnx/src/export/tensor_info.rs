@@ -19,12 +19,12 @@ impl TensorInfo {
     pub(super) fn of(info: &ValueInfoProto) -> Self {
         let value = info.r#type.as_ref().and_then(|kind| kind.value.as_ref());
         let tensor = match value {
-            Some(type_proto::Value::TensorType(tensor)) => Some(tensor),
+            Some(type_proto::Value::Tensor(tensor)) => Some(tensor),
             Some(
-                type_proto::Value::SequenceType(_)
-                | type_proto::Value::MapType(_)
-                | type_proto::Value::SparseTensorType(_)
-                | type_proto::Value::OptionalType(_),
+                type_proto::Value::Sequence(_)
+                | type_proto::Value::Map(_)
+                | type_proto::Value::SparseTensor(_)
+                | type_proto::Value::Optional(_),
             )
             | None => None,
         };
