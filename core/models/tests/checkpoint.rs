@@ -6,7 +6,9 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use lucida_core::ErrorKind;
-use lucida_models::checkpoint::{ModelFolder, Pooling, WeightsId};
+use lucida_models::checkpoint::{ModelFolder, Pooling, TextSettings, WeightsId};
+use lucida_testkit::parity::model_folder;
+use lucida_testkit::parity_texts::copy_folder;
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 use serde_json::{Value, json};
@@ -539,4 +541,60 @@ fn a_folder_without_weights_or_tokenizer_says_which_files_are_looked_for() {
     let error = refusal(&path);
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert!(error.message().contains("pytorch_model.bin"), "{error}");
+}
+
+#[test]
+fn the_limit_of_a_text_is_the_configuration_s_else_the_folder_s_else_that_of_the_positions() {
+    let folder = tempfile::tempdir().unwrap();
+    copy_folder(&model_folder("bert"), folder.path());
+    let limit = |max_tokens: Option<usize>| {
+        let settings = TextSettings {
+            max_tokens,
+            ..TextSettings::default()
+        };
+        let folder = ModelFolder::open(folder.path())
+            .unwrap()
+            .with_text_settings(&settings);
+        let tokenizer = folder.tokenizer()?;
+        assert_eq!(
+            folder.text_info(&tokenizer).unwrap().max_tokens,
+            Some(tokenizer.max_tokens())
+        );
+        Ok::<_, lucida_core::Error>(tokenizer.max_tokens())
+    };
+    assert_eq!(limit(None).unwrap(), 64);
+    assert_eq!(limit(Some(72)).unwrap(), 72);
+    assert_eq!(limit(Some(5)).unwrap(), 5);
+    let error = limit(Some(81)).unwrap_err();
+    assert_eq!(
+        (error.kind(), error.field()),
+        (ErrorKind::ConfigInvalid, Some("max_tokens"))
+    );
+    assert!(
+        error.message().contains("81") && error.message().contains("80"),
+        "{error}"
+    );
+
+    // Transformers writes this where nobody has set a length.
+    std::fs::remove_file(folder.path().join("sentence_bert_config.json")).unwrap();
+    let path = folder.path().join("tokenizer_config.json");
+    let mut config: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    config["model_max_length"] = json!(1e30);
+    write_json(&path, &config);
+    assert_eq!(limit(None).unwrap(), 80);
+}
+
+#[test]
+fn a_limit_is_refused_where_texts_are_filled_up_to_the_model_s_length() {
+    let folder = copy("siglip");
+    let settings = TextSettings {
+        max_tokens: Some(32),
+        ..TextSettings::default()
+    };
+    let folder = ModelFolder::open(folder.path())
+        .unwrap()
+        .with_text_settings(&settings);
+    let error = folder.tokenizer().err().unwrap();
+    assert_eq!(error.field(), Some("max_tokens"));
+    assert!(error.message().contains("64"), "{error}");
 }
