@@ -159,7 +159,7 @@ pub(super) async fn text(
 /// Where a picture of the form is.
 enum Source {
     /// It came with the form.
-    File(SpoolWriter),
+    File(Box<SpoolWriter>),
     /// It has to be fetched.
     Url(String),
 }
@@ -218,14 +218,14 @@ pub(super) async fn image(
         let source = if part.name == "url" {
             Source::Url(part.url().await?)
         } else {
-            Source::File(part.spool(state.photos()).await?.0)
+            Source::File(Box::new(part.spool(state.photos()).await?.0))
         };
         let (state, deadline, pictures) = (state.clone(), deadline.clone(), pictures.clone());
         // A task of its own goes on while the next part is read, and ends with the request.
         let one = AbortOnDropHandle::new(tokio::spawn(async move {
             let decoding = async {
                 let spool = match source {
-                    Source::File(spool) => spool,
+                    Source::File(spool) => *spool,
                     Source::Url(url) => fetch(&url, state.photos()).await?.0,
                 };
                 state.models().decode(pictures.model.describe(), spool).await

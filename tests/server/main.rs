@@ -13,7 +13,11 @@
     feature = "plugin-exif",
     feature = "plugin-thumbnail"
 ))]
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and says why it is skipped"
+)]
 
 mod camera;
 mod changes_model;

@@ -61,9 +61,11 @@ impl TensorInfo {
 
 impl fmt::Display for TensorInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let elements = match self.data_type() {
-            DataType::Undefined => format!("type {}", self.elem_type),
-            known => format!("{known:?}").to_lowercase(),
+        let known = self.data_type();
+        let elements = if known == DataType::Undefined {
+            format!("type {}", self.elem_type)
+        } else {
+            format!("{known:?}").to_lowercase()
         };
         let dim = |dim: &Option<usize>| dim.map_or_else(|| "?".to_owned(), |dim| dim.to_string());
         let shape: Vec<_> = self.shape.iter().map(dim).collect();

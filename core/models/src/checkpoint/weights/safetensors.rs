@@ -21,8 +21,9 @@ const ELEMENTS: [(Dtype, ElementType); 3] = [
 
 /// Reads the header, checks that the file is as long as it says, and locates each tensor.
 pub(super) fn tensors(path: &Path, file: &Arc<WeightFile>) -> Result<Vec<(String, Entry)>> {
-    let (header_bytes, metadata) = SafeTensors::read_metadata(file.bytes())
-        .map_err(|error| broken(path, "is not a complete safetensors file: download it again").with_source(error))?;
+    let (header_bytes, metadata) = SafeTensors::read_metadata(file.bytes()).map_err(|error| {
+        broken(path, "is not a complete safetensors file: download it again").with_source(error)
+    })?;
     let start = LENGTH_BYTES + header_bytes;
     let located = metadata.tensors().into_iter().map(|(name, info)| {
         let element = ELEMENTS.iter().find(|(theirs, _)| *theirs == info.dtype);
