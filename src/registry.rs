@@ -434,6 +434,10 @@ mod tests {
             left_out,
             [
                 ("api-immich", "plugin-api-immich"),
+                ("api-ollama", "plugin-api-ollama"),
+                ("api-openai", "plugin-api-openai"),
+                ("api-tei", "plugin-api-tei"),
+                ("api-weaviate", "plugin-api-weaviate"),
                 ("exif", "plugin-exif"),
                 ("remote", "plugin-remote"),
                 ("thumbnail", "plugin-thumbnail"),

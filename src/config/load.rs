@@ -534,7 +534,7 @@ mod tests {
         for (text, finding) in [
             (
                 "[[models]]\nname = \"e5\"\ntype = \"onix\"\n",
-                "3: models[0].type: embedder type `onix` is unknown; this build has: candle, onnx; did you mean `onnx`?",
+                "3: models[0].type: embedder type `onix` is unknown; this build has: candle, onnx, remote; did you mean `onnx`?",
             ),
             (
                 "[[models]]\ntype = \"onnx\"\n",

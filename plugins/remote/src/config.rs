@@ -19,12 +19,14 @@ const TIMEOUT_SECS: RangeInclusive<u64> = 1..=600;
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RemoteConfig {
-    /// The plugin's name: the key of its attributes and the prefix of its blobs. Example: `"labels"`
+    /// The plugin's name: the key of its attributes and the prefix of its blobs.
+    #[schemars(example = &"labels")]
     pub name: String,
-    /// Where the program listens: `http://`, `https://`, or `unix:` and the path of a socket. Example:
-    /// `"http://127.0.0.1:9000"`
+    /// Where the program listens: `http://`, `https://`, or `unix:` and the path of a socket.
+    #[schemars(example = &"http://127.0.0.1:9000")]
     pub url: String,
-    /// What the program takes part in: `inspect`, `enrich`, `query`, `rerank`, `event`. Example: `["enrich"]`
+    /// What the program takes part in: `inspect`, `enrich`, `query`, `rerank`, `event`.
+    #[schemars(example = ["enrich"])]
     pub hooks: Vec<HookName>,
     /// The long side of the JPEG that `inspect` and `enrich` send, 16 to 4096; 0 sends none.
     #[serde(default = "default_picture_pixels")]

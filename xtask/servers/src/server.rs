@@ -64,7 +64,7 @@ impl Server {
         while let Err(lacks) = self.service.ask() {
             if let Err(error) = process.check_starting(START_PATIENCE) {
                 self.process = None;
-                return Err(error.context(format!("{} did not start: {lacks:#}", self.kind)));
+                bail!("{} did not start: {lacks:#}; {error}", self.kind);
             }
             std::thread::sleep(Duration::from_millis(50));
         }
