@@ -2,7 +2,7 @@
 
 use super::canvas::Decoded;
 use super::error::not_read;
-use lucida_core::{DecodeSize, Error, Result};
+use lucida_core::{Error, Result};
 
 /// The formats that this build reads, for people.
 pub(super) const READ_FORMATS: &str = "JPEG, PNG, WebP, GIF, BMP or TIFF";
@@ -34,7 +34,7 @@ mod tests {
         let options = DecodeOptions {
             max_pixels: 1_000_000,
             accept_truncated: true,
-            size: DecodeSize::FULL,
+            size: lucida_core::DecodeSize::FULL,
         };
         let error = decode_any(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", &options).unwrap_err();
         assert_eq!(error.code(), "unsupported_image_type");
