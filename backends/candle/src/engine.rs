@@ -9,9 +9,9 @@ use lucida_models::checkpoint::{self, Engine, FastVitTower, ImagePooling, ImageR
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::families::{self, FamilyTower};
-use crate::fast_vit::FastVit;
+use crate::fast_vit::{self, FastVit};
 use crate::image_tower::ImageTower;
-use crate::siglip::SiglipTower;
+use crate::siglip::{self, SiglipTower};
 use crate::text_tower::TextTower;
 
 /// The threads that both towers compute on.
@@ -107,8 +107,7 @@ impl Engine for CandleEngine {
             ImagePooling::Class => false,
             ImagePooling::Mean => true,
             ImagePooling::Attention(pool) => {
-                return SiglipTower::load(tower, pool, recipe, threads, &Device::Cpu)
-                    .map(AnyImageTower::Siglip);
+                return siglip::load(tower, pool, recipe, threads, &Device::Cpu).map(AnyImageTower::Siglip);
             }
         };
         Ok(AnyImageTower::Own(ImageTower::new(
@@ -121,7 +120,7 @@ impl Engine for CandleEngine {
     }
 
     fn load_fast_vit(&self, tower: &FastVitTower, recipe: &ImageRecipe) -> Result<AnyImageTower> {
-        FastVit::load(tower, recipe.clone(), Arc::clone(&self.threads), &Device::Cpu)
+        fast_vit::load(tower, recipe.clone(), Arc::clone(&self.threads), &Device::Cpu)
             .map(AnyImageTower::FastVit)
     }
 

@@ -25,7 +25,7 @@ use crate::pooling::pool;
 /// For how many places the modules make their tables: as many as the longest text has tokens.
 const POSITIONS: usize = ROTARY_MAX_TOKENS;
 
-/// What a module is told.
+/// The configuration of a module.
 pub(crate) enum Config {
     ModernBert(modernbert::Config),
     NomicBert(nomic_bert::Config),
@@ -133,7 +133,7 @@ impl Tower for FamilyTower {
     }
 }
 
-/// Returns what the module of a tower's family is told; `None` for a tower that this crate's own encoder runs.
+/// Returns the configuration of the module that runs a tower's family; `None` for a tower that this crate's own encoder runs.
 ///
 /// # Errors
 /// `Unsupported`, naming the family, for one that has no module, or one whose module has no such layers.

@@ -5,72 +5,37 @@
 
 use std::sync::Arc;
 
-use candle_core::{Device, Module, Result, Tensor};
+use candle_core::Device;
 use candle_nn::Activation;
 use candle_transformers::models::siglip::{VisionConfig, VisionModel};
 use lucida_core::{Error, ErrorKind};
-use lucida_models::Tower;
-use lucida_models::checkpoint::{self, AttentionPool, ImageRecipe, Pixels};
+use lucida_models::checkpoint::{self, AttentionPool, ImageRecipe};
 use rayon::ThreadPool;
 
-use crate::error::per_input;
+use crate::module_tower::ModuleTower;
 use crate::named::Named;
 
 /// An image tower that pools its rows by attention, ready to run.
-pub struct SiglipTower {
+pub type SiglipTower = ModuleTower<VisionModel>;
+
+/// Loads a tower; its weights are copied, as f32.
+///
+/// # Errors
+/// `Unsupported` for a tower that the module can't compute; `Internal` where loading fails, naming the tensor.
+pub(crate) fn load(
+    tower: &checkpoint::ImageTower,
+    pool: &AttentionPool,
     recipe: ImageRecipe,
     threads: Arc<ThreadPool>,
-    device: Device,
-    model: VisionModel,
+    device: &Device,
+) -> lucida_core::Result<SiglipTower> {
+    let config = config(tower, pool)?;
+    let named = named(tower, pool);
+    let model = VisionModel::new(&config, true, named.into_builder(device));
+    ModuleTower::new(model, recipe, threads, device)
 }
 
-impl SiglipTower {
-    /// Loads a tower; its weights are copied, as f32.
-    ///
-    /// # Errors
-    /// `Unsupported` for a tower that the module can't compute; `Internal` where loading fails, naming the tensor.
-    pub(crate) fn load(
-        tower: &checkpoint::ImageTower,
-        pool: &AttentionPool,
-        recipe: ImageRecipe,
-        threads: Arc<ThreadPool>,
-        device: &Device,
-    ) -> lucida_core::Result<Self> {
-        let config = config(tower, pool)?;
-        let named = named(tower, pool);
-        let model = VisionModel::new(&config, true, named.into_builder(device))
-            .map_err(|error| Error::internal("loading the image tower failed").with_source(error))?;
-        Ok(Self {
-            recipe,
-            threads,
-            device: device.clone(),
-            model,
-        })
-    }
-
-    /// Computes one picture by itself, so that its vector has the same bits whatever is beside it.
-    fn vector(&self, pixels: &Pixels) -> Result<Vec<f32>> {
-        let side = self.recipe.size_pixels() as usize;
-        let mut planes = vec![0.0; 3 * side * side];
-        self.recipe.planes(pixels, &mut planes);
-        let planes = Tensor::from_vec(planes, (1, 3, side, side), &self.device)?;
-        self.model.forward(&planes)?.squeeze(0)?.to_vec1()
-    }
-}
-
-impl Tower for SiglipTower {
-    type Input = Pixels;
-
-    fn embed(&mut self, batch: &[Pixels]) -> Vec<lucida_core::Result<Vec<f32>>> {
-        let one = |pixels: &Pixels| {
-            let vector = self.threads.install(|| self.vector(pixels));
-            per_input(vector.map(|vector| vec![vector]), 1, "running the image tower")
-        };
-        batch.iter().flat_map(one).collect()
-    }
-}
-
-/// What the module is told, or why it can't compute the tower.
+/// Returns the module's configuration, or why it can't compute the tower.
 fn config(tower: &checkpoint::ImageTower, pool: &AttentionPool) -> lucida_core::Result<VisionConfig> {
     let refuse = |what: &str| {
         let message = format!(
