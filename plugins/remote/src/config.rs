@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use lucida_core::{BlobKey, Error, Hook, OnFailure, Result, Secret, Settings};
 use reqwest::Url;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 /// What a picture's long side may measure.
 const PICTURE_PIXELS: RangeInclusive<u32> = 16..=4096;
@@ -27,7 +27,7 @@ pub struct RemoteConfig {
     pub url: String,
     /// What the program takes part in: `inspect`, `enrich`, `query`, `rerank`, `event`.
     #[schemars(example = ["enrich"])]
-    pub hooks: Vec<HookName>,
+    pub hooks: Vec<Hook>,
     /// The long side of the JPEG that `inspect` and `enrich` send, 16 to 4096; 0 sends none.
     #[serde(default = "default_picture_pixels")]
     pub picture_pixels: u32,
@@ -36,8 +36,8 @@ pub struct RemoteConfig {
     pub timeout_secs: u64,
     /// What a failure of the program does: `record` notes it and goes on without its answer, `fail` refuses the upload, tries
     /// the photo again, or fails the search.
-    #[serde(default)]
-    pub on_failure: Failing,
+    #[serde(default = "default_on_failure")]
+    pub on_failure: OnFailure,
     /// Sent to the program as `Authorization: Bearer`, so that it can tell who calls.
     #[serde(default)]
     pub key: Option<Secret>,
@@ -51,52 +51,8 @@ fn default_timeout_secs() -> u64 {
     10
 }
 
-/// The hooks that a program can take part in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum HookName {
-    /// At upload, before anything is stored; may refuse.
-    Inspect,
-    /// When a photo is ingested: adds tags, attributes and blobs.
-    Enrich,
-    /// Before a search: changes it.
-    Query,
-    /// After a search: changes scores, order and number of hits.
-    Rerank,
-    /// A photo became ready, failed, or was deleted.
-    Event,
-}
-
-impl From<HookName> for Hook {
-    fn from(name: HookName) -> Self {
-        match name {
-            HookName::Inspect => Self::Inspect,
-            HookName::Enrich => Self::Enrich,
-            HookName::Query => Self::Query,
-            HookName::Rerank => Self::Rerank,
-            HookName::Event => Self::Event,
-        }
-    }
-}
-
-/// What a failure of the program does.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Failing {
-    /// It is noted: in the log, a metric, and the photo's attributes.
-    #[default]
-    Record,
-    /// The upload is refused, the photo is tried again, the search fails.
-    Fail,
-}
-
-impl From<Failing> for OnFailure {
-    fn from(failing: Failing) -> Self {
-        match failing {
-            Failing::Record => Self::Record,
-            Failing::Fail => Self::Fail,
-        }
-    }
+fn default_on_failure() -> OnFailure {
+    OnFailure::Record
 }
 
 /// Where the program listens.
@@ -153,7 +109,7 @@ impl Settings for RemoteConfig {
         let mut seen = BTreeSet::new();
         for (at, hook) in self.hooks.iter().enumerate() {
             if !seen.insert(hook) {
-                let message = format!("`{}` is named twice; remove one", Hook::from(*hook).as_str());
+                let message = format!("`{}` is named twice; remove one", hook.as_str());
                 return Err(Error::config(format!("hooks[{at}]"), message));
             }
         }

@@ -26,7 +26,6 @@ const SLACK: Duration = Duration::from_secs(10);
 /// A plugin whose hooks a program answers.
 pub struct RemotePlugin {
     config: RemoteConfig,
-    hooks: Vec<Hook>,
     program: Program,
 }
 
@@ -41,7 +40,6 @@ impl RemotePlugin {
     pub fn new(config: RemoteConfig) -> Result<Self> {
         Ok(Self {
             program: Program::new(&config)?,
-            hooks: config.hooks.iter().map(|hook| (*hook).into()).collect(),
             config,
         })
     }
@@ -109,7 +107,7 @@ impl Plugin for RemotePlugin {
     }
 
     fn hooks(&self) -> &[Hook] {
-        &self.hooks
+        &self.config.hooks
     }
 
     fn timeout(&self) -> Duration {
@@ -121,11 +119,11 @@ impl Plugin for RemotePlugin {
     }
 
     fn on_failure(&self, _hook: Hook) -> OnFailure {
-        self.config.on_failure.into()
+        self.config.on_failure
     }
 
     async fn inspect(&self, upload: &Upload) -> Result<()> {
-        if !self.hooks.contains(&Hook::Inspect) {
+        if !self.config.hooks.contains(&Hook::Inspect) {
             return Ok(());
         }
         let path = upload.path.clone();
@@ -136,7 +134,7 @@ impl Plugin for RemotePlugin {
     }
 
     async fn enrich(&self, input: &EnrichInput) -> Result<Enrichment> {
-        if !self.hooks.contains(&Hook::Enrich) {
+        if !self.config.hooks.contains(&Hook::Enrich) {
             return Ok(Enrichment::default());
         }
         let picture = Arc::clone(&input.picture);
@@ -154,7 +152,7 @@ impl Plugin for RemotePlugin {
     }
 
     async fn query(&self, mut query: SearchQuery) -> Result<SearchQuery> {
-        if !self.hooks.contains(&Hook::Query) {
+        if !self.config.hooks.contains(&Hook::Query) {
             return Ok(query);
         }
         let call = QueryCall {
@@ -177,7 +175,7 @@ impl Plugin for RemotePlugin {
     }
 
     async fn rerank(&self, query: &SearchQuery, hits: Vec<Hit>) -> Result<Vec<Hit>> {
-        if !self.hooks.contains(&Hook::Rerank) || hits.is_empty() {
+        if !self.config.hooks.contains(&Hook::Rerank) || hits.is_empty() {
             return Ok(hits);
         }
         let answer: RerankAnswer = self.program.call(Hook::Rerank, Rerank::new(query, &hits)).await?;
@@ -188,7 +186,7 @@ impl Plugin for RemotePlugin {
     }
 
     async fn event(&self, event: &Event) -> Result<()> {
-        if !self.hooks.contains(&Hook::Event) {
+        if !self.config.hooks.contains(&Hook::Event) {
             return Ok(());
         }
         self.program.notify(Hook::Event, EventCall::from(event)).await
