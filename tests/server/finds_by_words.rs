@@ -157,7 +157,7 @@ async fn upload_all(server: &Server, folder: &Path) -> BTreeMap<String, String> 
             .await
             .unwrap();
         let status = answer.status();
-        // What is no photo, or not of a kind that is read, is told so.
+        // A file that is not a photo, or of a format that is not read, is refused.
         if [415, 422].contains(&status.as_u16()) {
             println!("{filename}: {}", answer.text().await.unwrap());
             continue;

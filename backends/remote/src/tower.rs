@@ -45,7 +45,7 @@ impl Model for RemoteTowers {
         PictureFile::of(picture, self.short_side_pixels, self.format)
     }
 
-    /// The server puts the prompt before the text: it is told the name.
+    /// The far server puts the prompt before the text, by the prompt's name.
     fn prepare_text(&self, text: TextInput<'_>) -> Result<RemoteText> {
         let texts = &self.info.texts;
         let default = texts

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use lucida_core::{BuildContext, Embedder, Factory as _, Lane, TextOptions};
 use safetensors::SafeTensors;
 
-use super::{cosine, embed_all, embed_text, missing, photos, settings, starter};
+use super::{cosine, embed_text, missing, scores_are, settings, starter};
 
 /// A copy of the model's folder; `None` where there is no model.
 fn copied() -> Option<tempfile::TempDir> {
@@ -162,18 +162,7 @@ async fn scores_in_other_languages_are_those_of_the_reference() {
         ("घोड़ा", "horse", 0.613),
         ("un chat allongé sur une couverture", "chelsea", 0.629),
     ];
-    let (Some(embedder), Some(photos)) = (starter().await, photos()) else {
-        return;
-    };
-    let vectors = embed_all(&*embedder, &photos).await;
-    for (text, name, expected) in SCORES {
-        let score = cosine(&vectors[name], &embed_text(&*embedder, text).await);
-        println!("{text} on {name}: {score} ({expected})");
-        assert!(
-            (score - expected).abs() < TOLERANCE,
-            "{text} on {name}: {score}, not {expected}"
-        );
-    }
+    scores_are(&SCORES, TOLERANCE).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

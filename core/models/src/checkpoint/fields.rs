@@ -33,7 +33,7 @@ impl<'a> Fields<'a> {
     /// Reads a whole number under the first of its names that the file has.
     ///
     /// # Errors
-    /// `Internal`, naming the file and the key, for a value that is none.
+    /// `Internal`, naming the file and the key, for a value of another type.
     pub(super) fn number(&self, keys: &[&str], usual: usize) -> Result<usize> {
         let Some((key, value)) = self.first(keys) else {
             return Ok(usual);
@@ -45,7 +45,7 @@ impl<'a> Fields<'a> {
     /// Reads a positive fraction under the first of its names that the file has.
     ///
     /// # Errors
-    /// `Internal`, naming the file and the key, for a value that is none.
+    /// `Internal`, naming the file and the key, for a value of another type.
     pub(super) fn fraction(&self, keys: &[&str], usual: f32) -> Result<f32> {
         let Some((key, value)) = self.first(keys) else {
             return Ok(usual);
