@@ -15,6 +15,9 @@ use crate::test::{self, Resources, Sum};
 use crate::{clients, generate, scaffold};
 use lucida_setup::cache::Cache;
 
+/// Features that are not checked alone: building them takes `nvcc`, or macOS.
+const OF_GRAPHICS_CARDS: [&str; 2] = ["cuda", "metal"];
+
 /// Runs the command.
 pub(crate) fn run(cache: &Cache, mut workspace: Workspace) -> Result<()> {
     let shared = std::env::var_os("CARGO_TARGET_DIR").is_none();
@@ -61,7 +64,8 @@ fn check(steps: &mut Steps, sum: &mut Sum, cache: &Cache, workspace: &Workspace)
         let mut doc = workspace.cargo(["doc", "--workspace", "--no-deps", "--locked"]);
         execute(doc.env("RUSTDOCFLAGS", "--deny warnings"))
     })?;
-    let features = workspace.features("lucida")?;
+    let mut features = workspace.features("lucida")?;
+    features.retain(|feature| !OF_GRAPHICS_CARDS.contains(&feature.as_str()));
     for feature in std::iter::once("").chain(features.iter().map(String::as_str)) {
         let name = if feature.is_empty() {
             "no feature".into()

@@ -1,5 +1,5 @@
 //! Measures the towers: `embed_rate MODEL [TEXT_MODEL | -] [THREADS] [COUNT]` embeds pictures and texts one by one and several
-//! at once, and tells the processor's time and what is resident.
+//! at once, and reports the processor's time and what is resident.
 
 #![expect(clippy::print_stdout, reason = "the figures are what it is for")]
 
@@ -128,7 +128,7 @@ fn processor_time() -> Duration {
     Duration::from_millis(ticks * 10)
 }
 
-/// Tells what of the process is in memory, and how much of that is mapped files, which other processes share.
+/// Reports what of the process is in memory, and how much of that is mapped files, which other processes share.
 fn resident() -> String {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let megabytes = |key: &str| {

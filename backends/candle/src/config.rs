@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use lucida_core::{BuildContext, Error, Result, Settings};
-use lucida_models::checkpoint::{TextSettings, check_local_pair};
+use lucida_models::checkpoint::TextSettings;
 use lucida_models::hub::HubConfig;
 use lucida_models::{BatchOptions, BatchSettings};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::factory;
+use crate::device::ComputeDevice;
 
 /// The settings of the candle embedder.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -21,6 +20,9 @@ pub struct CandleConfig {
     /// Another model for texts, in the same space as the one for pictures.
     #[schemars(example = &"sentence-transformers/clip-ViT-B-32-multilingual-v1")]
     pub text_model: Option<String>,
+    /// The device: `"cpu"`; `"cuda"`, or `"cuda:1"` for the second card, in a build with the feature `cuda`; `"metal"` in one
+    /// with the feature `metal`. Both are untested on hardware.
+    pub device: ComputeDevice,
     /// The threads that compute a batch, and the inputs that are prepared at a time; 0 is one per core.
     pub threads: usize,
     /// The most inputs that wait in each lane of each tower; more are answered with 429.
@@ -48,6 +50,7 @@ impl Default for CandleConfig {
         Self {
             model: "sentence-transformers/clip-ViT-B-32".to_owned(),
             text_model: None,
+            device: ComputeDevice::Cpu,
             threads: 0,
             queue_items: 256,
             preload: true,
@@ -57,39 +60,6 @@ impl Default for CandleConfig {
             truncate_dimensions: false,
             hub: HubConfig::default(),
         }
-    }
-}
-
-impl Settings for CandleConfig {
-    fn validate(&self) -> Result<()> {
-        if self.model.trim().is_empty() {
-            return Err(Error::config("model", "is empty: name a model or a folder"));
-        }
-        if self
-            .text_model
-            .as_ref()
-            .is_some_and(|model| model.trim().is_empty())
-        {
-            return Err(Error::config(
-                "text_model",
-                "is empty: name a model, or leave the key out",
-            ));
-        }
-        self.batch().validate()?;
-        self.text_settings().validate()?;
-        self.hub.validate()
-    }
-
-    fn check_local(&self, context: &BuildContext) -> Vec<Error> {
-        let mut problems = check_local_pair(&self.model, self.text_model.as_deref(), context);
-        problems.extend(self.hub.check_local().err());
-        if let Some(inspection) = context.inspection
-            && problems.is_empty()
-        {
-            let inspected = factory::inspect(self, context, inspection);
-            problems.extend(inspected.map_err(|error| error.with_default_field("model")).err());
-        }
-        problems
     }
 }
 
@@ -103,12 +73,12 @@ impl CandleConfig {
     /// Returns the number of threads, with 0 resolved to the cores of this machine.
     #[must_use]
     pub fn thread_count(&self) -> usize {
-        self.batch().thread_count()
+        self.batch_settings().thread_count()
     }
 
     /// Returns how the model's inputs are queued.
     pub(crate) fn batch_options(&self) -> BatchOptions {
-        self.batch().options(IMAGE_BATCH, TEXT_BATCH_TOKENS)
+        self.batch_settings().options(IMAGE_BATCH, TEXT_BATCH_TOKENS)
     }
 
     /// Returns what is said of texts.
@@ -117,10 +87,12 @@ impl CandleConfig {
             prompts: self.prompts.clone(),
             max_tokens: self.max_tokens,
             truncate_dimensions: self.truncate_dimensions,
+            ..TextSettings::default()
         }
     }
 
-    fn batch(&self) -> BatchSettings {
+    /// Returns the settings of batches.
+    pub(crate) fn batch_settings(&self) -> BatchSettings {
         BatchSettings {
             threads: self.threads,
             queue_items: self.queue_items,
@@ -134,6 +106,7 @@ impl CandleConfig {
 mod tests {
     use std::time::Duration;
 
+    use lucida_core::Result;
     use lucida_core::config::parse;
     use serde_json::{Value, json};
 
@@ -156,6 +129,7 @@ mod tests {
             ("queue_items", json!(0), "0"),
             ("threads", json!(5000), "5000"),
             ("precision", json!("int8"), "unknown field `precision`"),
+            ("device", json!("gpu"), "expected `cpu`, `cuda`"),
         ] {
             let error = with(key, value).unwrap_err();
             assert_eq!(error.kind(), lucida_core::ErrorKind::ConfigInvalid);

@@ -1,12 +1,16 @@
-//! From settings to an embedder: finds the model's folders, reads what they are and starts the threads.
+//! From settings to an embedder: checks them, finds the model's folders, reads what they are and starts the threads.
 
 use lucida_core::config::{Inspection, factory_fn};
-use lucida_core::{BuildContext, Embedder, Error, ErrorKind, Factory, Result};
+use lucida_core::{BuildContext, Embedder, Error, ErrorKind, Factory, Result, Settings};
 use lucida_models::Batched;
-use lucida_models::checkpoint::{Checkpoint, CheckpointModel, ModelFolder, ModelPlace, Towers};
+use lucida_models::checkpoint::{
+    Checkpoint, CheckpointModel, ModelFolder, ModelPlace, Towers, check_local_pair, check_names,
+    inspect_folders,
+};
+use lucida_models::hub::Exports;
 
 use crate::config::CandleConfig;
-use crate::engine::CandleEngine;
+use crate::engine::{CandleEngine, PlainEncoder};
 
 /// The word in a config file.
 const TYPE_NAME: &str = "candle";
@@ -15,12 +19,41 @@ const TYPE_NAME: &str = "candle";
 #[must_use]
 pub fn factory() -> impl Factory<dyn Embedder> {
     factory_fn(TYPE_NAME, |config: CandleConfig, context| async move {
-        let (model, texts) =
-            ModelPlace::find_pair(&config.model, config.text_model.as_deref(), &config.hub, &context).await?;
+        let (model, texts) = ModelPlace::find_pair(
+            &config.model,
+            config.text_model.as_deref(),
+            &config.hub,
+            Exports::Unused,
+            &context,
+        )
+        .await?;
         tokio::task::spawn_blocking(move || open(&config, &model, texts.as_ref()))
             .await
             .map_err(|error| Error::internal("opening the model failed").with_source(error))?
     })
+}
+
+impl Settings for CandleConfig {
+    fn validate(&self) -> Result<()> {
+        check_names(&self.model, self.text_model.as_deref())?;
+        self.batch_settings().validate()?;
+        self.text_settings().validate()?;
+        self.device.check_build()?;
+        self.hub.validate()
+    }
+
+    fn check_local(&self, context: &BuildContext) -> Vec<Error> {
+        let mut problems = check_local_pair(&self.model, self.text_model.as_deref(), context);
+        problems.extend(
+            [self.hub.check_local(), self.device.open().map(drop)]
+                .into_iter()
+                .filter_map(Result::err),
+        );
+        inspect_folders(&mut problems, context, |inspection| {
+            inspect(self, context, inspection)
+        });
+        problems
+    }
 }
 
 fn open(
@@ -38,7 +71,10 @@ fn open(
         texts.map(|texts| &*texts.folder),
         &config.text_settings(),
     )?;
-    let engine = CandleEngine::start(config.thread_count())?;
+    let engine = match config.device.open()? {
+        Some(device) => CandleEngine::start_on(device, config.thread_count())?,
+        None => CandleEngine::start(config.thread_count())?,
+    };
     Batched::start(CheckpointModel::new(checkpoint, engine)?, &config.batch_options())
 }
 
@@ -47,15 +83,20 @@ fn open(
 /// # Errors
 /// Those of opening the model; `ConfigInvalid` for one that is too large. The field is the key.
 pub(crate) fn inspect(config: &CandleConfig, context: &BuildContext, inspection: Inspection) -> Result<()> {
-    let (model, texts) =
-        ModelPlace::find_local_pair(&config.model, config.text_model.as_deref(), &config.hub, context)?;
+    let (model, texts) = ModelPlace::find_local_pair(
+        &config.model,
+        config.text_model.as_deref(),
+        &config.hub,
+        Exports::Unused,
+        context,
+    )?;
     check("model", &model)?;
     if let Some(texts) = &texts {
         check("text_model", texts)?;
     }
     let text_folder = texts.as_ref().map(|texts| &*texts.folder);
     let towers = Towers::locate(&model.folder, text_folder, &config.text_settings())?;
-    towers.text().map_or(Ok(()), CandleEngine::check)?;
+    PlainEncoder::on(config.device).check(&towers)?;
     inspection.check_size(towers.weight_bytes())
 }
 

@@ -1,148 +1,31 @@
-//! Text encoders by candle-transformers' modules, family by family: `ModernBERT`, nomic-bert and Qwen3-Embedding.
+//! The encoders of `ModernBERT`, nomic-bert and Qwen3-Embedding by candle-transformers' modules: what these are told, and how
+//! they name their tensors.
 //!
-//! candle-transformers 0.11.1 has no MPNet and no GTE; its Gemma 3 is causal and keeps its rows to itself, and its jina-bert
-//! holds a table of heads × positions² numbers, 3.2 GB for 8,192 positions. MPNet and jina-bert run on this crate's own
-//! encoder, and the other two on the engine `onnx`.
+//! candle-transformers 0.11.1 has no GTE, and its Gemma 3 is causal and keeps its rows to itself: both run on the engine
+//! `onnx`.
 
-use std::sync::Arc;
-
-use candle_core::{DType, Device, Result, Tensor};
 use candle_nn::Activation;
-use candle_transformers::models::modernbert::{self, ModernBert};
-use candle_transformers::models::nomic_bert::{self, NomicBertModel};
-use candle_transformers::models::qwen3;
+use candle_transformers::models::{modernbert, nomic_bert, qwen3};
 use lucida_core::{Error, ErrorKind};
-use lucida_models::Tower;
-use lucida_models::checkpoint::{self, Pooling, ROTARY_MAX_TOKENS, TextFamily, TextTower, Tokens};
-use rayon::ThreadPool;
+use lucida_models::checkpoint::{self, ROTARY_MAX_TOKENS, TextFamily, TextTower};
 
-use crate::columns::Columns;
-use crate::encoder::Head;
-use crate::error::per_input;
+use crate::modules::Config;
 use crate::named::Named;
-use crate::pooling::pool;
+use crate::plain;
 
 /// For how many places the modules make their tables: as many as the longest text has tokens.
 const POSITIONS: usize = ROTARY_MAX_TOKENS;
 
-/// The configuration of a module.
-pub(crate) enum Config {
-    ModernBert(modernbert::Config),
-    NomicBert(nomic_bert::Config),
-    Qwen3(qwen3::Config),
-}
-
-/// A module with its weights.
-enum Module {
-    ModernBert(ModernBert),
-    NomicBert(NomicBertModel),
-    Qwen3(qwen3::Model),
-}
-
-/// A text tower whose encoder is a module of candle-transformers.
-pub struct FamilyTower {
-    threads: Arc<ThreadPool>,
-    device: Device,
-    module: Module,
-    vocabulary: usize,
-    pooling: Vec<Pooling>,
-    head: Head,
-}
-
-impl FamilyTower {
-    /// Loads a tower; its weights are copied, as f32.
-    ///
-    /// # Errors
-    /// `Internal` where loading fails, naming the tensor.
-    pub(crate) fn load(
-        tower: &TextTower,
-        config: &Config,
-        threads: Arc<ThreadPool>,
-        device: &Device,
-    ) -> lucida_core::Result<Self> {
-        let named = named(tower);
-        let vocabulary = tower.embedding.tokens.shape()[0];
-        let builder = named.into_builder(device);
-        let module = match config {
-            Config::ModernBert(config) => ModernBert::load(builder, config).map(Module::ModernBert),
-            Config::NomicBert(config) => NomicBertModel::load(builder, config).map(Module::NomicBert),
-            Config::Qwen3(config) => qwen3::Model::new(config, builder).map(Module::Qwen3),
-        };
-        let module =
-            module.map_err(|error| Error::internal("loading the text tower failed").with_source(error))?;
-        Ok(Self {
-            threads,
-            device: device.clone(),
-            module,
-            vocabulary,
-            pooling: tower.pooling.clone(),
-            head: Head::new(tower.projection.as_ref(), &tower.dense),
-        })
-    }
-
-    /// Computes one text by itself, so that its vector has the same bits whatever is beside it.
-    fn vector(&self, tokens: &Tokens) -> Result<Vec<Vec<f32>>> {
-        let ids = tokens.ids();
-        let input = Tensor::new(ids, &self.device)?.unsqueeze(0)?;
-        let rows = match &self.module {
-            Module::ModernBert(module) => {
-                let seen = Tensor::ones((1, ids.len()), DType::U32, &self.device)?;
-                module.forward(&input, &seen)?
-            }
-            Module::NomicBert(module) => module.forward(&input, None, None)?,
-            // The module remembers the texts that it has seen; a copy shares its weights, and remembers none.
-            Module::Qwen3(module) => module.clone().forward(&input, 0)?,
-        };
-        let columns = Columns::of([ids.len()]);
-        let rows = rows.squeeze(0)?.to_device(&Device::Cpu)?;
-        let rows = rows.t()?.pad_with_zeros(1, 0, columns.width() - ids.len())?;
-        let pooled = pool(&rows.contiguous()?, &columns, &self.pooling, &[tokens])?;
-        self.head.vectors(&pooled, 1)
-    }
-
-    fn embed_one(&self, tokens: &Tokens) -> lucida_core::Result<Vec<f32>> {
-        // A tokenizer may know more tokens than its model.
-        if let Some(id) = tokens.ids().iter().find(|&&id| id as usize >= self.vocabulary) {
-            let message = format!(
-                "the tokenizer gives token {id}, and the model has {}",
-                self.vocabulary
-            );
-            return Err(Error::internal(message));
-        }
-        let vectors = self.threads.install(|| self.vector(tokens));
-        let missing = || Err(Error::internal("the text tower gave no vector"));
-        per_input(vectors, 1, "running the text tower")
-            .pop()
-            .unwrap_or_else(missing)
-    }
-}
-
-impl Tower for FamilyTower {
-    type Input = Tokens;
-
-    fn embed(&mut self, batch: &[Tokens]) -> Vec<lucida_core::Result<Vec<f32>>> {
-        batch.iter().map(|tokens| self.embed_one(tokens)).collect()
-    }
-
-    fn cost(tokens: &Tokens) -> usize {
-        tokens.ids().len()
-    }
-
-    fn token_count(tokens: &Tokens) -> Option<usize> {
-        Some(tokens.unpadded())
-    }
-}
-
-/// Returns the configuration of the module that runs a tower's family; `None` for a tower that this crate's own encoder runs.
+/// Returns the configuration of the module that computes a tower.
 ///
 /// # Errors
 /// `Unsupported`, naming the family, for one that has no module, or one whose module has no such layers.
-pub(crate) fn config(tower: &TextTower) -> lucida_core::Result<Option<Config>> {
+pub(crate) fn config(tower: &TextTower) -> lucida_core::Result<Config> {
     match tower.family {
-        TextFamily::Plain => Ok(None),
-        TextFamily::ModernBert => modern_bert(tower).map(Some),
-        TextFamily::NomicBert => nomic_bert(tower).map(Some),
-        TextFamily::Qwen3 => qwen3(tower).map(Some),
+        TextFamily::Plain => plain::config(tower),
+        TextFamily::ModernBert => modern_bert(tower),
+        TextFamily::NomicBert => nomic_bert(tower),
+        TextFamily::Qwen3 => qwen3(tower),
         TextFamily::Gte | TextFamily::Gemma3 => Err(refused(tower.family, "no such encoder")),
     }
 }
@@ -308,18 +191,19 @@ const QWEN3: LayerNames = LayerNames {
 };
 
 /// Gives the tower's tensors the names that the module asks for.
-fn named(tower: &TextTower) -> Named {
-    let (tokens, norm, last, names) = match tower.family {
-        TextFamily::ModernBert => (
+pub(crate) fn named(tower: &TextTower, config: &Config) -> Named {
+    let (tokens, norm, last, names) = match config {
+        Config::Bert(_) => return plain::bert_names(tower),
+        Config::Clip(_) | Config::Siglip(_) => return plain::clip_names(tower),
+        Config::OpenClip(_) => return plain::open_clip_names(tower),
+        Config::ModernBert(_) => (
             "model.embeddings.tok_embeddings",
             "model.embeddings.norm",
             "model.final_norm",
             MODERN_BERT,
         ),
-        TextFamily::NomicBert => ("embeddings.word_embeddings", "emb_ln", "", NOMIC_BERT),
-        TextFamily::Qwen3 | TextFamily::Plain | TextFamily::Gte | TextFamily::Gemma3 => {
-            ("model.embed_tokens", "", "model.norm", QWEN3)
-        }
+        Config::NomicBert(_) => ("embeddings.word_embeddings", "emb_ln", "", NOMIC_BERT),
+        Config::Qwen3(_) => ("model.embed_tokens", "", "model.norm", QWEN3),
     };
     let mut named = Named::default();
     named.add(format!("{tokens}.weight"), &tower.embedding.tokens);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use candle_core::{Device, Result, Tensor};
 use lucida_models::Tower;
-use lucida_models::checkpoint::{self, ImageRecipe, Pixels};
+use lucida_models::checkpoint::{self, ImagePooling, ImageRecipe, Pixels};
 use rayon::ThreadPool;
 
 use crate::columns::Columns;
@@ -34,13 +34,8 @@ pub struct ImageTower {
 }
 
 impl ImageTower {
-    /// `takes_mean` says whether the rows' mean is taken, or else the class token's row.
-    pub(crate) fn new(
-        tower: &checkpoint::ImageTower,
-        takes_mean: bool,
-        recipe: ImageRecipe,
-        threads: Arc<ThreadPool>,
-    ) -> Self {
+    /// Takes a tower that pools by its class token's row or by the mean.
+    pub(crate) fn new(tower: &checkpoint::ImageTower, recipe: ImageRecipe, threads: Arc<ThreadPool>) -> Self {
         let patches = &tower.patches;
         let mut positions = patches.positions.to_f32();
         let [count, hidden] = [patches.positions.shape()[0], patches.weight.shape()[0]];
@@ -74,7 +69,7 @@ impl ImageTower {
             encoder: Encoder::new(&tower.encoder),
             rows_norm: tower.rows_norm.as_ref().map(LayerNorm::new),
             classes,
-            takes_mean,
+            takes_mean: matches!(tower.pooling, ImagePooling::Mean),
             post_norm: tower.post_norm.as_ref().map(LayerNorm::new),
             head: Head::new(tower.projection.as_ref(), &[]),
         }

@@ -22,17 +22,9 @@ impl Numbers {
         }
     }
 
-    /// Copies a matrix with its sides turned: `(rows, columns)` to `(columns, rows)`.
+    /// Copies a matrix with its sides turned.
     pub(crate) fn turned(tensor: &Tensor) -> Self {
-        let (rows, columns) = (tensor.shape()[0], tensor.shape()[1]);
-        let numbers = tensor.to_f32();
-        tensor.release_pages();
-        let turned = (0..columns).flat_map(|column| (0..rows).map(move |row| (row, column)));
-        Self::Copied(
-            turned
-                .map(|(row, column)| numbers[row * columns + column])
-                .collect(),
-        )
+        Self::Copied(turned(tensor))
     }
 
     pub(crate) fn as_slice(&self) -> &[f32] {
@@ -51,6 +43,17 @@ impl Drop for Numbers {
             Self::Copied(_) => {}
         }
     }
+}
+
+/// Copies the numbers of a matrix with its sides turned: `(rows, columns)` to `(columns, rows)`.
+pub(crate) fn turned(tensor: &Tensor) -> Vec<f32> {
+    let (rows, columns) = (tensor.shape()[0], tensor.shape()[1]);
+    let numbers = tensor.to_f32();
+    tensor.release_pages();
+    let turned = (0..columns).flat_map(|column| (0..rows).map(move |row| (row, column)));
+    turned
+        .map(|(row, column)| numbers[row * columns + column])
+        .collect()
 }
 
 /// Returns the numbers in the file's map, if the file has them as this machine does, and at a place that it can read from.

@@ -1,7 +1,7 @@
 //! SigLIP's image tower by candle-transformers' `siglip` module.
 //!
-//! Its text tower is an encoder like CLIP's, and runs on this crate's own: mapped, so that the table of 256,000 tokens that
-//! SigLIP 2 has costs no memory.
+//! On the processor its text tower, an encoder like CLIP's, runs on this crate's own: mapped, so that the table of 256,000
+//! tokens that SigLIP 2 has costs no memory.
 
 use std::sync::Arc;
 
@@ -36,7 +36,10 @@ pub(crate) fn load(
 }
 
 /// Returns the module's configuration, or why it can't compute the tower.
-fn config(tower: &checkpoint::ImageTower, pool: &AttentionPool) -> lucida_core::Result<VisionConfig> {
+pub(crate) fn config(
+    tower: &checkpoint::ImageTower,
+    pool: &AttentionPool,
+) -> lucida_core::Result<VisionConfig> {
     let refuse = |what: &str| {
         let message = format!(
             "candle-transformers' SigLIP has no {what}, and this model does: run it on the embedder type `onnx`"
@@ -91,38 +94,13 @@ fn named(tower: &checkpoint::ImageTower, pool: &AttentionPool) -> Named {
         named.add("embeddings.patch_embedding.bias", bias);
     }
     named.add("embeddings.position_embedding.weight", &patches.positions);
-    for (index, layer) in tower.encoder.layers.iter().enumerate() {
-        let place = format!("encoder.layers.{index}");
-        let attention = &layer.attention;
-        for (name, linear) in [
-            ("self_attn.q_proj", &attention.query),
-            ("self_attn.k_proj", &attention.key),
-            ("self_attn.v_proj", &attention.value),
-            ("self_attn.out_proj", &attention.output),
-            ("mlp.fc1", &layer.up),
-            ("mlp.fc2", &layer.down),
-        ] {
-            named.linear(&format!("{place}.{name}"), linear);
-        }
-        if let Some(norm) = &layer.attention_norm {
-            named.norm(&format!("{place}.layer_norm1"), norm);
-        }
-        named.norm(&format!("{place}.layer_norm2"), &layer.feed_forward_norm);
-    }
+    named.clip_layers("encoder.layers", &tower.encoder);
     if let Some(norm) = &tower.rows_norm {
         named.norm("post_layernorm", norm);
     }
     named.add("head.probe", &pool.probe);
     let attention = &pool.attention;
-    let thirds = [&attention.query, &attention.key, &attention.value];
-    named.join(
-        "head.attention.in_proj_weight",
-        thirds.iter().map(|linear| &linear.weight),
-    );
-    named.join(
-        "head.attention.in_proj_bias",
-        thirds.iter().filter_map(|linear| linear.bias.as_ref()),
-    );
+    named.in_projection("head.attention", attention);
     named.linear("head.attention.out_proj", &attention.output);
     named.norm("head.layernorm", &pool.norm);
     named.linear("head.mlp.fc1", &pool.up);

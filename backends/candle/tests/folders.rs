@@ -156,6 +156,23 @@ async fn a_family_without_a_module_is_refused_with_the_engine_that_computes_it()
 }
 
 #[tokio::test]
+async fn a_family_that_is_run_from_its_export_alone_is_refused_with_the_engine_that_runs_it() {
+    for (name, texts, family) in [
+        ("jina-clip-v1", None, "`jina_clip`"),
+        ("jina-clip-v2", None, "`jina_clip`"),
+        ("nomic-vision", Some("nomic-bert"), "`NomicVisionModel`"),
+    ] {
+        let texts = texts.map(model_folder);
+        let error = refusal(&model_folder(name), texts.as_deref()).await;
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert!(
+            error.message().contains(family) && error.message().contains("`onnx`"),
+            "{error}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_folder_with_an_export_alone_is_refused_with_the_engine_that_runs_it() {
     let error = refusal(&model_folder("modernbert-onnx"), None).await;
     assert_eq!(error.kind(), ErrorKind::Unsupported);

@@ -10,10 +10,11 @@ use lucida_core::{
 use super::fast_vit::FastVitTower;
 use super::folder::ModelFolder;
 use super::identity::WeightsId;
+use super::image_encoder::ImageEncoder;
 use super::recipe::{ImageRecipe, Pixels};
 use super::texts::TextSettings;
 use super::tokenizer::{TextTokenizer, Tokens};
-use super::tower::{ImageEncoder, ImageTower, TextTower};
+use super::tower::{ImageTower, TextTower};
 use crate::model::{Model, TextInput, Tower};
 
 /// Enough for some pages of text, where a model looks at the first tokens only.
@@ -48,11 +49,7 @@ pub trait Engine: Send + Sync + 'static {
     /// # Errors
     /// `Unsupported`, naming the engine that does.
     fn check_fast_vit(&self) -> Result<()> {
-        Err(Error::new(
-            ErrorKind::Unsupported,
-            "the model's image tower is a FastViT, which the embedder type `candle` computes; `onnx` runs an ONNX export of \
-             it, such as those below `immich-app/`",
-        ))
+        Err(fast_vit_refusal())
     }
 
     /// Loads a FastViT.
@@ -62,6 +59,14 @@ pub trait Engine: Send + Sync + 'static {
     fn load_fast_vit(&self, _tower: &FastVitTower, _recipe: &ImageRecipe) -> Result<Self::Image> {
         self.check_fast_vit()?;
         Err(Error::internal("the engine has no way to load a FastViT"))
+    }
+
+    /// Checks that the engine computes an image tower, before anything of it is loaded.
+    ///
+    /// # Errors
+    /// `Unsupported`, naming what the engine lacks and the one that computes it.
+    fn check_image(&self, _tower: &ImageTower) -> Result<()> {
+        Ok(())
     }
 
     /// Checks that the engine computes a text tower, before anything of it is loaded.
@@ -85,6 +90,16 @@ pub trait Engine: Send + Sync + 'static {
     fn load_text(&self, tower: &TextTower) -> Result<Self::Text>;
 }
 
+/// Says of a FastViT which engine computes it, for one that has none.
+#[must_use]
+pub fn fast_vit_refusal() -> Error {
+    Error::new(
+        ErrorKind::Unsupported,
+        "the model's image tower is a FastViT, which the embedder type `candle` computes; `onnx` runs an ONNX export of it, \
+         such as those below `immich-app/`",
+    )
+}
+
 /// The towers of one model, located, and the preparation of their inputs.
 pub struct Towers {
     image: Option<(ImageEncoder, ImageRecipe)>,
@@ -101,9 +116,12 @@ impl Towers {
     /// Those of [`ModelFolder`]; `ConfigInvalid` when the two folders' vectors have different lengths, or when the second
     /// has no text tower.
     pub fn locate(folder: &Path, text_folder: Option<&Path>, settings: &TextSettings) -> Result<Self> {
-        let open = |folder| Ok::<_, Error>(ModelFolder::open(folder)?.with_text_settings(settings));
-        let model = open(folder)?;
-        let texts = text_folder.map(open).transpose()?;
+        let model = ModelFolder::open(folder)?.with_text_settings(settings);
+        let texts = text_folder
+            .map(|folder| {
+                Ok::<_, Error>(ModelFolder::open(folder)?.with_text_settings(&model.pair_settings(settings)))
+            })
+            .transpose()?;
         if let Some(texts) = &texts {
             check_pair(&model, texts)?;
         }
@@ -132,6 +150,12 @@ impl Towers {
             texts: text_info,
             dimensions,
         })
+    }
+
+    /// Returns what takes pictures, if there is something.
+    #[must_use]
+    pub fn image(&self) -> Option<&ImageEncoder> {
+        self.image.as_ref().map(|(encoder, _)| encoder)
     }
 
     /// Returns the text tower, if there is one.
@@ -241,6 +265,14 @@ pub fn check_pair(model: &ModelFolder, texts: &ModelFolder) -> Result<()> {
             format!("is {theirs}, which has no text tower"),
         ));
     }
+    if let Some(named) = model.named_text_model()
+        && !texts.is_nomic_bert()
+    {
+        return Err(Error::config(
+            "text_model",
+            format!("is {theirs}, whose texts aren't in the space of {ours}: set it to `{named}`"),
+        ));
+    }
     let (images, texts) = (model.image_dimensions()?, texts.text_dimensions()?);
     if images != texts {
         return Err(Error::config(
@@ -264,10 +296,12 @@ impl<E: Engine> CheckpointModel<E> {
     /// Puts the two together.
     ///
     /// # Errors
-    /// Those of [`Engine::check_fast_vit`] and [`Engine::check_text`].
+    /// Those of [`Engine::check_image`], [`Engine::check_fast_vit`] and [`Engine::check_text`].
     pub fn new(checkpoint: Checkpoint, engine: E) -> Result<Self> {
-        if let Some((ImageEncoder::FastVit(_), _)) = &checkpoint.towers.image {
-            engine.check_fast_vit()?;
+        match checkpoint.towers.image() {
+            Some(ImageEncoder::Vit(tower)) => engine.check_image(tower)?,
+            Some(ImageEncoder::FastVit(_)) => engine.check_fast_vit()?,
+            None => {}
         }
         if let Some(tower) = checkpoint.towers.text() {
             engine.check_text(tower)?;
