@@ -2,16 +2,16 @@
 
 use std::io::Cursor;
 
-use image::{DynamicImage, GrayImage, ImageReader, Limits};
+use image::{DynamicImage, GrayImage, ImageReader, Limits, RgbImage};
 
-use super::canvas::{Decoded, DeepGrey};
+use super::canvas::{Decoded, DeepGrey, is_hidden};
 use super::complete::{self, Completeness};
 use super::error::{decode_error, guarded, truncated};
 use super::format::library_format;
 use super::header::{self, ImageHeader};
-use super::metadata::Blocks;
+use super::metadata;
 use super::pixels::upright;
-use super::{ImageFormat, Picture, heic, jpeg, png_rows, recognise, tiff};
+use super::{ImageFormat, Picture, gif, heic, jpeg, png_rows, recognise, tiff};
 use lucida_core::{DecodeSize, Error, Result};
 
 /// How to decode.
@@ -87,7 +87,7 @@ fn decode_as(format: ImageFormat, bytes: &[u8], options: &DecodeOptions) -> Resu
         }
         Completeness::Cut(_) => return Err(truncated()),
     };
-    let blocks = Blocks::read(format, bytes);
+    let blocks = metadata::blocks(format, bytes);
     let decoded = match format {
         ImageFormat::Heic => {
             let decoded = heic::decode(bytes, options.max_pixels)?;
@@ -116,7 +116,8 @@ fn decode_as(format: ImageFormat, bytes: &[u8], options: &DecodeOptions) -> Resu
                 None => by_library(format, bytes, options)?,
             }
         }
-        ImageFormat::Webp | ImageFormat::Gif | ImageFormat::Bmp => by_library(format, bytes, options)?,
+        ImageFormat::Gif => by_library(format, &gif::prepared(bytes), options)?,
+        ImageFormat::Webp | ImageFormat::Bmp => by_library(format, bytes, options)?,
     };
     upright(decoded, blocks.orientation(), blocks.profile)
 }
@@ -196,7 +197,20 @@ fn separated(image: DynamicImage) -> Decoded {
                 .iter()
                 .map(|[_, _, _, alpha]| byte(*alpha))
                 .collect();
-            with_alpha(image.into_rgb8(), alpha)
+            let deep = colours.as_raw().as_chunks().0.iter();
+            let brightened = brightened(width, height, || deep.clone().map(|[r, g, b, _]| [*r, *g, *b]));
+            Decoded {
+                brightened,
+                ..with_alpha(image.into_rgb8(), alpha)
+            }
+        }
+        DynamicImage::ImageRgb16(colours) => {
+            let deep = colours.as_raw().as_chunks::<3>().0.iter();
+            let brightened = brightened(width, height, || deep.clone().copied());
+            Decoded {
+                brightened,
+                ..Decoded::opaque(image.into_rgb8())
+            }
         }
         DynamicImage::ImageLuma16(grey) => deep(
             grey.as_raw().iter().map(|value| f32::from(*value)).collect(),
@@ -213,9 +227,23 @@ fn separated(image: DynamicImage) -> Decoded {
     }
 }
 
+/// Scales colours of 16 bits so that the brightest value is white, where they would be all but black.
+fn brightened<P>(width: u32, height: u32, pixels: impl Fn() -> P) -> Option<RgbImage>
+where
+    P: Iterator<Item = [u16; 3]>,
+{
+    let brightest = f32::from(pixels().flatten().max()?);
+    if !is_hidden(brightest / f32::from(u16::MAX)) {
+        return None;
+    }
+    let values = pixels()
+        .flatten()
+        .map(|value| (f32::from(value) * 255.0 / brightest + 0.5) as u8);
+    RgbImage::from_raw(width, height, values.collect())
+}
+
 #[cfg(test)]
 mod tests {
-    use image::RgbImage;
     use image::metadata::Orientation;
     use lucida_core::ErrorKind;
 

@@ -9,8 +9,8 @@ use image::{ImageDecoder, ImageReader};
 use super::complete::{self, Completeness};
 use super::error::{corrupt, decode_error, guarded, truncated};
 use super::format::{SNIFFED_BYTES, library_format, sniff};
-use super::metadata::{Blocks, png_chunks};
-use super::{ImageFormat, heic, jpeg, png_rows, recognise, tiff};
+use super::metadata::{self, png_chunks};
+use super::{ImageFormat, gif, heic, jpeg, png_rows, recognise, tiff};
 use lucida_core::{Error, ErrorKind, Result, ResultExt};
 
 /// What the header of a picture's file says.
@@ -76,7 +76,7 @@ impl ImageHeader {
     ///
     /// # Errors
     /// `InvalidInput` (`too_many_pixels`), naming the bound.
-    pub fn check_pixels(&self, max_pixels: u64) -> Result<()> {
+    pub(crate) fn check_pixels(&self, max_pixels: u64) -> Result<()> {
         if self.pixels() <= max_pixels {
             return Ok(());
         }
@@ -106,7 +106,7 @@ impl ImageHeader {
         let (bytes, format) = recognise(bytes)?;
         guarded(format, || {
             let size = checked_size(format, bytes)?;
-            let blocks = Blocks::read(format, bytes);
+            let blocks = metadata::blocks(format, bytes);
             // HEIC's size is as seen already.
             let orientation = blocks.orientation().filter(|_| format != ImageFormat::Heic);
             let mut header = size.header(format, orientation);
@@ -170,7 +170,8 @@ pub(super) fn size(format: ImageFormat, bytes: &[u8]) -> Result<Size> {
             let is_interlaced = header.is_some_and(|chunk| chunk.body.get(12) == Some(&1));
             (by_library(format, bytes)?, !is_interlaced)
         }
-        ImageFormat::Webp | ImageFormat::Gif | ImageFormat::Bmp => (by_library(format, bytes)?, false),
+        ImageFormat::Gif => (by_library(format, &gif::prepared(bytes))?, false),
+        ImageFormat::Webp | ImageFormat::Bmp => (by_library(format, bytes)?, false),
     };
     if stored.0 == 0 || stored.1 == 0 {
         return Err(corrupt("the picture has no pixels"));

@@ -10,6 +10,7 @@ mod channel;
 mod huffman;
 mod markers;
 mod segments;
+mod symbol;
 mod transform;
 
 use image::RgbImage;

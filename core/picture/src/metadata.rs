@@ -2,60 +2,30 @@
 //!
 //! The one reader of all three: decoding turns pictures by it, and plugins read the same block.
 
+mod blocks;
 mod jpeg;
 mod png;
 
 use std::borrow::Cow;
 
-pub(super) use png::chunks as png_chunks;
+pub(super) use self::blocks::Blocks;
+use self::blocks::property;
+pub(super) use self::png::chunks as png_chunks;
 
 use super::ImageFormat;
 use super::boxes::Boxes;
 use super::tiff::directory::{File, tag};
 use lucida_core::ColourProfile;
 
-/// The blocks of a file, as stored.
-#[derive(Default)]
-pub(super) struct Blocks<'a> {
-    /// What may be EXIF, the likeliest first.
-    exif: Vec<Cow<'a, [u8]>>,
-    xmp: Option<Cow<'a, [u8]>>,
-    pub(super) profile: Option<ColourProfile>,
-}
-
-impl<'a> Blocks<'a> {
-    /// Finds the blocks of a file.
-    pub(super) fn read(format: ImageFormat, bytes: &'a [u8]) -> Self {
-        match format {
-            ImageFormat::Jpeg => jpeg::blocks(bytes),
-            ImageFormat::Png => png::blocks(bytes),
-            ImageFormat::Webp => webp(bytes),
-            ImageFormat::Tiff => tiff(bytes),
-            ImageFormat::Heic => heif(bytes),
-            ImageFormat::Gif | ImageFormat::Bmp => Self::default(),
-        }
-    }
-
-    /// Returns the block that holds EXIF, and where in it the TIFF header is.
-    fn exif(&self) -> Option<(&Cow<'a, [u8]>, usize)> {
-        self.exif.iter().find_map(|block| {
-            let part = tiff_part(block)?;
-            File::open(part)?.first_directory()?;
-            Some((block, block.len() - part.len()))
-        })
-    }
-
-    /// Returns how the stored picture must be turned, 1 to 8 as EXIF counts: EXIF says so, else XMP.
-    pub(super) fn orientation(&self) -> Option<u8> {
-        let of_exif = self.exif().and_then(|(block, start)| {
-            let number = File::open(&block[start..])?
-                .first_directory()?
-                .number(tag::ORIENTATION)?;
-            u8::try_from(number).ok()
-        });
-        of_exif
-            .filter(|turn| (1..=8).contains(turn))
-            .or_else(|| xmp_orientation(self.xmp.as_deref()?))
+/// Finds the blocks of a file.
+pub(super) fn blocks(format: ImageFormat, bytes: &[u8]) -> Blocks<'_> {
+    match format {
+        ImageFormat::Jpeg => jpeg::blocks(bytes),
+        ImageFormat::Png => png::blocks(bytes),
+        ImageFormat::Webp => webp(bytes),
+        ImageFormat::Tiff => tiff(bytes),
+        ImageFormat::Heic => heif(bytes),
+        ImageFormat::Gif | ImageFormat::Bmp => Blocks::default(),
     }
 }
 
@@ -65,8 +35,8 @@ impl<'a> Blocks<'a> {
 #[must_use]
 pub fn exif_block(bytes: &[u8]) -> Option<Cow<'_, [u8]>> {
     let (bytes, format) = super::recognise(bytes).ok()?;
-    let blocks = Blocks::read(format, bytes);
-    let (block, start) = blocks.exif()?;
+    let found = blocks(format, bytes);
+    let (block, start) = found.exif()?;
     Some(match block {
         Cow::Borrowed(block) => Cow::Borrowed(&block[start..]),
         Cow::Owned(block) => Cow::Owned(block[start..].to_vec()),
@@ -79,60 +49,14 @@ pub fn exif_block(bytes: &[u8]) -> Option<Cow<'_, [u8]>> {
 #[must_use]
 pub fn stored_orientation(bytes: &[u8]) -> Option<u8> {
     let (bytes, format) = super::recognise(bytes).ok()?;
-    Blocks::read(format, bytes).orientation()
+    blocks(format, bytes).orientation()
 }
 
 /// Returns a property of a file's XMP, such as `exif:DateTimeOriginal`; `None` where the file has none of that name.
 #[must_use]
 pub fn xmp_property(bytes: &[u8], name: &str) -> Option<String> {
     let (bytes, format) = super::recognise(bytes).ok()?;
-    property(Blocks::read(format, bytes).xmp.as_deref()?, name)
-}
-
-/// Programs put up to so many bytes before a block's TIFF header: an offset, a marker with a length, `Exif\0\0`.
-const MAX_PREFIX_BYTES: usize = 64;
-
-/// Finds the TIFF header at or shortly after a block's start.
-fn tiff_part(block: &[u8]) -> Option<&[u8]> {
-    let is_start = |bytes: &[u8]| bytes.starts_with(b"II*\0") || bytes.starts_with(b"MM\0*");
-    if is_start(block) || block.starts_with(b"II+\0") || block.starts_with(b"MM\0+") {
-        return Some(block);
-    }
-    // In HEIC an offset says where the header is.
-    let offset = block
-        .first_chunk()
-        .map(|offset| u32::from_be_bytes(*offset) as usize);
-    let pointed = offset.and_then(|offset| block.get(offset.checked_add(4)?..));
-    if let Some(pointed) = pointed.filter(|pointed| is_start(pointed)) {
-        return Some(pointed);
-    }
-    (0..block.len().min(MAX_PREFIX_BYTES))
-        .map(|start| &block[start..])
-        .find(|part| is_start(part))
-}
-
-/// Reads `tiff:Orientation`.
-fn xmp_orientation(xmp: &[u8]) -> Option<u8> {
-    let turn = property(xmp, "tiff:Orientation")?.parse().ok()?;
-    (1..=8).contains(&turn).then_some(turn)
-}
-
-/// Reads a simple property, as an attribute or an element, without entities: numbers and times have none.
-fn property(xmp: &[u8], name: &str) -> Option<String> {
-    memchr::memmem::find_iter(xmp, name).find_map(|at| {
-        let rest = xmp.get(at + name.len()..)?.trim_ascii_start();
-        let (value, end) = match rest.split_first()? {
-            (b'=', rest) => {
-                let (quote, rest) = rest.trim_ascii_start().split_first()?;
-                matches!(quote, b'"' | b'\'').then_some((rest, *quote))?
-            }
-            (b'>', rest) => (rest, b'<'),
-            _ => return None,
-        };
-        let value = &value[..memchr::memchr(end, value)?];
-        let value = std::str::from_utf8(value).ok()?.trim();
-        (!value.is_empty()).then(|| value.to_owned())
-    })
+    property(blocks(format, bytes).xmp.as_deref()?, name)
 }
 
 /// WebP: the chunks of a RIFF file; of one that is cut off what is there.
@@ -203,26 +127,5 @@ fn heif(bytes: &[u8]) -> Blocks<'_> {
         exif: data(boxes.items_of(b"Exif", None)),
         xmp: xmp.into_iter().next(),
         profile,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn xmp_has_the_orientation_as_attribute_or_as_element() {
-        for (xmp, expected) in [
-            ("<rdf:Description tiff:Orientation=\"6\"/>", Some(6)),
-            ("<rdf:Description tiff:Orientation = '3'/>", Some(3)),
-            ("<tiff:Orientation>8</tiff:Orientation>", Some(8)),
-            ("<tiff:Orientation> 2 </tiff:Orientation>", Some(2)),
-            ("<tiff:Orientation>0</tiff:Orientation>", None),
-            ("<tiff:Orientation>12</tiff:Orientation>", None),
-            ("<tiff:Orientation/>", None),
-            ("tiff:Orientation", None),
-        ] {
-            assert_eq!(xmp_orientation(xmp.as_bytes()), expected, "{xmp}");
-        }
     }
 }

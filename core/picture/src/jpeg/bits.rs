@@ -1,6 +1,6 @@
 //! The bits of entropy-coded data, ITU T.81 annexes B.1.1.5 and F.2.2.
 
-use super::huffman::{Skip, Symbol};
+use super::symbol::{Skip, Symbol};
 
 /// So many zeros follow the data of an interval, so that whole words can be read up to its end.
 const PADDING: [u8; 8] = [0; 8];
@@ -102,7 +102,7 @@ impl<'a> BitReader<'a> {
         self.available -= count;
     }
 
-    /// Tells whether bits were taken that the interval does not have.
+    /// Returns whether bits were taken that the interval does not have.
     pub(super) const fn overran(&self) -> bool {
         let held = (self.padded.len() - PADDING.len()) * 8;
         self.position * 8 > held + self.available as usize

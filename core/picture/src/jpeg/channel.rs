@@ -1,8 +1,9 @@
 //! One component of a picture: its blocks, from codes to pixels.
 
 use super::bits::BitReader;
-use super::huffman::{Huffman, LAST_COEFFICIENT, is_end};
+use super::huffman::Huffman;
 use super::segments::{Component, Frame};
+use super::symbol::{LAST_COEFFICIENT, is_end};
 use super::transform::{self, Bases, Transform};
 
 /// The order in which a block's coefficients are stored; 16 more catch runs that lead out of the block.

@@ -142,7 +142,7 @@ fn refuse(kind: &str) -> Result<()> {
     )))
 }
 
-/// Reports whether other bytes than fill bytes stand between segments.
+/// Returns whether other bytes than fill bytes stand between segments.
 fn has_gaps(bytes: &[u8], segments: &[Segment<'_>]) -> bool {
     let mut end = 2;
     segments.iter().any(|segment| {

@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use super::{Blocks, ColourProfile};
+use super::blocks::Blocks;
 use crate::jpeg::header_segments;
+use lucida_core::ColourProfile;
 
 const XMP: &[u8] = b"http://ns.adobe.com/xap/1.0/\0";
 const ICC: &[u8] = b"ICC_PROFILE\0";

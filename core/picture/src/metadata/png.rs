@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::io::Read;
 
-use super::{Blocks, ColourProfile};
+use super::blocks::Blocks;
+use lucida_core::ColourProfile;
 
 /// No block of metadata is larger; a few compressed bytes could be.
 const MAX_BLOCK_BYTES: u64 = 16 << 20;
