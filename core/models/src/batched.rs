@@ -5,39 +5,24 @@
 //! an answer, `Overloaded`, with the time after which there should be room.
 
 mod lanes;
+mod options;
 mod settings;
 mod vector;
 mod worker;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use async_trait::async_trait;
 use lucida_core::{
     EmbeddedText, Embedder, EmbedderInfo, Embedding, Error, ErrorKind, Lane, LaneSemaphore, Picture, Result,
     TextOptions, Token, TowerKind, metrics,
 };
+pub use options::BatchOptions;
 pub use settings::BatchSettings;
 use worker::{Labels, Worker};
 
 use crate::model::{Model, TextInput, Tower};
-
-/// How a [`Batched`] model queues and when it is in memory.
-#[derive(Debug, Clone)]
-pub struct BatchOptions {
-    /// The most that one batch of the image tower may cost.
-    pub image_batch_cost: usize,
-    /// The most that one batch of the text tower may cost.
-    pub text_batch_cost: usize,
-    /// How many inputs may wait in each lane of each tower.
-    pub queue_items: usize,
-    /// How many inputs that somebody waits for are prepared at once; in the background half as many are.
-    pub preparation_threads: usize,
-    /// Whether the towers are loaded at start, not when first needed.
-    pub preload: bool,
-    /// After how long without work a tower is unloaded; never, if `None`.
-    pub idle_unload: Option<Duration>,
-}
 
 /// The picture that [`Embedder::ping`] embeds: a gradient, since a plain one may give a degenerate vector.
 const PING_SIDE_PIXELS: u32 = 64;

@@ -2,7 +2,7 @@
 //!
 //! [`ModelFolder`] tells what a folder holds. Its [`ImageTower`] and [`TextTower`] are whole descriptions, tensor by
 //! tensor, of what is to be computed: an engine that can run these few structures runs every model that is read here.
-//! Each [`Tensor`] knows in which file its bytes lie and where, and gives them mapped, so that an engine need not copy.
+//! Each [`Tensor`] knows in which file its bytes are and where, and gives them mapped, so that an engine need not copy.
 //!
 //! No weight is ever made up: a tensor that is missing, or whose shape is not what the configuration says, is an error
 //! that names it.
@@ -17,15 +17,21 @@ mod fast_vit;
 mod fields;
 mod folder;
 mod identity;
+mod image_encoder;
 mod immich;
+mod jina_clip;
+mod kind;
 mod model;
 mod modules;
+mod nomic_vision;
 mod openclip;
 mod place;
+mod published_export;
 mod recipe;
 mod rotary;
 mod siglip;
 mod tensor;
+mod text_rules;
 mod texts;
 mod tokenizer;
 mod tower;
@@ -38,8 +44,9 @@ use serde::de::DeserializeOwned;
 pub use fast_vit::FastVitTower;
 pub use folder::{ModelFolder, TextHead};
 pub use identity::WeightsId;
-pub use model::{Checkpoint, CheckpointModel, Engine, Towers, check_pair, max_text_bytes};
-pub use place::{ModelPlace, check_local_pair};
+pub use image_encoder::ImageEncoder;
+pub use model::{Checkpoint, CheckpointModel, Engine, Towers, check_pair, fast_vit_refusal, max_text_bytes};
+pub use place::{ModelPlace, check_local_pair, check_names, inspect_folders};
 pub use recipe::{ImageRecipe, Pixels};
 pub use rotary::ROTARY_MAX_TOKENS;
 pub use tensor::{ElementType, Tensor, map_file};
@@ -47,21 +54,21 @@ pub use texts::TextSettings;
 pub use tokenizer::{TextTokenizer, Tokens};
 pub use tower::{
     Activation, Attention, AttentionPool, Dense, DistanceBuckets, Encoder, EncoderLayer, HeadNorms,
-    ImageEncoder, ImagePooling, ImageTower, LayerNorm, Layout, Linear, NormKind, NormPlacement, OutputNorms,
+    ImagePooling, ImageTower, LayerNorm, Layout, Linear, NormKind, NormPlacement, OutputNorms,
     PatchEmbedding, Places, Pooling, Rotary, ScoreBias, TextFamily, TextTower, TokenEmbedding,
 };
 
 use lucida_core::{Error, ErrorKind, Result};
 
-/// A file or folder that is there and is not what it should be.
+/// A file or folder that exists and is not what it should be.
 fn broken(path: &Path, problem: &str) -> Error {
     Error::internal(format!("{} {problem}", path.display()))
 }
 
-/// A file or folder that is not there.
+/// A file or folder that is missing.
 fn missing(path: &Path, what: &str) -> Error {
     Error::unavailable(format!(
-        "{} does not exist: {what} should be there",
+        "{} does not exist: expected {what} there",
         path.display()
     ))
 }

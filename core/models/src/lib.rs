@@ -8,6 +8,8 @@ mod batched;
 #[cfg(feature = "checkpoint")]
 pub mod checkpoint;
 #[cfg(feature = "checkpoint")]
+mod export_only;
+#[cfg(feature = "checkpoint")]
 pub mod hub;
 mod model;
 mod pool;

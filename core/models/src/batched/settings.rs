@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use lucida_core::{Error, Result};
 
-use super::BatchOptions;
+use super::options::BatchOptions;
 
 /// More than any machine has cores; a number above it is a slip.
 const MAX_THREADS: usize = 1024;

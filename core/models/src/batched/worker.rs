@@ -9,8 +9,8 @@ use lucida_core::{Embedding, Error, ErrorKind, Lane, Result, TowerKind, metrics}
 use tokio::sync::oneshot;
 use tracing::{debug, error, info};
 
-use super::BatchOptions;
 use super::lanes::{Entry, Lanes};
+use super::options::BatchOptions;
 use super::vector::unit;
 use crate::model::Tower;
 
@@ -175,12 +175,12 @@ impl<T: Tower> Worker<T> {
         self.shared.lock().lanes.len(lane)
     }
 
-    /// Reports whether the tower is in memory.
+    /// Returns whether the tower is in memory.
     pub(super) fn is_loaded(&self) -> bool {
         self.shared.lock().loaded
     }
 
-    /// Reports whether the tower is in memory and can be asked.
+    /// Returns whether the tower is in memory and can be asked.
     pub(super) fn check_ping(&self) -> Result<bool> {
         let queues = self.shared.lock();
         match &queues.load_error {
@@ -328,7 +328,7 @@ impl<T: Tower, L: Fn() -> Result<T>> Compute<T, L> {
             Err(failure) => {
                 error!(model, tower, error = %failure, "loading the tower failed");
                 let message = format!("the {tower} tower can't be loaded: {failure}");
-                // To a caller a model that does not load is a part that is away, whatever the reason.
+                // To a caller a model that does not load is a part that is unavailable, whatever the reason.
                 queues.load_error = Some((Instant::now(), ErrorKind::Unavailable, message.clone()));
                 Some((ErrorKind::Unavailable, message))
             }

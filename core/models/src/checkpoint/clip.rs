@@ -19,6 +19,10 @@ use super::{broken, divides};
 pub(super) struct ClipConfig {
     pub(super) vision: Option<VisionConfig>,
     pub(super) text: Option<TextConfig>,
+    /// Whether the file says nothing of the towers, as beside exports for Transformers.js of models that aren't a CLIP of
+    /// transformers, such as `Xenova/mobileclip_s0`: pictures have the size that their preprocessing gives them, and texts
+    /// are filled up, since a tower may see what is behind them.
+    pub(super) is_bare: bool,
 }
 
 /// What both towers say of their encoder. What a published file leaves out has the value that transformers gives it.
@@ -99,7 +103,16 @@ impl ClipConfig {
                 projection_dim: projection.unwrap_or(DEFAULT_PROJECTION),
             })
         });
+        let says = |key: &str| config.get(key).is_some_and(|value| !value.is_null());
+        let tables = [
+            "vision_config",
+            "text_config",
+            "vision_config_dict",
+            "text_config_dict",
+        ];
+        let has_both = vision.is_some() && text.is_some();
         Ok(Self {
+            is_bare: has_both && !tables.into_iter().any(says),
             vision: vision.transpose()?,
             text: text.transpose()?,
         })

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::tokenizer::Cleaning;
 use super::{bert, read_json, rotary, siglip, unsupported};
+use crate::export_only::{DEBERTA, JINA_CLIP};
 
 /// What makes a family one that no tower of this version computes.
 enum Reason {
@@ -19,7 +20,7 @@ enum Reason {
 }
 
 /// Families that people come with, and why they aren't read.
-const NOT_READ: [(&str, Reason); 27] = [
+const NOT_READ: [(&str, Reason); 26] = [
     ("llava", Reason::Generative),
     ("llava_next", Reason::Tiled),
     ("llava_onevision", Reason::Tiled),
@@ -45,8 +46,7 @@ const NOT_READ: [(&str, Reason); 27] = [
     ("llama", Reason::Generative),
     ("gpt2", Reason::Generative),
     ("t5", Reason::Generative),
-    ("jina_clip", Reason::OtherLayers),
-    ("deberta-v2", Reason::OtherLayers),
+    (DEBERTA, Reason::OtherLayers),
 ];
 
 /// Says what a family of other layers takes.
@@ -61,13 +61,13 @@ fn other_layers(name: &str) -> String {
 /// other model. Of a family that isn't known that is so where the folder has an export.
 pub(super) fn exported_only(name: &str, folder: &Path) -> Option<String> {
     match NOT_READ.iter().find(|(family, _)| *family == name) {
-        Some((_, Reason::OtherLayers)) if !name.ends_with("_clip") => Some(other_layers(name)),
+        Some((_, Reason::OtherLayers)) => Some(other_layers(name)),
         Some(_) => None,
         None => has_export(folder).then(|| other_layers(name)),
     }
 }
 
-/// Tells whether a folder has an ONNX file.
+/// Returns whether a folder has an ONNX file.
 pub(super) fn has_export(folder: &Path) -> bool {
     let is_graph = |entry: std::io::Result<std::fs::DirEntry>| {
         entry.is_ok_and(|entry| entry.path().extension().is_some_and(|kind| kind == "onnx"))
@@ -81,12 +81,18 @@ pub(super) fn has_export(folder: &Path) -> bool {
 
 /// Says of a model of an unknown family which is the nearest that is read, and what it would take.
 pub(super) fn unknown(path: &Path, name: &str) -> Error {
-    let known: Vec<&str> = ["clip", "clip_vision_model", "clip_text_model", "chinese_clip"]
-        .into_iter()
-        .chain(siglip::MODEL_TYPES)
-        .chain(bert::MODEL_TYPES)
-        .chain(rotary::MODEL_TYPES)
-        .collect();
+    let known: Vec<&str> = [
+        "clip",
+        "clip_vision_model",
+        "clip_text_model",
+        "chinese_clip",
+        JINA_CLIP,
+    ]
+    .into_iter()
+    .chain(siglip::MODEL_TYPES)
+    .chain(bert::MODEL_TYPES)
+    .chain(rotary::MODEL_TYPES)
+    .collect();
     let reason = NOT_READ.iter().find(|(family, _)| *family == name);
     let problem = match reason {
         Some((_, Reason::Generative)) => {
@@ -107,7 +113,10 @@ pub(super) fn unknown(path: &Path, name: &str) -> Error {
                 })
                 .copied()
                 .unwrap_or("clip");
-            format!("is of a `{name}`, which is not known; the nearest that is read is `{nearest}`")
+            format!(
+                "is of a `{name}`, which is not known; the nearest that is read is `{nearest}`, and a text encoder of this \
+                 name needs an ONNX export in `onnx/`, which `type = \"onnx\"` runs"
+            )
         }
     };
     unsupported(

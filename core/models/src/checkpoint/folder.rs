@@ -3,30 +3,27 @@
 use std::path::{Path, PathBuf};
 
 use lucida_core::{Error, Result, TextInfo};
-use serde_json::Value;
 
-use super::bert::{self, EncoderConfig};
-use super::chinese_clip::ChineseClipConfig;
 use super::clip::{self, ClipConfig};
-use super::exported::ExportedConfig;
-use super::family::{self, unknown};
-use super::immich::{self, ImmichConfig};
+use super::family;
+use super::image_encoder::ImageEncoder;
+use super::immich;
+use super::kind::{CONFIG_FILE, Kind};
 use super::modules::{self, MODULES_FILE, Modules};
-use super::openclip::{self, OpenClipConfig};
+use super::nomic_vision;
+use super::openclip;
 use super::recipe::{ImageRecipe, Usual};
-use super::rotary::{self, RotaryConfig};
 use super::siglip::{self, SiglipConfig};
+use super::text_rules;
 use super::texts::{self, TextSettings};
-use super::tokenizer::{Cleaning, Padding, TextRules, TextTokenizer};
-use super::tower::{Dense, ImageEncoder, Pooling, TextFamily, TextTower};
+use super::tokenizer::{TextRules, TextTokenizer};
+use super::tower::{Dense, Pooling, TextFamily, TextTower};
 use super::weights::Weights;
-use super::{broken, missing, read_json, unsupported};
-
-const CONFIG_FILE: &str = "config.json";
+use super::{broken, missing, unsupported};
 
 /// A folder in one of the published layouts: a CLIP, SigLIP or text encoder of transformers, a sentence-transformers model
-/// around one, an OpenCLIP model, or
-/// one of Immich's ONNX exports. Opening it reads its small files; weights are mapped when a tower is asked for.
+/// around one, an OpenCLIP model, or an ONNX export of Immich's, of a jina-clip or of a nomic-embed-vision. Opening it reads
+/// its small files; weights are mapped when a tower is asked for.
 #[derive(Debug, Clone)]
 pub struct ModelFolder {
     root: PathBuf,
@@ -35,19 +32,6 @@ pub struct ModelFolder {
     kind: Kind,
     modules: Option<Modules>,
     settings: TextSettings,
-}
-
-#[derive(Debug, Clone)]
-enum Kind {
-    Clip(ClipConfig),
-    ChineseClip(Box<ChineseClipConfig>),
-    Siglip(SiglipConfig),
-    OpenClip(Box<OpenClipConfig>),
-    Immich(Box<ImmichConfig>),
-    Encoder(EncoderConfig),
-    Rotary(RotaryConfig),
-    /// A text encoder that only an ONNX export computes.
-    Exported(ExportedConfig),
 }
 
 /// What follows a text encoder: how its rows become one, and what is done to that.
@@ -60,7 +44,7 @@ pub struct TextHead {
 }
 
 impl ModelFolder {
-    /// Tells whether a folder looks like one of the layouts, so that an error about it is worth more than the next guess.
+    /// Returns whether a folder looks like one of the layouts, so that an error about it is worth more than the next guess.
     #[must_use]
     pub fn is_one(folder: &Path) -> bool {
         [MODULES_FILE, CONFIG_FILE, openclip::CONFIG_FILE]
@@ -71,7 +55,7 @@ impl ModelFolder {
     /// Reads what a folder is.
     ///
     /// # Errors
-    /// `Unavailable` for a folder or a file that is not there; `Internal` for a file that is damaged or says what can't
+    /// `Unavailable` for a folder or a file that is missing; `Internal` for a file that is damaged or says what can't
     /// be; `Unsupported` for a model or a module that is not read. Each names the file.
     pub fn open(folder: &Path) -> Result<Self> {
         if !folder.is_dir() {
@@ -86,54 +70,12 @@ impl ModelFolder {
             .as_ref()
             .map_or(folder, |modules| &modules.transformer)
             .to_path_buf();
-        if ImmichConfig::is_in(folder) {
-            return Ok(Self {
-                root: folder.to_path_buf(),
-                model: folder.to_path_buf(),
-                kind: Kind::Immich(Box::new(ImmichConfig::read(folder)?)),
-                modules: None,
-                settings: TextSettings::default(),
-            });
-        }
-        let path = model.join(openclip::CONFIG_FILE);
-        if path.is_file() && !is_transformers(&model)? {
-            let config = OpenClipConfig::read(&path)?;
-            return Ok(Self {
-                root: folder.to_path_buf(),
-                model,
-                kind: Kind::OpenClip(Box::new(config)),
-                modules,
-                settings: TextSettings::default(),
-            });
-        }
-        let path = model.join(CONFIG_FILE);
-        let config: Value = read_json(&path)?;
-        let kind = match config.get("model_type").and_then(Value::as_str) {
-            Some("clip" | "clip_vision_model" | "clip_text_model") => {
-                Kind::Clip(ClipConfig::read(&path, &config)?)
-            }
-            Some("chinese_clip") => Kind::ChineseClip(Box::new(ChineseClipConfig::read(&path, &config)?)),
-            Some(name) if siglip::MODEL_TYPES.contains(&name) => {
-                Kind::Siglip(SiglipConfig::read(&path, &config)?)
-            }
-            Some(name) if bert::MODEL_TYPES.contains(&name) => match bert::other_positions(&config) {
-                Some(reason) => Kind::Exported(ExportedConfig::read(&path, name, &config, reason)?),
-                None => Kind::Encoder(EncoderConfig::read(&path, name, &config)?),
-            },
-            Some(name) if rotary::MODEL_TYPES.contains(&name) => {
-                if name == "qwen3" && modules.is_none() {
-                    return Err(unsupported(
-                        &path,
-                        "is of a Qwen3 that writes texts: only one with a `modules.json`, such as Qwen3-Embedding, has vectors",
-                    ));
-                }
-                Kind::Rotary(RotaryConfig::read(&path, name, &config)?)
-            }
-            Some(name) if let Some(reason) = family::exported_only(name, &model) => {
-                Kind::Exported(ExportedConfig::read(&path, name, &config, reason)?)
-            }
-            Some(name) => return Err(unknown(&path, name)),
-            None => return Err(broken(&path, "has no `model_type`")),
+        let kind = Kind::read(folder, &model, modules.is_some())?;
+        // Immich's folder is read as a whole.
+        let (model, modules) = if matches!(kind, Kind::Immich(_)) {
+            (folder.to_path_buf(), None)
+        } else {
+            (model, modules)
         };
         Ok(Self {
             root: folder.to_path_buf(),
@@ -156,10 +98,66 @@ impl ModelFolder {
     /// # Errors
     /// `Internal` for a damaged file.
     pub fn text_info(&self, tokenizer: &TextTokenizer) -> Result<TextInfo> {
+        let mut settings = self.settings.clone();
+        if let Kind::JinaClip(config) = &self.kind {
+            settings.family_prompts.extend(config.prompts.clone());
+        }
         Ok(TextInfo {
             max_tokens: Some(tokenizer.max_tokens()),
-            ..texts::info(&self.root, &self.model, &self.settings)?
+            ..texts::info(&self.root, &self.model, &settings)?
         })
+    }
+
+    /// Adds to what a configuration says of texts what is known of those of a model whose text tower is another folder's:
+    /// the prompts of nomic-embed-text, beside nomic-embed-vision.
+    #[must_use]
+    pub fn pair_settings(&self, settings: &TextSettings) -> TextSettings {
+        let mut settings = settings.clone();
+        if matches!(self.kind, Kind::NomicVision(_)) {
+            settings.family_prompts.extend(nomic_vision::prompts());
+        }
+        settings
+    }
+
+    /// Returns whether the mean of a text's vector is subtracted from its numbers before they get unit length, where the texts
+    /// are of another folder: so the texts of nomic-embed-text v1.5 come into the space of its pictures.
+    #[must_use]
+    pub fn centres_texts(&self, texts: &Self) -> bool {
+        matches!(self.kind, Kind::NomicVision(_)) && nomic_vision::centres_texts(&self.root, &texts.root)
+    }
+
+    /// Returns whether the texts are those of a nomic-bert.
+    pub(super) fn is_nomic_bert(&self) -> bool {
+        matches!(&self.kind, Kind::Rotary(config) if config.family() == TextFamily::NomicBert)
+    }
+
+    /// Returns the text model that belongs to the pictures of this model, where it has none itself and its family names one.
+    pub(super) const fn named_text_model(&self) -> Option<&'static str> {
+        self.kind.named_text_model()
+    }
+
+    /// Returns whether a picture's vector is the first row of what its tower gives, in an export of it.
+    #[must_use]
+    pub const fn takes_first_row(&self) -> bool {
+        matches!(self.kind, Kind::NomicVision(_))
+    }
+
+    /// Returns whether the model takes pictures.
+    #[must_use]
+    pub const fn takes_images(&self) -> bool {
+        self.kind.takes_images()
+    }
+
+    /// Returns whether the model takes texts.
+    #[must_use]
+    pub const fn takes_texts(&self) -> bool {
+        self.kind.takes_texts()
+    }
+
+    /// Returns whether the model is a text encoder of the BERT families, which something follows.
+    #[must_use]
+    pub const fn has_text_head(&self) -> bool {
+        self.kind.hidden().is_some()
     }
 
     /// Returns the folder itself.
@@ -174,43 +172,17 @@ impl ModelFolder {
         &self.model
     }
 
-    /// Tells whether the folder has the weights themselves, and not only an export of them.
+    /// Returns whether the folder has the weights themselves, and not only an export of them.
     #[must_use]
     pub fn has_weights(&self) -> bool {
         match &self.kind {
             Kind::OpenClip(_) => openclip::WEIGHT_FILES
                 .iter()
                 .any(|name| self.model.join(name).is_file()),
-            Kind::Immich(_) | Kind::Exported(_) => false,
+            Kind::Immich(_) | Kind::JinaClip(_) | Kind::NomicVision(_) | Kind::Exported(_) => false,
             Kind::Clip(_) | Kind::ChineseClip(_) | Kind::Siglip(_) | Kind::Encoder(_) | Kind::Rotary(_) => {
                 Weights::are_in(&self.model)
             }
-        }
-    }
-
-    /// Tells whether the model takes pictures.
-    #[must_use]
-    pub const fn takes_images(&self) -> bool {
-        match &self.kind {
-            Kind::Clip(config) => config.vision.is_some(),
-            Kind::Siglip(config) => config.vision.is_some(),
-            Kind::ChineseClip(_) | Kind::OpenClip(_) | Kind::Immich(_) => true,
-            Kind::Encoder(_) | Kind::Rotary(_) | Kind::Exported(_) => false,
-        }
-    }
-
-    /// Tells whether the model takes texts.
-    #[must_use]
-    pub const fn takes_texts(&self) -> bool {
-        match &self.kind {
-            Kind::Clip(config) => config.text.is_some(),
-            Kind::Siglip(config) => config.text.is_some(),
-            Kind::ChineseClip(_)
-            | Kind::OpenClip(_)
-            | Kind::Immich(_)
-            | Kind::Encoder(_)
-            | Kind::Rotary(_)
-            | Kind::Exported(_) => true,
         }
     }
 
@@ -221,23 +193,30 @@ impl ModelFolder {
     pub fn image_recipe(&self) -> Result<ImageRecipe> {
         match &self.kind {
             Kind::Clip(ClipConfig {
-                vision: Some(config), ..
-            }) => ImageRecipe::read(&self.model, config.image_size, Usual::Clip),
+                vision: Some(config),
+                is_bare,
+                ..
+            }) => {
+                let says = !is_bare || self.has_weights();
+                ImageRecipe::read(&self.model, says.then_some(config.image_size), Usual::Clip)
+            }
             Kind::ChineseClip(config) => {
-                ImageRecipe::read(&self.model, config.vision.image_size, Usual::Clip)
+                ImageRecipe::read(&self.model, Some(config.vision.image_size), Usual::Clip)
             }
             Kind::Siglip(SiglipConfig {
                 vision: Some(config), ..
-            }) => ImageRecipe::read(&self.model, config.image_size, Usual::Siglip),
+            }) => ImageRecipe::read(&self.model, Some(config.image_size), Usual::Siglip),
             Kind::OpenClip(config) => {
                 let path = self.config_path();
                 ImageRecipe::of_open_clip(&path, &config.preprocessing, config.image_size(&path)?)
             }
-            Kind::Immich(config) => ImageRecipe::of_open_clip(
-                &immich::preprocessing_path(&self.root),
-                &config.preprocessing,
-                config.image_size,
-            ),
+            Kind::Immich(config) => {
+                let path = immich::preprocessing_path(&self.root);
+                let recipe = ImageRecipe::of_open_clip(&path, &config.preprocessing, config.image_size)?;
+                Ok(recipe.cropped_as_by_immich())
+            }
+            Kind::JinaClip(config) => ImageRecipe::read_jina_clip(&self.model, config.image_size),
+            Kind::NomicVision(config) => ImageRecipe::read(&self.model, Some(config.image_size), Usual::Clip),
             Kind::Clip(_) | Kind::Siglip(_) | Kind::Encoder(_) | Kind::Rotary(_) | Kind::Exported(_) => {
                 Err(self.lacks("image"))
             }
@@ -245,16 +224,7 @@ impl ModelFolder {
     }
 
     fn config_path(&self) -> PathBuf {
-        self.model.join(match &self.kind {
-            Kind::OpenClip(_) => openclip::CONFIG_FILE,
-            Kind::Clip(_)
-            | Kind::ChineseClip(_)
-            | Kind::Siglip(_)
-            | Kind::Immich(_)
-            | Kind::Encoder(_)
-            | Kind::Rotary(_)
-            | Kind::Exported(_) => CONFIG_FILE,
-        })
+        self.model.join(self.kind.config_file())
     }
 
     fn weights(&self) -> Result<Weights> {
@@ -274,6 +244,8 @@ impl ModelFolder {
             | Kind::Siglip(_)
             | Kind::Encoder(_)
             | Kind::Rotary(_)
+            | Kind::JinaClip(_)
+            | Kind::NomicVision(_)
             | Kind::Exported(_) => Weights::open(&self.model),
         }
     }
@@ -296,7 +268,7 @@ impl ModelFolder {
                 .image_tower(&self.weights()?, &path)
                 .map(ImageEncoder::from),
             Kind::OpenClip(config) => config.image_encoder(&self.weights()?, &path),
-            Kind::Immich(_) => Err(self.is_export()),
+            Kind::Immich(_) | Kind::JinaClip(_) | Kind::NomicVision(_) => Err(self.is_export()),
             Kind::Clip(_) | Kind::Siglip(_) | Kind::Encoder(_) | Kind::Rotary(_) | Kind::Exported(_) => {
                 Err(self.lacks("image"))
             }
@@ -308,90 +280,19 @@ impl ModelFolder {
     /// # Errors
     /// `Unsupported` for a model without a text tower, and otherwise those of [`ModelFolder::open`].
     pub fn tokenizer(&self) -> Result<TextTokenizer> {
-        let rules = match &self.kind {
-            Kind::Clip(config) => TextRules {
-                max_positions: config
-                    .text
-                    .as_ref()
-                    .ok_or_else(|| self.lacks("text"))?
-                    .max_position_embeddings,
-                max_tokens: None,
-                cleaning: Cleaning::None,
-                padding: None,
-                excludes_prompt: false,
-                limit: self.settings.max_tokens,
-            },
-            Kind::Siglip(config) => {
-                let text = config.text.as_ref().ok_or_else(|| self.lacks("text"))?;
-                TextRules {
-                    max_positions: text.max_position_embeddings,
-                    // Whatever else the tokenizer says: the model was trained with texts of this length.
-                    max_tokens: Some(text.max_position_embeddings),
-                    cleaning: family::siglip_cleaning(&self.model)?,
-                    padding: Some(Padding::Own),
-                    excludes_prompt: false,
-                    limit: self.settings.max_tokens,
-                }
-            }
-            Kind::OpenClip(config) => TextRules {
-                max_positions: config.context_length(),
-                max_tokens: Some(config.context_length()),
-                cleaning: if config.canonicalizes() {
-                    Cleaning::OpenClip
-                } else {
-                    Cleaning::None
-                },
-                padding: config.sees_padding().then_some(if config.has_own_tokenizer() {
-                    Padding::Zero
-                } else {
-                    Padding::Own
-                }),
-                excludes_prompt: false,
-                limit: self.settings.max_tokens,
-            },
-            Kind::Immich(config) => {
-                let rules = TextRules {
-                    max_positions: config.context_length,
-                    max_tokens: Some(config.context_length),
-                    cleaning: if config.canonicalizes {
-                        Cleaning::OpenClip
-                    } else {
-                        Cleaning::None
-                    },
-                    // As Immich does, whatever the model sees of it: some graphs take texts of this length only.
-                    padding: Some(Padding::Own),
-                    excludes_prompt: false,
-                    limit: self.settings.max_tokens,
-                };
-                return TextTokenizer::read(&immich::tokenizer_folder(&self.root), rules);
-            }
-            Kind::ChineseClip(config) => self.sentence_rules(config.max_tokens())?,
-            Kind::Encoder(config) => self.sentence_rules(config.max_tokens())?,
-            Kind::Rotary(config) => self.sentence_rules(config.max_tokens)?,
-            Kind::Exported(config) => self.sentence_rules(config.max_tokens)?,
-        };
-        TextTokenizer::read(&self.model, rules)
-    }
-
-    fn sentence_rules(&self, max_positions: usize) -> Result<TextRules> {
-        let file = SentenceFile::read(&self.model)?;
-        Ok(TextRules {
-            max_positions,
-            max_tokens: file.max_seq_length,
-            cleaning: if file.do_lower_case {
-                Cleaning::Lowercase
-            } else {
-                Cleaning::None
-            },
-            padding: None,
-            excludes_prompt: self.excludes_prompt()?,
+        let pooling = self
+            .modules
+            .as_ref()
+            .and_then(|modules| modules.pooling.as_deref());
+        let rules = text_rules::of(&self.kind, &self.model, pooling)?.ok_or_else(|| self.lacks("text"))?;
+        let rules = TextRules {
             limit: self.settings.max_tokens,
-        })
-    }
-
-    fn excludes_prompt(&self) -> Result<bool> {
-        let pooling = self.modules.as_ref().and_then(|modules| modules.pooling.as_ref());
-        pooling.map_or(Ok(false), |folder| modules::excludes_prompt(folder))
+            ..rules
+        };
+        if matches!(self.kind, Kind::Immich(_)) {
+            return TextTokenizer::read(&immich::tokenizer_folder(&self.root), rules);
+        }
+        TextTokenizer::read(&self.model, rules)
     }
 
     /// Locates the text tower's tensors.
@@ -409,9 +310,9 @@ impl ModelFolder {
             }) => siglip::text_tower(config, &self.weights()?, &path),
             Kind::ChineseClip(config) => config.text_tower(&self.weights()?, &path),
             Kind::OpenClip(config) => config.text_tower(&self.weights()?, &path),
-            Kind::Immich(_) => Err(self.is_export()),
+            Kind::Immich(_) | Kind::JinaClip(_) => Err(self.is_export()),
             Kind::Exported(config) => Err(config.refusal(&path)),
-            Kind::Clip(_) | Kind::Siglip(_) => Err(self.lacks("text")),
+            Kind::Clip(_) | Kind::Siglip(_) | Kind::NomicVision(_) => Err(self.lacks("text")),
             Kind::Encoder(config) => {
                 let TextHead { pooling, dense } = self.text_head()?;
                 let (embedding, encoder) = config.locate(&self.weights()?, &path)?;
@@ -438,17 +339,6 @@ impl ModelFolder {
                     dense,
                 })
             }
-        }
-    }
-
-    /// Tells whether the model is a text encoder of the BERT families, which something follows.
-    #[must_use]
-    pub const fn has_text_head(&self) -> bool {
-        match &self.kind {
-            Kind::Clip(_) | Kind::ChineseClip(_) | Kind::Siglip(_) | Kind::OpenClip(_) | Kind::Immich(_) => {
-                false
-            }
-            Kind::Encoder(_) | Kind::Rotary(_) | Kind::Exported(_) => true,
         }
     }
 
@@ -491,20 +381,7 @@ impl ModelFolder {
     /// # Errors
     /// `Unsupported` for a model without an image tower.
     pub fn image_dimensions(&self) -> Result<usize> {
-        match &self.kind {
-            Kind::Clip(ClipConfig {
-                vision: Some(config), ..
-            }) => Ok(config.projection_dim),
-            Kind::Siglip(SiglipConfig {
-                vision: Some(config), ..
-            }) => Ok(config.dimensions()),
-            Kind::ChineseClip(config) => Ok(config.dimensions()),
-            Kind::OpenClip(config) => Ok(config.dimensions),
-            Kind::Immich(config) => Ok(config.dimensions),
-            Kind::Clip(_) | Kind::Siglip(_) | Kind::Encoder(_) | Kind::Rotary(_) | Kind::Exported(_) => {
-                Err(self.lacks("image"))
-            }
-        }
+        self.kind.image_dimensions().ok_or_else(|| self.lacks("image"))
     }
 
     /// Returns the length of the vectors of texts.
@@ -522,7 +399,8 @@ impl ModelFolder {
             Kind::ChineseClip(config) => Ok(config.dimensions()),
             Kind::OpenClip(config) => Ok(config.dimensions),
             Kind::Immich(config) => Ok(config.dimensions),
-            Kind::Clip(_) | Kind::Siglip(_) => Err(self.lacks("text")),
+            Kind::JinaClip(config) => Ok(config.dimensions),
+            Kind::Clip(_) | Kind::Siglip(_) | Kind::NomicVision(_) => Err(self.lacks("text")),
             Kind::Encoder(_) | Kind::Rotary(_) | Kind::Exported(_) => {
                 let head = self.text_head()?;
                 let pooled = self.hidden()? * head.pooling.len();
@@ -533,20 +411,14 @@ impl ModelFolder {
 
     /// Returns the length of a text encoder's rows.
     fn hidden(&self) -> Result<usize> {
-        match &self.kind {
-            Kind::Encoder(config) => Ok(config.hidden),
-            Kind::Rotary(config) => Ok(config.hidden),
-            Kind::Exported(config) => Ok(config.hidden),
-            Kind::Clip(_) | Kind::ChineseClip(_) | Kind::Siglip(_) | Kind::OpenClip(_) | Kind::Immich(_) => {
-                Err(unsupported(
-                    &self.root,
-                    "has no text encoder with a head of its own",
-                ))
-            }
-        }
+        let none = || unsupported(&self.root, "has no text encoder with a separate head");
+        self.kind.hidden().ok_or_else(none)
     }
 
     fn is_export(&self) -> Error {
+        if let Some(export) = self.kind.published_export() {
+            return export.refusal(&self.config_path(), &self.model);
+        }
         unsupported(
             &self.root,
             "is an ONNX export of Immich, which has no weights of its own: the engine `onnx` runs it",
@@ -555,43 +427,5 @@ impl ModelFolder {
 
     fn lacks(&self, tower: &str) -> Error {
         unsupported(&self.root, &format!("has no {tower} tower"))
-    }
-}
-
-/// Tells whether a folder with an `open_clip_config.json` is a transformers model too, whose weights are read then: the
-/// same repository often has both.
-fn is_transformers(folder: &Path) -> Result<bool> {
-    let path = folder.join(CONFIG_FILE);
-    let has_open_clip = openclip::WEIGHT_FILES
-        .iter()
-        .any(|name| folder.join(name).is_file());
-    if !path.is_file() || (has_open_clip && !Weights::are_in(folder)) {
-        return Ok(false);
-    }
-    let config: Value = read_json(&path)?;
-    let name = config.get("model_type").and_then(Value::as_str);
-    Ok(name.is_some_and(|name| {
-        name.starts_with("clip") || name == "chinese_clip" || siglip::MODEL_TYPES.contains(&name)
-    }))
-}
-
-/// `sentence_bert_config.json`, by whichever of its names.
-#[derive(Debug, Default, serde::Deserialize)]
-struct SentenceFile {
-    max_seq_length: Option<usize>,
-    #[serde(default)]
-    do_lower_case: bool,
-}
-
-impl SentenceFile {
-    /// The names that sentence-transformers looks for, in its order.
-    const NAMES: [&str; 5] = ["bert", "roberta", "distilbert", "camembert", "xlm-roberta"];
-
-    fn read(folder: &Path) -> Result<Self> {
-        let paths = Self::NAMES.map(|name| folder.join(format!("sentence_{name}_config.json")));
-        match paths.iter().find(|path| path.is_file()) {
-            Some(path) => read_json(path),
-            None => Ok(Self::default()),
-        }
     }
 }

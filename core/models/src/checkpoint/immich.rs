@@ -50,7 +50,7 @@ impl Default for Text {
 }
 
 impl ImmichConfig {
-    /// Tells whether a folder is one of these exports.
+    /// Returns whether a folder is one of these exports.
     pub(super) fn is_in(folder: &Path) -> bool {
         preprocessing_path(folder).is_file()
     }
@@ -64,23 +64,7 @@ impl ImmichConfig {
         let File { embed_dim, text_cfg } = read_json(&folder.join("config.json"))?;
         let path = preprocessing_path(folder);
         let preprocessing: Value = read_json(&path)?;
-        let side = match preprocessing.get("size") {
-            Some(Value::Array(sides)) => match sides.as_slice() {
-                [height, width] if height == width => height.as_u64(),
-                _ => {
-                    return Err(unsupported(
-                        &path,
-                        "takes pictures that are not squares, which are not read",
-                    ));
-                }
-            },
-            Some(side) => side.as_u64(),
-            None => None,
-        };
-        let side = side
-            .and_then(|side| usize::try_from(side).ok())
-            .filter(|&side| side > 0)
-            .ok_or_else(|| broken(&path, "has a `size` that can't be"))?;
+        let side = square_side(&path, &preprocessing)?;
         let clean = text_cfg
             .tokenizer_kwargs
             .as_ref()
@@ -94,6 +78,29 @@ impl ImmichConfig {
             canonicalizes: clean.and_then(Value::as_str) == Some("canonicalize"),
         })
     }
+}
+
+/// Reads the side of a square picture, `size`: one number, or two that are the same.
+///
+/// # Errors
+/// `Unsupported` for pictures that aren't squares; `Internal` for a value that can't be. Both name the file.
+pub(super) fn square_side(path: &Path, preprocessing: &Value) -> Result<usize> {
+    let side = match preprocessing.get("size") {
+        Some(Value::Array(sides)) => match sides.as_slice() {
+            [height, width] if height == width => height.as_u64(),
+            _ => {
+                return Err(unsupported(
+                    path,
+                    "takes pictures that are not squares, which are not read",
+                ));
+            }
+        },
+        Some(side) => side.as_u64(),
+        None => None,
+    };
+    side.and_then(|side| usize::try_from(side).ok())
+        .filter(|&side| side > 0)
+        .ok_or_else(|| broken(path, "has a `size` that can't be"))
 }
 
 /// Returns the file that says what happens to a picture.

@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use lucida_core::config::Inspection;
 use lucida_core::{BuildContext, Error, ErrorKind, Result};
 
 use super::folder::ModelFolder;
-use crate::hub::{HubConfig, RepoId, fetch};
+use crate::hub::{Exports, HubConfig, RepoId, fetch};
 
-/// A model's folder, which is there, and what to call the model.
+/// A model's folder, which exists, and what to call the model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelPlace {
     /// The name for people: the bundled model's, the folder's, or the repository's.
@@ -24,22 +25,24 @@ enum Named<'a> {
 }
 
 impl ModelPlace {
-    /// Finds what an embedder's settings name: `model`, and `text_model` where there is one of its own for texts.
+    /// Finds what an embedder's settings name: `model`, and `text_model` where texts have a separate one; `exports` are the
+    /// ONNX files that the engine runs.
     ///
     /// # Errors
-    /// `Unavailable` for a bundled model or a folder that is not there; otherwise those of [`fetch`]. The field is the key.
+    /// `Unavailable` for a bundled model or a folder that is missing; otherwise those of [`fetch`]. The field is the key.
     pub async fn find_pair(
         model: &str,
         text_model: Option<&str>,
         hub: &HubConfig,
+        exports: Exports,
         context: &BuildContext,
     ) -> Result<(Self, Option<Self>)> {
-        let mut found = Self::find("model", model, hub, context).await?;
+        let mut found = Self::find("model", model, hub, exports, context).await?;
         if let Some(name) = &context.served_as {
             found.name.clone_from(name);
         }
         let texts = match text_model {
-            Some(texts) => Some(Self::find("text_model", texts, hub, context).await?),
+            Some(texts) => Some(Self::find("text_model", texts, hub, exports, context).await?),
             None => None,
         };
         Ok((found, texts))
@@ -48,17 +51,18 @@ impl ModelPlace {
     /// Finds what an embedder's settings name on this machine, without any network.
     ///
     /// # Errors
-    /// `Unavailable` for a bundled model, a folder or a repository that is not there. The field is the key.
+    /// `Unavailable` for a bundled model, a folder or a repository that is missing. The field is the key.
     pub fn find_local_pair(
         model: &str,
         text_model: Option<&str>,
         hub: &HubConfig,
+        exports: Exports,
         context: &BuildContext,
     ) -> Result<(Self, Option<Self>)> {
         let find = |key: &str, model: &str| {
             let folder = match local_folder(key, model, context)? {
                 Some(folder) => folder,
-                None => downloaded(key, model, hub)?,
+                None => downloaded(key, model, hub, exports)?,
             };
             Ok::<_, Error>(Self {
                 name: model.to_owned(),
@@ -69,19 +73,25 @@ impl ModelPlace {
         Ok((find("model", model)?, texts))
     }
 
-    /// Finds the model that the setting `key` names, and fetches it if it is a repository that is not there yet.
+    /// Finds the model that the setting `key` names, and fetches it if it is a repository that is still missing.
     ///
     /// A name without a `/` is a model in the cache's `models` folder; a folder that exists is that folder; anything else
     /// that looks like `owner/name` is a repository on a hub.
     ///
     /// # Errors
-    /// `Unavailable` for a bundled model or a folder that is not there; otherwise those of [`fetch`]. The field is `key`.
-    async fn find(key: &str, model: &str, hub: &HubConfig, context: &BuildContext) -> Result<Self> {
+    /// `Unavailable` for a bundled model or a folder that is missing; otherwise those of [`fetch`]. The field is `key`.
+    async fn find(
+        key: &str,
+        model: &str,
+        hub: &HubConfig,
+        exports: Exports,
+        context: &BuildContext,
+    ) -> Result<Self> {
         let folder = match Named::of(model) {
             Named::Bundled(name) => bundled(name, &context.cache_dir.join("models")),
             Named::Folder(folder) => existing(folder),
             Named::Repository(repo) => {
-                let folder = fetch(&repo, &hub.options().await?).await?;
+                let folder = fetch(&repo, &hub.options(exports).await?).await?;
                 return Ok(Self {
                     name: repo.to_string(),
                     folder,
@@ -113,14 +123,48 @@ fn local_folder(key: &str, model: &str, context: &BuildContext) -> Result<Option
 }
 
 /// Finds the folder of a repository that was downloaded.
-fn downloaded(key: &str, model: &str, hub: &HubConfig) -> Result<PathBuf> {
+fn downloaded(key: &str, model: &str, hub: &HubConfig, exports: Exports) -> Result<PathBuf> {
     let repo = RepoId::parse(model);
-    let folder = repo.map(|repo| hub.downloaded(&repo)).transpose()?.flatten();
+    let folder = repo
+        .map(|repo| hub.downloaded(&repo, exports))
+        .transpose()?
+        .flatten();
     folder.ok_or_else(|| {
         let message =
             format!("`{model}` is not downloaded yet, so its folder can't be opened: start the server once");
         Error::unavailable(message).with_field(key)
     })
+}
+
+/// Checks the names of a model and of another one for texts, without looking for them.
+///
+/// # Errors
+/// `ConfigInvalid`, with the key `model` or `text_model`, for an empty name.
+pub fn check_names(model: &str, text_model: Option<&str>) -> Result<()> {
+    if model.trim().is_empty() {
+        return Err(Error::config("model", "is empty: name a model or a folder"));
+    }
+    if text_model.is_some_and(|model| model.trim().is_empty()) {
+        let message = "is empty: name a model, or leave the key out";
+        return Err(Error::config("text_model", message));
+    }
+    Ok(())
+}
+
+/// Adds to the `problems` of a check what opening the model's folders finds, if the check does that and found nothing before.
+pub fn inspect_folders(
+    problems: &mut Vec<Error>,
+    context: &BuildContext,
+    inspect: impl FnOnce(Inspection) -> Result<()>,
+) {
+    let Some(inspection) = context.inspection.filter(|_| problems.is_empty()) else {
+        return;
+    };
+    problems.extend(
+        inspect(inspection)
+            .map_err(|error| error.with_default_field("model"))
+            .err(),
+    );
 }
 
 /// Checks the models that settings name, as far as they are on this machine: that their folders exist, that one in a published
@@ -237,7 +281,7 @@ mod tests {
             served_as: None,
             inspection: None,
         };
-        ModelPlace::find("model", model, &hub(cache), &context).await
+        ModelPlace::find("model", model, &hub(cache), Exports::Plain, &context).await
     }
 
     #[tokio::test]

@@ -8,7 +8,8 @@ use lucida_picture::{Centring, CropRecipe, CropSize, Normaliser, ResizeFilter, R
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::openclip::Preprocessing;
+use super::immich::square_side;
+use super::openclip::{Preprocessing, clip_mean, clip_std};
 use super::{broken, missing, read_json, unsupported};
 
 /// A picture as a model sees it, before it is normalised: `(size, size, 3)` u8, 0 to 255. Four times smaller than the
@@ -72,23 +73,14 @@ const BICUBIC: u32 = 3;
 /// From a byte to the unit interval.
 const RESCALE_FACTOR: f64 = 1.0 / 255.0;
 
-/// OpenAI's mean of each channel.
-pub(super) const fn clip_mean() -> [f32; 3] {
-    [0.481_454_66, 0.457_827_5, 0.408_210_73]
-}
-/// OpenAI's standard deviation of each channel.
-pub(super) const fn clip_std() -> [f32; 3] {
-    [0.268_629_54, 0.261_302_6, 0.275_777_1]
-}
-
 impl ImageRecipe {
     /// Reads `preprocessor_config.json`, else the image's part of `processor_config.json`, for a model whose input has
-    /// sides of `image_size`.
+    /// sides of `image_size`, or of whatever the file says.
     ///
     /// # Errors
-    /// `Unavailable` when neither is there; `Internal`, naming the file, for values that can't be, or that make pictures
+    /// `Unavailable` when both are missing; `Internal`, naming the file, for values that can't be, or that make pictures
     /// of another size than the model takes; `Unsupported` for a filter that is not read.
-    pub(super) fn read(folder: &Path, image_size: usize, usual: Usual) -> Result<Self> {
+    pub(super) fn read(folder: &Path, image_size: Option<usize>, usual: Usual) -> Result<Self> {
         let own = folder.join("preprocessor_config.json");
         let joint = folder.join("processor_config.json");
         let (path, value) = if own.is_file() {
@@ -104,7 +96,35 @@ impl ImageRecipe {
         };
         let file: RecipeFile = serde_json::from_value(value)
             .map_err(|error| broken(&path, "has a value that can't be").with_source(error))?;
+        let image_size = match image_size {
+            Some(size) => size,
+            None => file
+                .side(usual)
+                .and_then(|side| usize::try_from(side).ok())
+                .ok_or_else(|| broken(&path, "doesn't say how large the model's pictures are"))?,
+        };
         file.recipe(&path, image_size, usual)
+    }
+
+    /// Reads the `preprocessor_config.json` of a `JinaCLIPImageProcessor`, whose keys and transforms are OpenCLIP's.
+    ///
+    /// # Errors
+    /// Those of [`ImageRecipe::read`].
+    pub(super) fn read_jina_clip(folder: &Path, image_size: usize) -> Result<Self> {
+        let path = folder.join("preprocessor_config.json");
+        if !path.is_file() {
+            return Err(missing(&path, "what the model does to a picture"));
+        }
+        let value: Value = read_json(&path)?;
+        let side = square_side(&path, &value)?;
+        if side != image_size {
+            let problem =
+                format!("makes pictures of {side} x {side}, and the model takes {image_size} x {image_size}");
+            return Err(broken(&path, &problem));
+        }
+        let preprocessing = serde_json::from_value(value)
+            .map_err(|error| broken(&path, "has a value that can't be").with_source(error))?;
+        Self::of_open_clip(&path, &preprocessing, image_size)
     }
 
     /// Makes the recipe of an OpenCLIP model, whose file is `path`.
@@ -128,14 +148,21 @@ impl ImageRecipe {
                 ));
             }
         };
+        let square = Some(CropSize {
+            width: side,
+            height: side,
+        });
         let (resize, crop) = match preprocessing.resize_mode.as_str() {
-            "shortest" => (
-                ResizeTo::ShortSide(side),
-                Some(CropSize {
-                    width: side,
-                    height: side,
-                }),
-            ),
+            "shortest" => (ResizeTo::ShortSide(side), square),
+            "longest" => {
+                let fill = match &preprocessing.fill_color {
+                    Value::Null => Some(0),
+                    grey => grey.as_u64().and_then(|grey| u8::try_from(grey).ok()),
+                };
+                let fill =
+                    fill.ok_or_else(|| broken(path, "has a `fill_color` that is not a grey from 0 to 255"))?;
+                (ResizeTo::LongSide { side, fill }, square)
+            }
             "squash" => (
                 ResizeTo::Exact {
                     width: side,
@@ -146,7 +173,7 @@ impl ImageRecipe {
             other => {
                 return Err(unsupported(
                     path,
-                    &format!("has the resize mode `{other}`; these are read: shortest, squash"),
+                    &format!("has the resize mode `{other}`; these are read: shortest, longest, squash"),
                 ));
             }
         };
@@ -163,6 +190,15 @@ impl ImageRecipe {
             size_pixels: side,
             normaliser: Normaliser::new(RESCALE_FACTOR, preprocessing.mean, preprocessing.std),
         })
+    }
+
+    /// Cuts the odd pixel of a crop off where Immich's machine learning does, which rounds the offset down (`crop_pil` in
+    /// `machine-learning/immich_ml/models/transforms.py` of Immich 1.132 to 3): vectors that Immich has stored stay comparable.
+    pub(super) fn cropped_as_by_immich(self) -> Self {
+        Self {
+            centring: Centring::Down,
+            ..self
+        }
     }
 
     /// Returns the side of the model's square input.
@@ -207,6 +243,17 @@ impl fmt::Debug for ImageRecipe {
 }
 
 impl RecipeFile {
+    /// Returns the side of what the recipe makes, where it says so.
+    fn side(&self, usual: Usual) -> Option<u32> {
+        let crops = self.do_center_crop.unwrap_or(usual == Usual::Clip);
+        let size = if crops { self.crop_size } else { self.size };
+        match size? {
+            Size::Number(side) => Some(side),
+            Size::ShortSide { shortest_edge } => crops.then_some(shortest_edge),
+            Size::Sides { height, .. } => Some(height),
+        }
+    }
+
     fn recipe(&self, path: &Path, image_size: usize, usual_values: Usual) -> Result<ImageRecipe> {
         let (do_resize, do_rescale, do_normalize) = (
             self.do_resize.unwrap_or(true),
@@ -252,7 +299,7 @@ impl RecipeFile {
         };
         let made = crop.or(match resize {
             Some(ResizeTo::Exact { width, height }) => Some((width, height)),
-            Some(ResizeTo::ShortSide(_)) | None => None,
+            Some(ResizeTo::ShortSide(_) | ResizeTo::LongSide { .. }) | None => None,
         });
         if made != Some((usual, usual)) {
             let problem = match made {
@@ -341,13 +388,33 @@ mod tests {
         let usual = recipe("shortest", "bicubic").unwrap();
         assert_eq!(usual.crop, self::recipe(&json!({})).unwrap().crop);
         assert_eq!(usual.centring, Centring::HalfToEven);
+        assert_eq!(usual.cropped_as_by_immich().centring, Centring::Down);
         let squashed = recipe("squash", "bilinear").unwrap();
         assert_eq!(squashed.crop.crop, None);
-        for (mode, interpolation) in [("longest", "bicubic"), ("shortest", "lanczos")] {
+        for (mode, interpolation) in [("naflex", "bicubic"), ("shortest", "lanczos")] {
             let error = recipe(mode, interpolation).unwrap_err();
-            let named = if mode == "longest" { mode } else { interpolation };
+            let named = if mode == "naflex" { mode } else { interpolation };
             assert!(error.message().contains(named), "{error}");
         }
+    }
+
+    #[test]
+    fn an_open_clip_by_the_long_side_fills_the_rest_with_its_grey() {
+        let read = |settings: Value| {
+            let preprocessing: Preprocessing = serde_json::from_value(settings).unwrap();
+            ImageRecipe::of_open_clip(Path::new("open_clip_config.json"), &preprocessing, 224)
+        };
+        for (fill_color, fill) in [(json!(null), 0), (json!(0), 0), (json!(128), 128)] {
+            let recipe = read(json!({"resize_mode": "longest", "fill_color": fill_color})).unwrap();
+            assert_eq!(recipe.crop.resize, Some(ResizeTo::LongSide { side: 224, fill }));
+            let pixels = recipe.prepare(&Picture::gradient(200, 100)).unwrap();
+            assert_eq!(pixels.as_bytes().len(), 3 * 224 * 224);
+            assert_eq!(pixels.as_bytes()[..3], [fill; 3]);
+        }
+        let error = read(json!({"resize_mode": "longest", "fill_color": 300})).unwrap_err();
+        assert!(error.message().contains("`fill_color`"), "{error}");
+        // Of no use to the other ways.
+        assert!(read(json!({"resize_mode": "squash", "fill_color": [0, 0, 0]})).is_ok());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! A tensor of a checkpoint: its name, its shape, and where its bytes lie.
+//! A tensor of a checkpoint: its name, its shape, and where its bytes are.
 
 use std::fmt;
 use std::ops::Range;
@@ -181,7 +181,7 @@ impl Tensor {
         self.shape.iter().product()
     }
 
-    /// Tells whether it has no numbers.
+    /// Returns whether it has no numbers.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -250,7 +250,7 @@ impl Tensor {
         })
     }
 
-    /// Returns a copy of what lies at one place of its first side, such as a token's embedding in a table of them.
+    /// Returns a copy of what is at one place of its first side, such as a token's embedding in a table of them.
     #[must_use]
     pub fn row_to_f32(&self, row: usize) -> Option<Vec<f32>> {
         let (&rows, sides) = self.shape.split_first()?;

@@ -17,6 +17,8 @@ const SENTENCE_FILE: &str = "config_sentence_transformers.json";
 pub struct TextSettings {
     /// Prompts by name, besides those of the folder or in their place.
     pub prompts: BTreeMap<String, String>,
+    /// Prompts by name that the model's family has, where neither the folder nor the configuration says anything of them.
+    pub family_prompts: BTreeMap<String, String>,
     /// At how many tokens a text is cut; `None` is as the folder says.
     pub max_tokens: Option<usize>,
     /// Whether vectors may be cut to any length, whatever the folder says.
@@ -83,11 +85,9 @@ pub(super) fn info(root: &Path, model: &Path, settings: &TextSettings) -> Result
         SentenceFile::deserialize(&value)
             .map_err(|error| broken(&path, "is not what it should be").with_source(error))?
     };
-    let mut prompts: BTreeMap<_, _> = file
-        .prompts
-        .into_iter()
-        .map(|(name, prompt)| (name, prompt.unwrap_or_default()))
-        .collect();
+    let mut prompts = settings.family_prompts.clone();
+    let saved = file.prompts.into_iter();
+    prompts.extend(saved.map(|(name, prompt)| (name, prompt.unwrap_or_default())));
     prompts.extend(settings.prompts.clone());
     if let Some(name) = &file.default_prompt_name
         && !prompts.contains_key(name)
@@ -176,6 +176,26 @@ mod tests {
         let info = read(&saved, &json!({}), &settings).unwrap();
         assert_eq!(info.prompt(&Prompt::Default).unwrap(), "query: ");
         assert_eq!(info.prompt(&Prompt::Document).unwrap(), "passage: ");
+
+        let family = TextSettings {
+            family_prompts: ["query", "document"]
+                .map(|name| (name.to_owned(), format!("the family's {name}: ")))
+                .into(),
+            ..settings
+        };
+        let info = read(&json!({"prompts": {"query": "query: "}}), &json!({}), &family).unwrap();
+        assert_eq!(info.prompt(&Prompt::Query).unwrap(), "query: ");
+        assert_eq!(info.prompt(&Prompt::Document).unwrap(), "passage: ");
+        let info = read(
+            &json!({}),
+            &json!({}),
+            &TextSettings {
+                prompts: BTreeMap::new(),
+                ..family
+            },
+        );
+        let info = info.unwrap();
+        assert_eq!(info.prompt(&Prompt::Document).unwrap(), "the family's document: ");
 
         let error = read(
             &json!({"default_prompt_name": "query"}),

@@ -1,34 +1,31 @@
 //! From a text to the token ids that a model was trained with.
 
+mod bert;
+mod clip;
+mod rules;
 mod sentencepiece;
+mod settings;
 
 use std::borrow::Cow;
-use std::cmp::Reverse;
 use std::path::Path;
 
 use lucida_core::{Error, Result, Token};
-use serde::Deserialize;
 use serde_json::Value;
 use tokenizers::decoders::DecoderWrapper;
 use tokenizers::decoders::sequence::Sequence as DecoderSequence;
 use tokenizers::decoders::strip::Strip;
 use tokenizers::decoders::wordpiece::WordPiece as WordPieceDecoder;
 use tokenizers::models::ModelWrapper;
-use tokenizers::models::bpe::BPE;
-use tokenizers::models::wordpiece::WordPiece;
-use tokenizers::normalizers::replace::ReplacePattern;
-use tokenizers::normalizers::{BertNormalizer, Lowercase, NFC, Replace, Sequence};
-use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
+use tokenizers::normalizers::{Lowercase, Replace, Sequence};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
-use tokenizers::pre_tokenizers::sequence::Sequence as Splits;
-use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
-use tokenizers::processors::bert::BertProcessing;
-use tokenizers::processors::roberta::RobertaProcessing;
 use tokenizers::{
-    AddedToken, Encoding, Model as _, OffsetType, PaddingDirection, PaddingParams, PaddingStrategy,
-    PreTokenizer as _, SplitDelimiterBehavior, Tokenizer, TruncationParams,
+    Encoding, Model as _, OffsetType, PaddingDirection, PaddingParams, PaddingStrategy, PreTokenizer as _,
+    Tokenizer, TruncationParams,
 };
 
+use self::clip::CLIP_WORD_END;
+pub(super) use self::rules::{Cleaning, Padding, TextRules};
+use self::settings::{special, unusable};
 use super::{broken, missing, read_json};
 use crate::model::TextInput;
 
@@ -84,70 +81,6 @@ pub struct TextTokenizer {
     excludes_prompt: bool,
 }
 
-/// What a model's folder says of its texts beyond the tokenizer itself.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct TextRules {
-    /// How many tokens there are positions for.
-    pub(super) max_positions: usize,
-    /// A bound that sentence-transformers' own configuration sets.
-    pub(super) max_tokens: Option<usize>,
-    /// What is done to a text first, special tokens aside, whatever the tokenizer does by itself.
-    pub(super) cleaning: Cleaning,
-    /// With which token a text is filled up to the model's length, for a model that sees its padding.
-    pub(super) padding: Option<Padding>,
-    /// Whether the pooling leaves out the tokens of a prompt.
-    pub(super) excludes_prompt: bool,
-    /// The limit that the configuration sets in place of the folder's.
-    pub(super) limit: Option<usize>,
-}
-
-impl TextRules {
-    /// Checks a limit that a configuration sets; `usual` is that of the folder.
-    fn checked_limit(&self, limit: usize, usual: usize) -> Result<usize> {
-        if self.padding.is_some() && limit != usual {
-            let message = format!(
-                "is {limit}, and the model was trained with texts that are filled up to {usual} tokens"
-            );
-            return Err(Error::config("max_tokens", message));
-        }
-        if limit > self.max_positions {
-            let message = format!(
-                "is {limit}, and the model has positions for {} tokens",
-                self.max_positions
-            );
-            return Err(Error::config("max_tokens", message));
-        }
-        Ok(limit)
-    }
-}
-
-/// What is done to a text before its tokenizer sees it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Cleaning {
-    /// Nothing.
-    None,
-    /// Its letters become small.
-    Lowercase,
-    /// Its letters become small, ASCII punctuation is removed and white space is joined, as transformers'
-    /// `SiglipTokenizer.canonicalize_text` does.
-    Canonical,
-    /// `_` becomes a space first, and then the same is done to the whole text, special tokens included, as OpenCLIP's
-    /// `canonicalize_text` does.
-    OpenClip,
-}
-
-/// Where the token comes from that fills up a text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Padding {
-    /// The tokenizer's own `pad_token`.
-    Own,
-    /// The token 0.
-    Zero,
-}
-
-/// What the last token of a word ends with in CLIP's vocabulary.
-const CLIP_WORD_END: &str = "</w>";
-
 /// Above this `model_max_length` means that nobody has set one: transformers writes 10³⁰ then.
 const NO_LIMIT: f64 = 1e9;
 
@@ -156,7 +89,7 @@ impl TextTokenizer {
     /// model.
     ///
     /// # Errors
-    /// `Unavailable` when none of them is there; `Internal`, naming the file, when one can't be used.
+    /// `Unavailable` when all of them are missing; `Internal`, naming the file, when one can't be used.
     pub(super) fn read(folder: &Path, rules: TextRules) -> Result<Self> {
         let settings = folder.join("tokenizer_config.json");
         let settings: Value = if settings.is_file() {
@@ -175,9 +108,9 @@ impl TextTokenizer {
                 whole,
             )
         } else if bpe.is_file() {
-            (clip(&bpe, &settings)?, bpe)
+            (clip::read(&bpe, &settings)?, bpe)
         } else if pieces.is_file() {
-            (bert(&pieces, &settings)?, pieces)
+            (bert::read(&pieces, &settings)?, pieces)
         } else if let Some(pieces) = sentencepiece::find(folder) {
             (sentencepiece::read(&pieces, &settings)?, pieces)
         } else {
@@ -440,46 +373,6 @@ fn lowercase_first(tokenizer: &mut Tokenizer) -> tokenizers::Result<()> {
     Ok(())
 }
 
-impl Cleaning {
-    /// Changes a text before it is split; `specials` are the tokenizer's special tokens.
-    fn apply<'a>(self, text: &'a str, specials: &[String]) -> Cow<'a, str> {
-        match self {
-            // The tokenizer itself makes letters small, special tokens aside.
-            Self::None | Self::Lowercase => Cow::Borrowed(text),
-            Self::OpenClip => Cow::Owned(canonical(&text.replace('_', " "))),
-            Self::Canonical => Cow::Owned(canonical_between(text, specials)),
-        }
-    }
-}
-
-/// Makes letters small, removes ASCII punctuation and joins white space.
-fn canonical(text: &str) -> String {
-    let text: String = text
-        .chars()
-        .filter(|letter| !letter.is_ascii_punctuation())
-        .collect();
-    let text = text.to_lowercase();
-    let words: Vec<_> = text.split_whitespace().collect();
-    words.join(" ")
-}
-
-/// Does that to what is between special tokens.
-fn canonical_between(mut text: &str, specials: &[String]) -> String {
-    let mut result = String::new();
-    loop {
-        let next = specials
-            .iter()
-            .filter_map(|special| Some((text.find(special.as_str())?, special)))
-            .min_by_key(|(place, special)| (*place, Reverse(special.len())));
-        let Some((place, special)) = next else {
-            return result + &canonical(text);
-        };
-        result.push_str(&canonical(&text[..place]));
-        result.push_str(special);
-        text = &text[place + special.len()..];
-    }
-}
-
 /// Fills every text up to `length` tokens.
 fn padding_params(
     tokenizer: &Tokenizer,
@@ -519,131 +412,4 @@ fn padding_params(
 
 fn special_tokens(processor: &impl tokenizers::PostProcessor) -> usize {
     processor.added_tokens(false)
-}
-
-/// Makes CLIP's tokenizer of its vocabulary and merges, as transformers' `CLIPConverter` does.
-fn clip(vocabulary: &Path, settings: &Value) -> Result<Tokenizer> {
-    let merges = vocabulary.with_file_name("merges.txt");
-    if !merges.is_file() {
-        return Err(missing(&merges, "the other half of `vocab.json`"));
-    }
-    let fault = |error| unusable(vocabulary, error);
-    let [begin, end, unknown] = ["bos_token", "eos_token", "unk_token"].map(|key| special(settings, key));
-    let begin = begin.unwrap_or_else(|| "<|startoftext|>".to_owned());
-    let end = end.unwrap_or_else(|| "<|endoftext|>".to_owned());
-    let (words, pairs) =
-        BPE::read_file(&vocabulary.to_string_lossy(), &merges.to_string_lossy()).map_err(fault)?;
-    let model = BPE::builder()
-        .vocab_and_merges(words, pairs)
-        .continuing_subword_prefix(String::new())
-        .end_of_word_suffix(CLIP_WORD_END.to_owned())
-        .unk_token(unknown.unwrap_or_else(|| end.clone()))
-        .build()
-        .map_err(fault)?;
-    let mut tokenizer = Tokenizer::new(model);
-    let spaces = Replace::new(ReplacePattern::Regex(r"\s+".into()), " ");
-    let normalizer = Sequence::new(vec![NFC.into(), spaces.map_err(fault)?.into(), Lowercase.into()]);
-    tokenizer.with_normalizer(Some(normalizer)).map_err(fault)?;
-    let pattern = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+";
-    let split = Split::new(
-        SplitPattern::Regex(pattern.to_owned()),
-        SplitDelimiterBehavior::Removed,
-        true,
-    );
-    tokenizer.with_pre_tokenizer(Some(Splits::new(vec![
-        split.map_err(fault)?.into(),
-        ByteLevel::new(false, true, true).into(),
-    ])));
-    let id = |token: &str| {
-        let lacks = || broken(vocabulary, &format!("lacks the token `{token}`"));
-        tokenizer.token_to_id(token).ok_or_else(lacks)
-    };
-    let (begin, end) = ((begin.clone(), id(&begin)?), (end.clone(), id(&end)?));
-    let specials = [&begin.0, &end.0].map(|token| AddedToken::from(token.clone(), true));
-    let frame = RobertaProcessing::new(end, begin)
-        .trim_offsets(false)
-        .add_prefix_space(false);
-    tokenizer.with_post_processor(Some(frame));
-    tokenizer.add_special_tokens(specials).map_err(fault)?;
-    Ok(tokenizer)
-}
-
-/// Makes BERT's tokenizer of its vocabulary, as transformers' `BertConverter` does.
-fn bert(vocabulary: &Path, settings: &Value) -> Result<Tokenizer> {
-    let fault = |error| unusable(vocabulary, error);
-    let flag = |key: &str| settings.get(key).and_then(Value::as_bool);
-    let named = |key: &str, usual: &str| special(settings, key).unwrap_or_else(|| usual.to_owned());
-    let unknown = named("unk_token", "[UNK]");
-    let model = WordPiece::from_file(&vocabulary.to_string_lossy())
-        .unk_token(unknown.clone())
-        .build()
-        .map_err(fault)?;
-    let mut tokenizer = Tokenizer::new(model);
-    let normalizer = BertNormalizer::new(
-        true,
-        flag("tokenize_chinese_chars").unwrap_or(true),
-        flag("strip_accents"),
-        flag("do_lower_case").unwrap_or(true),
-    );
-    tokenizer.with_normalizer(Some(normalizer)).map_err(fault)?;
-    tokenizer.with_pre_tokenizer(Some(BertPreTokenizer));
-    let framing = |token: String| match tokenizer.token_to_id(&token) {
-        Some(id) => Ok((token, id)),
-        None => Err(broken(vocabulary, &format!("lacks the token `{token}`"))),
-    };
-    let (class, separator) = (
-        framing(named("cls_token", "[CLS]"))?,
-        framing(named("sep_token", "[SEP]"))?,
-    );
-    let others = [
-        unknown,
-        named("pad_token", "[PAD]"),
-        named("mask_token", "[MASK]"),
-    ];
-    let specials: Vec<_> = [class.0.clone(), separator.0.clone()]
-        .into_iter()
-        .chain(others)
-        .filter(|token| tokenizer.token_to_id(token).is_some())
-        .map(|token| AddedToken::from(token, true))
-        .collect();
-    tokenizer.with_post_processor(Some(BertProcessing::new(separator, class)));
-    tokenizer.add_special_tokens(specials).map_err(fault)?;
-    Ok(tokenizer)
-}
-
-/// A special token, which is written as itself or as a table with its content.
-pub(super) fn special(settings: &Value, key: &str) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Table {
-        content: String,
-    }
-    let value = settings.get(key)?;
-    match value.as_str() {
-        Some(token) => Some(token.to_owned()),
-        None => serde_json::from_value::<Table>(value.clone())
-            .ok()
-            .map(|table| table.content),
-    }
-}
-
-fn unusable(path: &Path, error: tokenizers::Error) -> Error {
-    broken(path, "is no tokenizer that can be used").with_source(error)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_text_is_canonical_around_the_special_tokens_that_it_spells_out() {
-        let specials = ["</s>".to_owned(), "<unk>".to_owned()];
-        let clean = |cleaning: Cleaning, text: &str| cleaning.apply(text, &specials).into_owned();
-        assert_eq!(
-            clean(Cleaning::Canonical, "  (Hello)\tWORLD_x!! "),
-            "hello worldx"
-        );
-        assert_eq!(clean(Cleaning::Canonical, "A, </s> B. <unk>"), "a</s>b<unk>");
-        assert_eq!(clean(Cleaning::OpenClip, "A_b, </s> B."), "a b s b");
-        assert_eq!(clean(Cleaning::None, " A_b "), " A_b ");
-    }
 }

@@ -6,7 +6,6 @@
 //! positions, windows, norms by the mean square, and biases by distance.
 //! `h` is the hidden size, `s` the number of tokens or of patches, `d` the length of a vector.
 
-use super::fast_vit::FastVitTower;
 use super::tensor::Tensor;
 use super::tokenizer::Tokens;
 
@@ -291,32 +290,6 @@ impl ImageTower {
         self.projection
             .as_ref()
             .map_or(self.patches.weight.shape()[0], Linear::outputs)
-    }
-}
-
-/// What takes pictures, by its structure.
-#[derive(Debug, Clone)]
-pub enum ImageEncoder {
-    /// Patches and transformer layers.
-    Vit(Box<ImageTower>),
-    /// Convolutions, and attention in the last stage.
-    FastVit(Box<FastVitTower>),
-}
-
-impl From<ImageTower> for ImageEncoder {
-    fn from(tower: ImageTower) -> Self {
-        Self::Vit(Box::new(tower))
-    }
-}
-
-impl ImageEncoder {
-    /// Lists every tensor.
-    #[must_use]
-    pub fn tensors(&self) -> Vec<&Tensor> {
-        match self {
-            Self::Vit(tower) => tower.tensors(),
-            Self::FastVit(tower) => tower.tensors(),
-        }
     }
 }
 

@@ -1,5 +1,10 @@
 //! The tensors of a folder, found by name and held against the shape that they must have.
 
+mod entry;
+#[cfg(feature = "pytorch")]
+mod pytorch;
+#[cfg(not(feature = "pytorch"))]
+#[path = "weights/pytorch_left_out.rs"]
 mod pytorch;
 mod safetensors;
 
@@ -11,6 +16,7 @@ use std::sync::Arc;
 use lucida_core::{Error, Result};
 use serde::Deserialize;
 
+use self::entry::Entry;
 use super::tensor::{Tensor, WeightFile};
 use super::tower::{Attention, LayerNorm, Layout, Linear, NormKind};
 use super::{broken, missing};
@@ -25,12 +31,6 @@ pub(super) struct Weights {
     tensors: HashMap<String, Entry>,
 }
 
-/// A tensor that can be used, or why it can't.
-enum Entry {
-    Usable(Tensor),
-    Unusable(String),
-}
-
 /// Which of several files each tensor of a sharded checkpoint is in.
 #[derive(Deserialize)]
 struct ShardIndex {
@@ -38,7 +38,7 @@ struct ShardIndex {
 }
 
 impl Weights {
-    /// Tells whether a folder has a file of weights.
+    /// Returns whether a folder has a file of weights.
     pub(super) fn are_in(folder: &Path) -> bool {
         [SAFETENSORS, PYTORCH]
             .into_iter()
@@ -107,7 +107,7 @@ impl Weights {
         })
     }
 
-    /// Tells whether there is a tensor of this name.
+    /// Returns whether there is a tensor of this name.
     pub(super) fn contains(&self, name: &str) -> bool {
         self.tensors.contains_key(name)
     }

@@ -14,7 +14,7 @@ use tokenizers::pre_tokenizers::metaspace::{Metaspace, PrependScheme};
 use tokenizers::processors::template::TemplateProcessing;
 use tokenizers::{AddedToken, Tokenizer};
 
-use super::{special, unusable};
+use super::settings::{special, unusable};
 use crate::checkpoint::{broken, missing, unsupported};
 
 /// The file of XLM-R and its relatives, whose tokens are numbered as fairseq did.

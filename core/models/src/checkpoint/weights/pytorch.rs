@@ -1,7 +1,7 @@
 //! Finds the tensors of a `pytorch_model.bin`.
 //!
 //! Such a file is a zip archive of raw numbers, stored without compression, and a pickle that names them. candle's reader
-//! interprets the pickle without running what it says; the numbers are then mapped where they lie, as those of a
+//! interprets the pickle without running what it says; the numbers are then mapped where they are, as those of a
 //! safetensors file are.
 
 use std::collections::HashMap;
@@ -15,8 +15,9 @@ use candle_core::pickle::{TensorInfo, read_pth_tensor_info};
 use lucida_core::{Error, Result};
 use zip::{CompressionMethod, ZipArchive};
 
-use super::{Entry, WeightFile, broken};
-use crate::checkpoint::tensor::{ElementType, Tensor};
+use super::entry::Entry;
+use crate::checkpoint::broken;
+use crate::checkpoint::tensor::{ElementType, Tensor, WeightFile};
 
 /// The numbers that are read.
 const ELEMENTS: [(DType, ElementType); 3] = [

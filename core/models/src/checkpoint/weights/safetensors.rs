@@ -6,8 +6,9 @@ use std::sync::Arc;
 use ::safetensors::{Dtype, SafeTensors};
 use lucida_core::Result;
 
-use super::{Entry, WeightFile, broken};
-use crate::checkpoint::tensor::{ElementType, Tensor};
+use super::entry::Entry;
+use crate::checkpoint::broken;
+use crate::checkpoint::tensor::{ElementType, Tensor, WeightFile};
 
 /// The bytes in front of the header, which hold its length.
 const LENGTH_BYTES: usize = 8;
