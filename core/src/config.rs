@@ -4,6 +4,7 @@
 //! struct, tells the server which keys exist, of what type, and what to print in the reference.
 
 pub mod local;
+mod range;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -25,6 +26,8 @@ use crate::plugin::Plugin;
 use crate::queue::JobQueue;
 use crate::storage::Storage;
 
+pub use self::range::check_range;
+
 /// A secret string that never prints; its memory is not wiped.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
@@ -40,7 +43,7 @@ impl Secret {
         Self(secret.into())
     }
 
-    /// Returns the secret itself, to hand it to who needs it.
+    /// Returns the secret itself, for the code that needs it.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
@@ -206,7 +209,7 @@ pub trait Factory<P: Part + ?Sized>: Send + Sync {
     /// Returns the word that a config file uses, such as `disk`.
     fn type_name(&self) -> &'static str;
 
-    /// Tells whether several processes can use the same part at once, as servers and workers do; one that is in a
+    /// Returns whether several processes can use the same part at once, as servers and workers do; one that is in a
     /// process's memory, or locks what it has open, says no.
     fn shared_by_processes(&self) -> bool {
         true

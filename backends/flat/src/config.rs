@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use lucida_core::config::{Settings, local};
+use lucida_core::config::{Settings, check_range, local};
 use lucida_core::{BuildContext, CollectionName, Error, Result};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -49,13 +49,7 @@ impl Settings for FlatConfig {
                 ),
             ));
         }
-        if self.search_threads > MOST_THREADS {
-            return Err(Error::config(
-                "search_threads",
-                format!("{} is out of range: use 0 to {MOST_THREADS}", self.search_threads),
-            ));
-        }
-        Ok(())
+        check_range("search_threads", self.search_threads, &(0..=MOST_THREADS))
     }
 
     fn check_local(&self, _: &BuildContext) -> Vec<Error> {

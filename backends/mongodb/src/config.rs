@@ -2,8 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use lucida_core::config::Secret;
-use lucida_core::config::local;
+use lucida_core::config::{Secret, check_range, local};
 use lucida_core::{BuildContext, Error, Result, Settings};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -75,7 +74,7 @@ impl Default for MongodbConfig {
 }
 
 impl MongodbConfig {
-    /// Tells where the connection string is.
+    /// Returns where the connection string is.
     ///
     /// # Errors
     /// `ConfigInvalid` where it is nowhere or in two places.
@@ -109,9 +108,7 @@ impl Settings for MongodbConfig {
             );
             return Err(Error::config("collection_prefix", message));
         }
-        if !(1..=10_000).contains(&self.max_connections) {
-            return Err(Error::config("max_connections", "must be from 1 to 10000"));
-        }
+        check_range("max_connections", self.max_connections, &(1..=10_000))?;
         if self.min_connections > self.max_connections {
             return Err(Error::config(
                 "min_connections",

@@ -2,8 +2,7 @@
 
 use std::path::PathBuf;
 
-use lucida_core::config::Secret;
-use lucida_core::config::local;
+use lucida_core::config::{Secret, check_range, local};
 use lucida_core::{BuildContext, CollectionName, Error, Result, Settings};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -185,14 +184,16 @@ impl Settings for QdrantConfig {
                 ),
             ));
         }
-        within("connect_timeout_ms", Some(self.connect_timeout_ms), 1, 600_000)?;
-        within("request_timeout_ms", Some(self.request_timeout_ms), 1, 3_600_000)?;
+        check_range("connect_timeout_ms", self.connect_timeout_ms, &(1..=600_000))?;
+        check_range("request_timeout_ms", self.request_timeout_ms, &(1..=3_600_000))?;
         for (field, number) in [
             ("shard_number", self.shard_number),
             ("replication_factor", self.replication_factor),
             ("write_consistency_factor", self.write_consistency_factor),
         ] {
-            within(field, number.map(u64::from), 1, 10_000)?;
+            if let Some(number) = number {
+                check_range(field, number, &(1..=10_000))?;
+            }
         }
         if let (Some(copies), Some(written)) = (self.replication_factor, self.write_consistency_factor)
             && written > copies
@@ -202,15 +203,21 @@ impl Settings for QdrantConfig {
                 format!("{written} copies can't be written where replication_factor makes {copies}"),
             ));
         }
-        if !(1.0..=100.0).contains(&self.quantization_oversampling) {
-            return Err(Error::config(
-                "quantization_oversampling",
-                format!("{} is out of range: use 1 to 100", self.quantization_oversampling),
-            ));
+        check_range(
+            "quantization_oversampling",
+            self.quantization_oversampling,
+            &(1.0..=100.0),
+        )?;
+        for (field, number, range) in [
+            ("hnsw_m", self.hnsw_m, 4..=128),
+            ("hnsw_ef_construct", self.hnsw_ef_construct, 4..=4096),
+            ("search_ef", self.search_ef, 1..=10_000),
+        ] {
+            if let Some(number) = number {
+                check_range(field, number, &range)?;
+            }
         }
-        within("hnsw_m", self.hnsw_m, 4, 128)?;
-        within("hnsw_ef_construct", self.hnsw_ef_construct, 4, 4096)?;
-        within("search_ef", self.search_ef, 1, 10_000)
+        Ok(())
     }
 
     fn check_local(&self, _: &BuildContext) -> Vec<Error> {
@@ -259,16 +266,6 @@ fn check_url(url: &str) -> Result<()> {
         return refuse("has something after the port: leave it out");
     }
     Ok(())
-}
-
-fn within(field: &str, value: Option<u64>, least: u64, most: u64) -> Result<()> {
-    match value {
-        Some(value) if !(least..=most).contains(&value) => Err(Error::config(
-            field,
-            format!("{value} is out of range: use {least} to {most}"),
-        )),
-        _ => Ok(()),
-    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use lucida_core::config::local;
+use lucida_core::config::{check_range, local};
 use lucida_core::{BuildContext, Error, Result, Secret, Settings};
 use lucida_models::BatchOptions;
 use reqwest::Url;
@@ -148,21 +148,21 @@ impl Settings for RemoteConfig {
             let message = "only applies to protocol = \"openai\": leave it out";
             return Err(Error::config("openai_images", message));
         }
-        within("dimensions", self.dimensions.map(wide), 1, 65_536)?;
-        within("batch_items", Some(wide(self.batch_items)), 1, 2_048)?;
-        within(
-            "concurrent_requests",
-            Some(wide(self.concurrent_requests)),
-            1,
-            256,
+        if let Some(dimensions) = self.dimensions {
+            check_range("dimensions", dimensions, &(1..=65_536))?;
+        }
+        check_range("batch_items", self.batch_items, &(1..=2_048))?;
+        check_range("concurrent_requests", self.concurrent_requests, &(1..=256))?;
+        check_range("queue_items", self.queue_items, &(1..=1_000_000))?;
+        check_range("max_text_bytes", self.max_text_bytes, &(64..=1 << 20))?;
+        check_range(
+            "image_short_side_pixels",
+            self.image_short_side_pixels,
+            &(64..=4_096),
         )?;
-        within("queue_items", Some(wide(self.queue_items)), 1, 1_000_000)?;
-        within("max_text_bytes", Some(wide(self.max_text_bytes)), 64, 1 << 20)?;
-        let side = u64::from(self.image_short_side_pixels);
-        within("image_short_side_pixels", Some(side), 64, 4_096)?;
-        within("connect_timeout_ms", Some(self.connect_timeout_ms), 1, 600_000)?;
-        within("request_timeout_ms", Some(self.request_timeout_ms), 1, 3_600_000)?;
-        within("check_interval_secs", Some(self.check_interval_secs), 1, 86_400)
+        check_range("connect_timeout_ms", self.connect_timeout_ms, &(1..=600_000))?;
+        check_range("request_timeout_ms", self.request_timeout_ms, &(1..=3_600_000))?;
+        check_range("check_interval_secs", self.check_interval_secs, &(1..=86_400))
     }
 
     fn check_local(&self, _: &BuildContext) -> Vec<Error> {
@@ -248,20 +248,6 @@ fn check_key(field: &str, key: &Secret) -> Result<()> {
     }
     let message = "is not a key: it is empty, or has blanks or characters outside ASCII";
     Err(Error::config(field, message))
-}
-
-fn within(field: &str, value: Option<u64>, least: u64, most: u64) -> Result<()> {
-    match value {
-        Some(value) if !(least..=most).contains(&value) => {
-            let message = format!("{value} is out of range: use {least} to {most}");
-            Err(Error::config(field, message))
-        }
-        Some(_) | None => Ok(()),
-    }
-}
-
-fn wide(number: usize) -> u64 {
-    u64::try_from(number).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
+use lucida_core::config::check_range;
 use lucida_core::{BlobKey, Error, Hook, OnFailure, Result, Secret, Settings};
 use reqwest::Url;
 use schemars::JsonSchema;
@@ -38,7 +39,7 @@ pub struct RemoteConfig {
     /// the photo again, or fails the search.
     #[serde(default = "default_on_failure")]
     pub on_failure: OnFailure,
-    /// Sent to the program as `Authorization: Bearer`, so that it can tell who calls.
+    /// Sent to the program as `Authorization: Bearer`, so that it can check the caller.
     #[serde(default)]
     pub key: Option<Secret>,
 }
@@ -113,24 +114,10 @@ impl Settings for RemoteConfig {
                 return Err(Error::config(format!("hooks[{at}]"), message));
             }
         }
-        if self.picture_pixels != 0 && !PICTURE_PIXELS.contains(&self.picture_pixels) {
-            let message = format!(
-                "{} is not a size; use {} to {}, or 0 for no picture",
-                self.picture_pixels,
-                PICTURE_PIXELS.start(),
-                PICTURE_PIXELS.end()
-            );
-            return Err(Error::config("picture_pixels", message));
+        // 0 means no picture.
+        if self.picture_pixels != 0 {
+            check_range("picture_pixels", self.picture_pixels, &PICTURE_PIXELS)?;
         }
-        if !TIMEOUT_SECS.contains(&self.timeout_secs) {
-            let message = format!(
-                "{} s is out of range; use {} to {}",
-                self.timeout_secs,
-                TIMEOUT_SECS.start(),
-                TIMEOUT_SECS.end()
-            );
-            return Err(Error::config("timeout_secs", message));
-        }
-        Ok(())
+        check_range("timeout_secs", self.timeout_secs, &TIMEOUT_SECS)
     }
 }

@@ -321,7 +321,7 @@ fn settings_that_can_not_work_are_refused_by_name() {
             good,
             json!({"picture_pixels": 5}),
             "picture_pixels",
-            "5 is not a size",
+            "5 is out of range",
         ),
         (good, json!({"timeout_secs": 0}), "timeout_secs", "out of range"),
     ] {

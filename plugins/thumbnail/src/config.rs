@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
+use lucida_core::config::check_range;
 use lucida_core::{Error, Result, Settings};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -43,10 +44,7 @@ impl Settings for ThumbnailConfig {
         let mut seen = BTreeSet::new();
         for (at, size) in self.sizes_pixels.iter().enumerate() {
             let field = format!("sizes_pixels[{at}]");
-            if !SIZES.contains(size) {
-                let message = format!("{size} is not a size: use {} to {}", SIZES.start(), SIZES.end());
-                return Err(Error::config(field, message));
-            }
+            check_range(field.as_str(), *size, &SIZES)?;
             if !seen.insert(size) {
                 return Err(Error::config(
                     field,
@@ -54,10 +52,6 @@ impl Settings for ThumbnailConfig {
                 ));
             }
         }
-        if !QUALITIES.contains(&self.quality) {
-            let message = format!("{} is not a quality: use 1 to 100", self.quality);
-            return Err(Error::config("quality", message));
-        }
-        Ok(())
+        check_range("quality", self.quality, &QUALITIES)
     }
 }

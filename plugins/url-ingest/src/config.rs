@@ -2,17 +2,20 @@
 
 use std::ops::RangeInclusive;
 
+use lucida_core::config::check_range;
 use lucida_core::{Error, Result, Settings};
+use lucida_egress::Rules;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-
-use crate::rules::HostPattern;
 
 /// How long a fetch may take, in seconds.
 const TIMEOUT_SECS: RangeInclusive<u64> = 1..=600;
 
 /// How many redirects may be followed.
 const MAX_REDIRECTS: RangeInclusive<usize> = 0..=10;
+
+/// The plugin's name.
+pub(crate) const NAME: &str = "url-ingest";
 
 /// From where photos may be fetched.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -42,47 +45,21 @@ impl Default for UrlIngestConfig {
 
 impl UrlIngestConfig {
     /// Reads `hosts`.
-    pub(crate) fn patterns(&self) -> Result<Vec<HostPattern>> {
-        let patterns = self.hosts.iter().enumerate();
-        patterns
-            .map(|(at, written)| {
-                HostPattern::parse(written).ok_or_else(|| {
-                    let message = format!(
-                        "`{written}` is not a host; expected a name such as `photos.example.org`, `*.example.org`, or an address"
-                    );
-                    Error::config(format!("hosts[{at}]"), message)
-                })
-            })
-            .collect()
+    pub(crate) fn rules(&self) -> Result<Rules> {
+        Rules::new(NAME, &self.hosts)
     }
 }
 
 impl Settings for UrlIngestConfig {
     fn validate(&self) -> Result<()> {
-        self.patterns()?;
+        self.rules()?;
         if self.max_bytes == 0 {
             return Err(Error::config(
                 "max_bytes",
                 "0 lets no file through; give a size, or leave out the plugin",
             ));
         }
-        if !TIMEOUT_SECS.contains(&self.timeout_secs) {
-            let message = format!(
-                "{} s is out of range; use {} to {}",
-                self.timeout_secs,
-                TIMEOUT_SECS.start(),
-                TIMEOUT_SECS.end()
-            );
-            return Err(Error::config("timeout_secs", message));
-        }
-        if !MAX_REDIRECTS.contains(&self.max_redirects) {
-            let message = format!(
-                "{} is too many; use 0 to {}",
-                self.max_redirects,
-                MAX_REDIRECTS.end()
-            );
-            return Err(Error::config("max_redirects", message));
-        }
-        Ok(())
+        check_range("timeout_secs", self.timeout_secs, &TIMEOUT_SECS)?;
+        check_range("max_redirects", self.max_redirects, &MAX_REDIRECTS)
     }
 }

@@ -2,8 +2,7 @@
 
 use std::path::PathBuf;
 
-use lucida_core::config::Secret;
-use lucida_core::config::local;
+use lucida_core::config::{Secret, check_range, local};
 use lucida_core::{BlobKey, BuildContext, Error, Result, Settings};
 use reqwest::Url;
 use schemars::JsonSchema;
@@ -113,7 +112,7 @@ impl S3Config {
         }
     }
 
-    /// Tells whether the bucket is part of the host's name.
+    /// Returns whether the bucket is part of the host's name.
     pub(super) fn in_host(&self) -> bool {
         // A certificate for `*.s3.….amazonaws.com` is for no name with another dot.
         let fits = self.endpoint.is_none() && !self.bucket.contains('.');
@@ -207,22 +206,14 @@ impl Settings for S3Config {
                 "needs server_side_encryption = \"kms\"",
             ));
         }
-        if !(MIN_PART_BYTES..=MAX_PART_BYTES).contains(&self.part_size_bytes) {
-            let message = format!("must be {MIN_PART_BYTES} to {MAX_PART_BYTES}");
-            return Err(Error::config("part_size_bytes", message));
-        }
-        if !(1..=64).contains(&self.concurrent_parts) {
-            return Err(Error::config("concurrent_parts", "must be 1 to 64"));
-        }
-        for (field, value) in [
-            ("connect_timeout_secs", self.connect_timeout_secs),
-            ("read_timeout_secs", self.read_timeout_secs),
-        ] {
-            if !(1..=3600).contains(&value) {
-                return Err(Error::config(field, "must be 1 to 3600"));
-            }
-        }
-        Ok(())
+        check_range(
+            "part_size_bytes",
+            self.part_size_bytes,
+            &(MIN_PART_BYTES..=MAX_PART_BYTES),
+        )?;
+        check_range("concurrent_parts", self.concurrent_parts, &(1..=64))?;
+        check_range("connect_timeout_secs", self.connect_timeout_secs, &(1..=3600))?;
+        check_range("read_timeout_secs", self.read_timeout_secs, &(1..=3600))
     }
 
     fn check_local(&self, _: &BuildContext) -> Vec<Error> {
@@ -234,7 +225,7 @@ impl Settings for S3Config {
     }
 }
 
-/// Checks an address, and tells whether its host is a name.
+/// Checks an address, and returns whether its host is a name.
 fn check_endpoint(endpoint: &str) -> Result<bool> {
     // An address that can't be read may hold a password, so it is not repeated.
     let bad = || {
