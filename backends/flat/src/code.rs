@@ -105,6 +105,13 @@ pub(crate) fn length(vector: &[f32]) -> f64 {
         .sqrt()
 }
 
+/// Adds a code to a sum.
+pub(crate) fn add(sum: &mut [f64], scale: f32, values: &[i8]) {
+    for (sum, value) in sum.iter_mut().zip(values) {
+        *sum += f64::from(scale) * f64::from(*value);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use lucida_testkit::unit_vector;

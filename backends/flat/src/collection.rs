@@ -9,7 +9,7 @@ use std::thread;
 use lucida_core::{CollectionName, Error, IndexFilter, PhotoId, Result, first_local_microsecond_from};
 
 use crate::chunk::Chunk;
-use crate::code::Code;
+use crate::code::{Code, add};
 use crate::columns::Facts;
 use crate::database::Tables;
 use crate::filter::{Matcher, ceil_micros};
@@ -19,7 +19,7 @@ use crate::mask::position;
 use crate::rotation::Rotation;
 use crate::sketch::Sketch;
 use crate::tags::{TagSets, Words};
-use crate::write::Change;
+use crate::write::{Change, Slots};
 
 /// Up to how many points codes of a byte are compared without looking at bits first.
 pub(crate) const WITHOUT_BITS: usize = 16_384;
@@ -52,14 +52,6 @@ pub(crate) struct State {
     sketch: Option<Arc<Sketch>>,
     /// The sum of all points, rotated.
     sum: Vec<f64>,
-}
-
-/// Which slots are free. Only the writer takes and gives any.
-#[derive(Debug)]
-pub(crate) struct Slots {
-    pub(crate) free: Vec<u32>,
-    /// The first that was never used.
-    pub(crate) next: u32,
 }
 
 /// The points of a collection at one moment.
@@ -198,7 +190,7 @@ impl Collection {
         }
     }
 
-    /// Tells whether there are enough points for sketches, and those that there are don't fit.
+    /// Returns whether there are enough points for sketches, and those that there are don't fit.
     pub(crate) fn needs_sketch(&self) -> bool {
         let state = read(&self.state);
         if state.directory.len() <= WITHOUT_BITS {
@@ -340,13 +332,6 @@ impl State {
         self.tags.release(chunk.columns.tags[place]);
         Arc::make_mut(&mut chunk.columns).clear(place);
         self.directory.remove(&photo);
-    }
-}
-
-/// Adds a code to a sum.
-pub(crate) fn add(sum: &mut [f64], scale: f32, values: &[i8]) {
-    for (sum, value) in sum.iter_mut().zip(values) {
-        *sum += f64::from(scale) * f64::from(*value);
     }
 }
 

@@ -44,7 +44,7 @@ impl Default for Columns {
 }
 
 impl Columns {
-    /// Tells whether a place holds a point.
+    /// Returns whether a place holds a point.
     pub(crate) fn is_live(&self, place: usize) -> bool {
         self.live[place / 64] >> (place % 64) & 1 == 1
     }

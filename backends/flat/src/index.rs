@@ -94,7 +94,9 @@ impl VectorIndex for FlatIndex {
             for point in &points {
                 collection.check(&point.vector)?;
             }
-            let points = points.iter().map(|point| NewPoint::of(point, collection));
+            let points = points
+                .iter()
+                .map(|point| NewPoint::of(point, collection.encode(&point.vector)));
             Ok(Write::Upsert(points.collect()))
         })
         .await
@@ -135,7 +137,9 @@ impl VectorIndex for FlatIndex {
             if collection.slot(photo).is_none() {
                 return Ok(None);
             }
-            let vector = catalog.readers.vector(collection, photo);
+            let vector = catalog
+                .readers
+                .vector(&collection.tables, collection.dimensions, photo);
             collection.exists()?;
             vector
         })

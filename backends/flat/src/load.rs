@@ -7,8 +7,7 @@ use lucida_core::{Error, Result};
 use rusqlite::{Connection, Row};
 
 use crate::chunk::Chunk;
-use crate::code::Code;
-use crate::collection::{Slots, add};
+use crate::code::{Code, add};
 use crate::columns::{Facts, NO_TIME};
 use crate::database::Tables;
 use crate::error::{Step, damaged};
@@ -17,6 +16,7 @@ use crate::mask::{CHUNK, position};
 use crate::readers::Readers;
 use crate::tags::{NO_TAGS, TagSets, Words};
 use crate::threads::Threads;
+use crate::write::Slots;
 
 const READING: &str = "reading the index's points";
 
@@ -64,7 +64,7 @@ struct Part {
 /// Reads a collection.
 ///
 /// # Errors
-/// Those of the database; `Internal` (`index_damaged`) when what is there makes no sense.
+/// Those of the database; `Internal` (`index_damaged`) when what is stored makes no sense.
 pub(crate) fn load(
     readers: &Readers,
     threads: &Threads,

@@ -6,8 +6,7 @@ use std::sync::Mutex;
 use lucida_core::Result;
 use rusqlite::{Connection, OptionalExtension};
 
-use crate::collection::Collection;
-use crate::database::open_reader;
+use crate::database::{Tables, open_reader};
 use crate::error::{Step, damaged};
 use crate::lock::lock;
 
@@ -48,16 +47,15 @@ impl Readers {
     /// Gives the whole vectors of points to `each`, by slot and photo; those that were deleted meanwhile are left out.
     pub(crate) fn vectors(
         &self,
-        collection: &Collection,
+        tables: &Tables,
+        dimensions: usize,
         points: &[(u32, u128)],
         mut each: impl FnMut(u128, &[f32]),
     ) -> Result<()> {
         let reading = "reading vectors of the index";
         self.run(|connection| {
-            let mut statement = connection
-                .prepare_cached(&collection.tables.vector_at)
-                .doing(reading)?;
-            let mut vector = Vec::with_capacity(collection.dimensions);
+            let mut statement = connection.prepare_cached(&tables.vector_at).doing(reading)?;
+            let mut vector = Vec::with_capacity(dimensions);
             for (slot, photo) in points {
                 let mut rows = statement.query([slot]).doing(reading)?;
                 let Some(row) = rows.next().doing(reading)? else {
@@ -71,7 +69,7 @@ impl Readers {
                 if bytes(0)? != photo.to_be_bytes() {
                     continue;
                 }
-                decode(bytes(1)?, collection.dimensions, &mut vector)?;
+                decode(bytes(1)?, dimensions, &mut vector)?;
                 each(*photo, &vector);
             }
             Ok(())
@@ -79,11 +77,11 @@ impl Readers {
     }
 
     /// Returns the whole vector of a photo.
-    pub(crate) fn vector(&self, collection: &Collection, photo: u128) -> Result<Option<Vec<f32>>> {
+    pub(crate) fn vector(&self, tables: &Tables, dimensions: usize, photo: u128) -> Result<Option<Vec<f32>>> {
         let reading = "reading a vector of the index";
         self.run(|connection| {
             let bytes: Option<Vec<u8>> = connection
-                .prepare_cached(&collection.tables.vector_of)
+                .prepare_cached(&tables.vector_of)
                 .and_then(|mut statement| {
                     statement
                         .query_row([photo.to_be_bytes()], |row| row.get(0))
@@ -91,8 +89,8 @@ impl Readers {
                 })
                 .doing(reading)?;
             let Some(bytes) = bytes else { return Ok(None) };
-            let mut vector = Vec::with_capacity(collection.dimensions);
-            decode(&bytes, collection.dimensions, &mut vector)?;
+            let mut vector = Vec::with_capacity(dimensions);
+            decode(&bytes, dimensions, &mut vector)?;
             Ok(Some(vector))
         })
     }

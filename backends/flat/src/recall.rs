@@ -112,7 +112,7 @@ impl Place {
         for batch in points.chunks(2_000) {
             let batch = batch
                 .iter()
-                .map(|point| NewPoint::of(point, &collection))
+                .map(|point| NewPoint::of(point, collection.encode(&point.vector)))
                 .collect();
             let answer = self
                 .catalog

@@ -218,26 +218,31 @@ impl Search<'_> {
         points.sort_unstable();
         let unit = normalised(self.vector);
         let mut hits = Vec::with_capacity(points.len());
-        let read = self.readers.vectors(self.collection, &points, |photo, vector| {
-            let (product, square) = run(Dot {
-                left: &unit,
-                right: vector,
-            });
-            let score = if square > 0.0 {
-                product / square.sqrt()
-            } else {
-                0.0
-            };
-            hits.push(ScoredId {
-                photo_id: photo_id(photo),
-                // The square of an extreme vector may not fit.
-                score: if score.is_finite() {
-                    score
+        let Collection {
+            tables, dimensions, ..
+        } = self.collection;
+        let read = self
+            .readers
+            .vectors(tables, *dimensions, &points, |photo, vector| {
+                let (product, square) = run(Dot {
+                    left: &unit,
+                    right: vector,
+                });
+                let score = if square > 0.0 {
+                    product / square.sqrt()
                 } else {
-                    extreme(&unit, vector)
-                },
+                    0.0
+                };
+                hits.push(ScoredId {
+                    photo_id: photo_id(photo),
+                    // The square of an extreme vector may not fit.
+                    score: if score.is_finite() {
+                        score
+                    } else {
+                        extreme(&unit, vector)
+                    },
+                });
             });
-        });
         self.collection.exists()?;
         read?;
         hits.sort_unstable_by(|left, right| {

@@ -137,7 +137,7 @@ impl NumberSet {
         self.0[number / 64] |= 1 << (number % 64);
     }
 
-    /// Tells whether a number is in the set.
+    /// Returns whether a number is in the set.
     #[inline]
     pub(crate) fn contains(&self, number: u32) -> bool {
         let number = number as usize;

@@ -1,11 +1,10 @@
-//! What is written: points as the database keeps them, and the changes that a commit makes.
+//! What is written: points as the database keeps them, the slots they take, and the changes that a commit makes.
 
 use std::collections::BTreeSet;
 
 use lucida_core::{Point, UserId, local_microsecond};
 
 use crate::code::Code;
-use crate::collection::Collection;
 use crate::columns::NO_TIME;
 use crate::filter::floor_micros;
 
@@ -24,15 +23,15 @@ pub(crate) struct NewPoint {
 }
 
 impl NewPoint {
-    /// Encodes a point for a collection.
-    pub(crate) fn of(point: &Point, collection: &Collection) -> Self {
+    /// Makes the point that is stored with a code of the vector.
+    pub(crate) fn of(point: &Point, code: Code) -> Self {
         Self {
             photo: point.photo_id.as_uuid().as_u128(),
             owner: point.user_id.clone(),
             taken_at: point.taken_at.map_or(NO_TIME, floor_micros),
             taken_at_local: point.taken_at_local.map(local_microsecond),
             tags: point.tags.clone(),
-            code: collection.encode(&point.vector),
+            code,
             vector: point.vector.clone(),
         }
     }
@@ -71,7 +70,15 @@ pub(crate) enum Change {
     Remove {
         /// Which.
         slot: u32,
-        /// The photo whose point was there.
+        /// The photo whose point was in it.
         photo: u128,
     },
+}
+
+/// Which slots are free. Only the writer takes and gives any.
+#[derive(Debug)]
+pub(crate) struct Slots {
+    pub(crate) free: Vec<u32>,
+    /// The first that was never used.
+    pub(crate) next: u32,
 }
