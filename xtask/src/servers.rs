@@ -1,4 +1,7 @@
-//! Real servers for tests: MinIO, SeaweedFS, FerretDB, RabbitMQ and the stand-in for Qdrant.
+//! Real servers for tests: MinIO, SeaweedFS, MongoDB or FerretDB, RabbitMQ, and Qdrant or the stand-in for it.
+//!
+//! Where a Docker engine answers, MinIO, MongoDB, RabbitMQ and Qdrant come from images; `LUCIDA_TEST_DOCKER=0` leaves it alone.
+//! Everything else, and all of them elsewhere, are programs that are installed into the cache.
 //!
 //! `cargo xtask servers` starts one of each and stays until it is interrupted. `cargo xtask test` starts them where the
 //! packages to be tested use any, and `cargo xtask ci` always; both end them with the tests.
@@ -6,6 +9,7 @@
 mod debian;
 mod go;
 mod install;
+mod program;
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -13,7 +17,9 @@ use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use lucida_test_servers::{ACCESS_KEY_ID, BUCKET, Kind, Programs, SECRET_ACCESS_KEY, Server, variable};
+use lucida_test_servers::{
+    ACCESS_KEY_ID, BUCKET, Container, Docker, Kind, Programs, SECRET_ACCESS_KEY, Server, variable,
+};
 
 pub(crate) use install::{Installation, Installed};
 
@@ -23,6 +29,9 @@ use lucida_setup::cache::Cache;
 
 /// The package that builds the stand-in for Qdrant, and its name there.
 const STAND_IN: (&str, &str) = ("lucida-qdrant", "qdrant-stand-in");
+
+/// What comes from Docker images.
+const IMAGES: [Kind; 4] = [Kind::Minio, Kind::Mongodb, Kind::Rabbitmq, Kind::Qdrant];
 
 /// The packages whose tests use servers.
 const USERS: [&str; 6] = [
@@ -37,10 +46,15 @@ const USERS: [&str; 6] = [
 /// Runs the command.
 pub(crate) fn run(cache: &Cache, workspace: &Workspace) -> Result<()> {
     let interrupt = Interrupt::by_any_signal()?;
-    let installed = install::ensure(cache)?;
-    let stand_in = build_stand_in(workspace)?;
+    let containers = start_containers();
+    // Images are enough by themselves.
+    let (installed, stand_in) = if containers.len() == IMAGES.len() {
+        (Installed::nothing(cache), None)
+    } else {
+        (install::ensure(cache)?, Some(build_stand_in(workspace)?))
+    };
     interrupt.check()?;
-    let running = Running::start(installed, stand_in)?;
+    let running = Running::start(containers, installed, stand_in)?;
     running.print_missing();
 
     let folder = tempfile::Builder::new().prefix("lucida-servers-").tempdir();
@@ -104,7 +118,7 @@ pub(crate) fn programs(cache: &Cache, workspace: &Workspace) -> Result<Programs>
     Ok(Programs::new(installed.folder, Some(build_stand_in(workspace)?)))
 }
 
-/// What tells where the programs are.
+/// The variables by which tests find the programs.
 pub(crate) fn locations(programs: &Programs) -> Vec<(&'static str, OsString)> {
     let mut locations: Vec<(&str, OsString)> = vec![(variable::SERVERS, programs.folder().into())];
     if let Some(program) = programs.stand_in() {
@@ -113,41 +127,78 @@ pub(crate) fn locations(programs: &Programs) -> Vec<(&'static str, OsString)> {
     locations
 }
 
+/// Starts what comes from Docker images, side by side; nothing where no engine answers. A kind that fails is reported, and
+/// its program is used.
+pub(crate) fn start_containers() -> Vec<Container> {
+    let Some(docker) = Docker::find() else {
+        return Vec::new();
+    };
+    eprintln!(
+        "starting servers from Docker images; {}=0 uses programs",
+        variable::DOCKER
+    );
+    let started = side_by_side(IMAGES, |kind| docker.start(kind));
+    let report =
+        |outcome: Result<Container>| outcome.inspect_err(|error| eprintln!("warning: {error:#}")).ok();
+    started.into_iter().filter_map(report).collect()
+}
+
+/// Starts a server of each kind in a thread of its own.
+fn side_by_side<T: Send>(
+    kinds: impl IntoIterator<Item = Kind>,
+    start: impl Fn(Kind) -> Result<T> + Sync,
+) -> Vec<Result<T>> {
+    let start = &start;
+    std::thread::scope(|scope| {
+        let starts: Vec<_> = kinds
+            .into_iter()
+            .map(|kind| scope.spawn(move || start(kind)))
+            .collect();
+        let join = |start: std::thread::ScopedJoinHandle<'_, Result<T>>| {
+            start
+                .join()
+                .unwrap_or_else(|_| Err(anyhow!("the start of a server panicked")))
+        };
+        starts.into_iter().map(join).collect()
+    })
+}
+
 /// One server of each kind; they end when this is dropped.
 pub(crate) struct Running {
     programs: Programs,
+    containers: Vec<Container>,
     servers: Vec<Server>,
     missing: Vec<(Kind, anyhow::Error)>,
 }
 
 impl Running {
-    /// Starts every kind that could be installed, side by side.
-    pub(crate) fn start(installed: Installed, stand_in: PathBuf) -> Result<Self> {
+    /// Starts the program of every kind that could be installed and is not among `containers`, side by side.
+    pub(crate) fn start(
+        containers: Vec<Container>,
+        installed: Installed,
+        stand_in: Option<PathBuf>,
+    ) -> Result<Self> {
         let Installed {
             folder,
             kinds,
             missing,
         } = installed;
-        let programs = Programs::new(folder, Some(stand_in));
-        let servers = std::thread::scope(|scope| {
-            let programs = &programs;
-            let starts: Vec<_> = kinds
-                .into_iter()
-                .chain([Kind::QdrantStandIn])
-                .map(|kind| scope.spawn(move || Server::start(kind, programs)))
-                .collect();
-            starts
-                .into_iter()
-                .map(|start| {
-                    start
-                        .join()
-                        .unwrap_or_else(|_| Err(anyhow!("the start of a server panicked")))
-                })
-                .collect::<Result<Vec<_>>>()
-        })?;
+        let is_in_container = |kind: Kind| {
+            let image = if kind == Kind::Ferretdb {
+                Kind::Mongodb
+            } else {
+                kind
+            };
+            containers.iter().any(|container| container.kind() == image)
+        };
+        let stand_in_kind = stand_in.is_some().then_some(Kind::QdrantStandIn);
+        let programs = Programs::new(folder, stand_in);
+        let kinds = kinds.into_iter().filter(|&kind| !is_in_container(kind));
+        let servers = side_by_side(kinds.chain(stand_in_kind), |kind| Server::start(kind, &programs));
         Ok(Self {
             programs,
-            servers,
+            servers: servers.into_iter().collect::<Result<_>>()?,
+            containers,
             missing,
         })
     }
@@ -167,35 +218,38 @@ impl Running {
         }
     }
 
-    /// What tells tests where the servers and their programs are.
+    /// The variables by which tests find the servers and their programs.
     pub(crate) fn variables(&self) -> Vec<(&'static str, OsString)> {
-        let mut variables: Vec<(&str, OsString)> = Vec::new();
-        for server in &self.servers {
-            variables.extend(
-                server
-                    .variables()
-                    .into_iter()
-                    .map(|(name, value)| (name, value.into())),
-            );
-        }
+        let servers = self.servers.iter().flat_map(Server::variables);
+        let containers = self.containers.iter().flat_map(Container::variables);
+        let mut variables: Vec<(&str, OsString)> = servers
+            .chain(containers)
+            .map(|(name, value)| (name, value.into()))
+            .collect();
         variables.extend(locations(&self.programs));
         variables
     }
 
     /// Settings that put Lucida on these servers.
     fn settings(&self) -> String {
+        let containers = self
+            .containers
+            .iter()
+            .map(|container| (container.kind(), container.url()));
+        let servers = self.servers.iter().map(|server| (server.kind(), server.url()));
+        let has_qdrant = self
+            .containers
+            .iter()
+            .any(|container| container.kind() == Kind::Qdrant);
         let mut settings = String::new();
-        for server in &self.servers {
-            let url = server.url();
-            let _ = match server.kind() {
+        for (kind, url) in containers.chain(servers) {
+            let _ = match kind {
                 Kind::Minio => write!(
                     settings,
                     "[storage]\ntype = \"s3\"\n[storage.s3]\nendpoint = \"{url}\"\nbucket = \"{BUCKET}\"\n\
                      access_key_id = \"{ACCESS_KEY_ID}\"\nsecret_access_key = \"{SECRET_ACCESS_KEY}\"\n\n"
                 ),
-                // One object store is enough.
-                Kind::Seaweedfs => Ok(()),
-                Kind::Ferretdb => write!(
+                Kind::Mongodb | Kind::Ferretdb => write!(
                     settings,
                     "[metadata]\ntype = \"mongodb\"\n[metadata.mongodb]\nuri = \"{url}\"\n\n"
                 ),
@@ -203,7 +257,10 @@ impl Running {
                     settings,
                     "[queue]\ntype = \"rabbitmq\"\n[queue.rabbitmq]\nuri = \"{url}\"\n\n"
                 ),
-                Kind::QdrantStandIn => write!(
+                // One object store and one index are enough.
+                Kind::Seaweedfs => Ok(()),
+                Kind::QdrantStandIn if has_qdrant => Ok(()),
+                Kind::Qdrant | Kind::QdrantStandIn => write!(
                     settings,
                     "[index]\ntype = \"qdrant\"\n[index.qdrant]\nurl = \"{url}\"\n\n"
                 ),

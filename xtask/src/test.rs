@@ -39,7 +39,11 @@ impl Resources {
 
     /// Starts the servers, which end with this.
     pub(crate) fn start_servers(&mut self, installed: Installed, stand_in: PathBuf) -> Result<&Running> {
-        Ok(self.servers.insert(Running::start(installed, stand_in)?))
+        Ok(self.servers.insert(Running::start(
+            servers::start_containers(),
+            installed,
+            Some(stand_in),
+        )?))
     }
 
     /// Lets tests use the real clients of other products.
@@ -52,7 +56,7 @@ impl Resources {
         self.variables.push((NO_SKIPS, "true".into()));
     }
 
-    /// The variables that tell tests what there is.
+    /// The variables by which tests find what there is.
     fn variables(&self) -> Vec<(&'static str, OsString)> {
         let servers = self.servers.iter().flat_map(Running::variables);
         self.variables.iter().cloned().chain(servers).collect()

@@ -53,9 +53,9 @@ pub(crate) fn settings(urls: &[String], library: &str) -> Vec<Setting> {
     for (kind, url) in Cluster::KINDS.iter().zip(urls) {
         let key = match kind {
             Kind::Minio | Kind::Seaweedfs => "storage.s3.endpoint",
-            Kind::Ferretdb => "metadata.mongodb.uri",
+            Kind::Ferretdb | Kind::Mongodb => "metadata.mongodb.uri",
             Kind::Rabbitmq => "queue.rabbitmq.uri",
-            Kind::QdrantStandIn => "index.qdrant.url",
+            Kind::QdrantStandIn | Kind::Qdrant => "index.qdrant.url",
         };
         settings.push(Setting::new(key, url));
     }

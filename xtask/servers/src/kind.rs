@@ -15,18 +15,13 @@ pub enum Kind {
     Rabbitmq,
     /// Qdrant's gRPC services over the embedded engine: `backends/qdrant` builds it.
     QdrantStandIn,
+    /// MongoDB itself, from a Docker image only.
+    Mongodb,
+    /// Qdrant itself, from a Docker image only.
+    Qdrant,
 }
 
 impl Kind {
-    /// All of them.
-    pub const ALL: [Self; 5] = [
-        Self::Minio,
-        Self::Seaweedfs,
-        Self::Ferretdb,
-        Self::Rabbitmq,
-        Self::QdrantStandIn,
-    ];
-
     /// The name in file names.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -36,6 +31,8 @@ impl Kind {
             Self::Ferretdb => "ferretdb",
             Self::Rabbitmq => "rabbitmq",
             Self::QdrantStandIn => "qdrant-stand-in",
+            Self::Mongodb => "mongodb",
+            Self::Qdrant => "qdrant",
         }
     }
 }
@@ -49,6 +46,8 @@ impl fmt::Display for Kind {
             Self::Ferretdb => "FerretDB",
             Self::Rabbitmq => "RabbitMQ",
             Self::QdrantStandIn => "the stand-in for Qdrant",
+            Self::Mongodb => "MongoDB",
+            Self::Qdrant => "Qdrant",
         })
     }
 }

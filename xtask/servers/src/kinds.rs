@@ -1,43 +1,14 @@
 //! What is particular to each kind of server.
 
-mod ferretdb;
-mod qdrant;
-mod rabbitmq;
+pub(crate) mod ferretdb;
+pub(crate) mod qdrant;
+pub(crate) mod rabbitmq;
 pub(crate) mod s3;
 
-use std::fmt;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use anyhow::{Result, bail};
 
-use anyhow::Result;
-
-use crate::{Kind, Programs};
-
-/// A server on the ports that it has chosen.
-pub(crate) trait Service: fmt::Debug + Send + Sync {
-    /// Every port that it listens on; it is down when all are free.
-    fn ports(&self) -> &[u16];
-
-    /// Writes its configuration into `dir`, which it may keep its data in, and returns what starts it.
-    fn command(&self, programs: &Programs, dir: &Path) -> Result<Command>;
-
-    /// Asks it something that only a server which is ready answers.
-    ///
-    /// # Errors
-    /// With what it lacks, until it is ready.
-    fn ask(&self) -> Result<()>;
-
-    /// Where clients find it.
-    fn url(&self) -> String;
-
-    /// What tells tests where it is.
-    fn variables(&self) -> Vec<(&'static str, String)>;
-
-    /// Files outside of its folder that it leaves behind when it is killed.
-    fn litter(&self) -> Vec<PathBuf> {
-        Vec::new()
-    }
-}
+use crate::Kind;
+use crate::service::Service;
 
 /// Chooses the ports of a new server.
 pub(crate) fn new(kind: Kind) -> Result<Box<dyn Service>> {
@@ -47,5 +18,6 @@ pub(crate) fn new(kind: Kind) -> Result<Box<dyn Service>> {
         Kind::Ferretdb => Box::new(ferretdb::Ferretdb::new()?),
         Kind::Rabbitmq => Box::new(rabbitmq::Rabbitmq::new()?),
         Kind::QdrantStandIn => Box::new(qdrant::StandIn::new()?),
+        Kind::Mongodb | Kind::Qdrant => bail!("{kind} only comes as a Docker image"),
     })
 }

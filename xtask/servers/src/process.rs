@@ -31,7 +31,7 @@ pub struct Process {
     leader: Child,
     log: PathBuf,
     started: Instant,
-    /// Tells the watchdog that we live, until it is closed.
+    /// Shows the watchdog that we run, until it is closed.
     #[cfg_attr(not(test), expect(dead_code, reason = "it is held, not used"))]
     alive: Option<ChildStdin>,
     /// From here on its number may be somebody else's.
@@ -178,10 +178,12 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // There is nobody to tell, and the watchdog tries once more.
+        // There is nobody to report to, and the watchdog tries once more.
         let _ = self.kill_group();
     }
 }
+
+pub(crate) use group::lead;
 
 #[cfg(unix)]
 mod group {
@@ -194,7 +196,7 @@ mod group {
     use rustix::io::Errno;
     use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
-    pub(super) fn lead(command: &mut Command) -> Result<()> {
+    pub(crate) fn lead(command: &mut Command) -> Result<()> {
         command.process_group(0);
         Ok(())
     }
@@ -227,7 +229,7 @@ mod group {
 
     use anyhow::{Result, bail};
 
-    pub(super) fn lead(_command: &mut Command) -> Result<()> {
+    pub(crate) fn lead(_command: &mut Command) -> Result<()> {
         bail!("processes of tests need process groups, which only Unix has")
     }
 

@@ -77,6 +77,7 @@ impl Programs {
                     variable::QDRANT_STAND_IN_PROGRAM
                 )
             })?,
+            Kind::Mongodb | Kind::Qdrant => bail!("{kind} only comes as a Docker image"),
         };
         if !program.is_file() {
             bail!(

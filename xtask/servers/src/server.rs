@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use tempfile::TempDir;
 
-use crate::kinds::{self, Service};
+use crate::kinds;
 use crate::process::Process;
+use crate::service::Service;
 use crate::{Kind, Programs, ports};
 
 /// How long a server may take until it answers, on a machine that is busy with other tests. RabbitMQ takes 4 s on an
@@ -18,7 +19,7 @@ const START_PATIENCE: Duration = Duration::from_secs(120);
 /// How long the ports of a process that was killed may stay taken.
 const END_PATIENCE: Duration = Duration::from_secs(10);
 
-/// A server whose data lies in a temporary folder; it and its data are gone when it is dropped.
+/// A server whose data is in a temporary folder; it and its data are gone when it is dropped.
 #[derive(Debug)]
 pub struct Server {
     kind: Kind,
@@ -79,7 +80,7 @@ impl Server {
         self.end(Process::kill)
     }
 
-    /// Ends it as its operator would (SIGTERM), so that it tells its clients, and returns once its ports are free.
+    /// Ends it as its operator would (SIGTERM), so that it notifies its clients, and returns once its ports are free.
     ///
     /// # Errors
     /// When the system refuses.
@@ -115,7 +116,7 @@ impl Server {
         self.service.url()
     }
 
-    /// The environment variables that tell tests where it is.
+    /// The environment variables by which tests find it.
     #[must_use]
     pub fn variables(&self) -> Vec<(&'static str, String)> {
         self.service.variables()

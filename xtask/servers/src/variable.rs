@@ -15,14 +15,20 @@ pub const S3_SECRET_ACCESS_KEY: &str = "LUCIDA_TEST_S3_SECRET_ACCESS_KEY";
 /// The bucket that both object stores have.
 pub const S3_BUCKET: &str = "LUCIDA_TEST_S3_BUCKET";
 
-/// Where FerretDB answers, such as `mongodb://127.0.0.1:21001/`.
+/// Where MongoDB or FerretDB answers, such as `mongodb://127.0.0.1:21001/`.
 pub const MONGODB_URI: &str = "LUCIDA_TEST_MONGODB_URI";
 
 /// Where RabbitMQ answers, with user and password.
 pub const RABBITMQ_URI: &str = "LUCIDA_TEST_RABBITMQ_URI";
 
-/// Where the stand-in for Qdrant answers. A real Qdrant is named by `LUCIDA_TEST_QDRANT_URL`, which nothing here sets.
+/// Where a Qdrant answers.
+pub const QDRANT_URL: &str = "LUCIDA_TEST_QDRANT_URL";
+
+/// Where the stand-in for Qdrant answers.
 pub const QDRANT_STAND_IN: &str = "LUCIDA_TEST_QDRANT_STAND_IN";
+
+/// `0` leaves Docker alone: all servers are programs.
+pub const DOCKER: &str = "LUCIDA_TEST_DOCKER";
 
 /// The folder of the programs, for tests that start servers of their own.
 pub const SERVERS: &str = "LUCIDA_TEST_SERVERS";

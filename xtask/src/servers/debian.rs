@@ -7,6 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
+use super::program::write_program;
 use lucida_setup::cache::{CacheLock, Key};
 use lucida_setup::wheel::take;
 
@@ -81,7 +82,7 @@ pub(super) fn unpack(lock: &CacheLock<'_>, made: &Path) -> Result<()> {
     }
     take(&root.join("usr/lib/erlang"), &lib.join("erlang"))?;
     take(&root.join("usr/lib/rabbitmq"), &lib.join("rabbitmq"))?;
-    super::install::write_program(&bin.join("erl"), ERL.as_bytes())?;
+    write_program(&bin.join("erl"), ERL.as_bytes())?;
     link("../lib/erlang/bin/epmd", &bin.join("epmd"))?;
     Ok(())
 }

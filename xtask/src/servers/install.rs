@@ -10,6 +10,7 @@ use lucida_test_servers::Kind;
 
 use super::debian;
 use super::go::{FERRETDB, FERRETDB_TAGS, Go, MINIO};
+use super::program::make_executable;
 use lucida_setup::cache::{Cache, CacheLock, Key};
 use lucida_setup::platform;
 use lucida_setup::python::Python;
@@ -18,12 +19,26 @@ use lucida_setup::wheel::{self, Wheel};
 /// What is installed, the quick ones first.
 const KINDS: [Kind; 4] = [Kind::Seaweedfs, Kind::Rabbitmq, Kind::Ferretdb, Kind::Minio];
 
+/// The folder of the programs in the cache.
+const FOLDER: &str = "test-servers";
+
 /// The programs that there are, and why the others are missing.
 pub(crate) struct Installed {
     /// The folder that holds a folder for each kind.
     pub(super) folder: PathBuf,
     pub(super) kinds: Vec<Kind>,
     pub(super) missing: Vec<(Kind, anyhow::Error)>,
+}
+
+impl Installed {
+    /// Returns that nothing is installed, for those who need no program.
+    pub(super) fn nothing(cache: &Cache) -> Self {
+        Self {
+            folder: cache.path(FOLDER),
+            kinds: Vec::new(),
+            missing: Vec::new(),
+        }
+    }
 }
 
 /// An installation that goes on beside something else: building MinIO takes minutes.
@@ -47,7 +62,7 @@ impl Installation {
 /// Makes sure that each program is in the cache, and goes on with the next where one can't be had.
 pub(crate) fn ensure(cache: &Cache) -> Result<Installed> {
     // A cache within the cache, with a lock of its own: what else is set up need not wait for it.
-    let cache = Cache::at(cache.path("test-servers"))?;
+    let cache = Cache::at(cache.path(FOLDER))?;
     let mut installed = Installed {
         folder: cache.root().to_path_buf(),
         kinds: Vec::new(),
@@ -59,8 +74,8 @@ pub(crate) fn ensure(cache: &Cache) -> Result<Installed> {
             Kind::Ferretdb => ferretdb(&cache),
             Kind::Seaweedfs => seaweedfs(&cache),
             Kind::Rabbitmq => rabbitmq(&cache),
-            // Built from this checkout.
-            Kind::QdrantStandIn => continue,
+            // Built from this checkout, and pulled as images.
+            Kind::QdrantStandIn | Kind::Mongodb | Kind::Qdrant => continue,
         };
         match outcome {
             Ok(()) => installed.kinds.push(kind),
@@ -140,7 +155,7 @@ fn rabbitmq(cache: &Cache) -> Result<()> {
     })
 }
 
-/// Fills the folder of `kind`, unless it is there already.
+/// Fills the folder of `kind`, unless it is stored already.
 fn fill(
     cache: &Cache,
     kind: Kind,
@@ -156,22 +171,4 @@ fn fill(
         return Ok(());
     }
     lock.replace(&folder, key, |made| fill(&lock, made))
-}
-
-/// Writes a script that can be run.
-pub(super) fn write_program(path: &Path, text: &[u8]) -> Result<()> {
-    fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
-    make_executable(path)
-}
-
-#[cfg(unix)]
-fn make_executable(path: &Path) -> Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755))
-        .with_context(|| format!("cannot make {} a program", path.display()))
-}
-
-#[cfg(not(unix))]
-fn make_executable(_path: &Path) -> Result<()> {
-    Ok(())
 }

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::kinds::Service;
+use crate::service::Service;
 use crate::{Kind, Programs, http, ports, variable};
 
 /// Its port.
@@ -43,31 +43,44 @@ impl Service for Ferretdb {
     }
 
     fn ask(&self) -> Result<()> {
-        let mut stream = http::connect(self.port[0])?;
-        stream.write_all(&message(&ping()))?;
-        // Its header, its flags and the kind of its section come before the document.
-        let mut head = [0; 21];
-        stream.read_exact(&mut head)?;
-        let length = u32::from_le_bytes([head[0], head[1], head[2], head[3]]);
-        let mut document = vec![0; (length as usize).saturating_sub(head.len()).min(4096)];
-        stream.read_exact(&mut document)?;
-        // A double of 1.0.
-        if !document
-            .windows(12)
-            .any(|part| part == b"\x01ok\0\0\0\0\0\0\0\xf0\x3f")
-        {
-            bail!("it answers a ping with {:?}", String::from_utf8_lossy(&document));
-        }
-        Ok(())
+        ask(self.port[0])
     }
 
     fn url(&self) -> String {
-        format!("mongodb://127.0.0.1:{}/", self.port[0])
+        url(self.port[0])
     }
 
     fn variables(&self) -> Vec<(&'static str, String)> {
         vec![(variable::MONGODB_URI, self.url())]
     }
+}
+
+/// Asks the server at a port something that only one which is ready answers.
+///
+/// # Errors
+/// With what it lacks.
+pub(crate) fn ask(port: u16) -> Result<()> {
+    let mut stream = http::connect(port)?;
+    stream.write_all(&message(&ping()))?;
+    // Its header, its flags and the kind of its section come before the document.
+    let mut head = [0; 21];
+    stream.read_exact(&mut head)?;
+    let length = u32::from_le_bytes([head[0], head[1], head[2], head[3]]);
+    let mut document = vec![0; (length as usize).saturating_sub(head.len()).min(4096)];
+    stream.read_exact(&mut document)?;
+    // A double of 1.0.
+    if !document
+        .windows(12)
+        .any(|part| part == b"\x01ok\0\0\0\0\0\0\0\xf0\x3f")
+    {
+        bail!("it answers a ping with {:?}", String::from_utf8_lossy(&document));
+    }
+    Ok(())
+}
+
+/// Where clients find the server at a port.
+pub(crate) fn url(port: u16) -> String {
+    format!("mongodb://127.0.0.1:{port}/")
 }
 
 /// `{ping: 1, $db: "admin"}` in BSON.

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
-use crate::kinds::Service;
+use crate::service::Service;
 use crate::{Kind, Programs, http, ports, variable};
 
 /// Its port.
@@ -39,24 +39,37 @@ impl Service for StandIn {
     }
 
     fn ask(&self) -> Result<()> {
-        const SETTINGS: u8 = 4;
-        let mut stream = http::connect(self.port[0])?;
-        stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")?;
-        stream.write_all(&[0, 0, 0, SETTINGS, 0, 0, 0, 0, 0])?;
-        // HTTP/2, and so gRPC: whoever speaks it sends its settings first.
-        let mut frame = [0; 9];
-        stream.read_exact(&mut frame)?;
-        if frame[3] != SETTINGS {
-            bail!("it answers with {frame:?}");
-        }
-        Ok(())
+        ask(self.port[0])
     }
 
     fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port[0])
+        url(self.port[0])
     }
 
     fn variables(&self) -> Vec<(&'static str, String)> {
         vec![(variable::QDRANT_STAND_IN, self.url())]
     }
+}
+
+/// Asks the server at a port something that only one which is ready answers.
+///
+/// # Errors
+/// With what it lacks.
+pub(crate) fn ask(port: u16) -> Result<()> {
+    const SETTINGS: u8 = 4;
+    let mut stream = http::connect(port)?;
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")?;
+    stream.write_all(&[0, 0, 0, SETTINGS, 0, 0, 0, 0, 0])?;
+    // HTTP/2, and so gRPC: whoever speaks it sends its settings first.
+    let mut frame = [0; 9];
+    stream.read_exact(&mut frame)?;
+    if frame[3] != SETTINGS {
+        bail!("it answers with {frame:?}");
+    }
+    Ok(())
+}
+
+/// Where clients find the server at a port.
+pub(crate) fn url(port: u16) -> String {
+    format!("http://127.0.0.1:{port}")
 }

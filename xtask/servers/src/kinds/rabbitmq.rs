@@ -7,11 +7,13 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::kinds::Service;
+use crate::service::Service;
 use crate::{Kind, Programs, http, ports, variable};
 
-const USER: &str = "lucida-test";
-const PASSWORD: &str = "lucida-test-secret";
+/// The user of the test servers.
+pub(crate) const USER: &str = "lucida-test";
+/// The password of the test servers.
+pub(crate) const PASSWORD: &str = "lucida-test-secret";
 
 /// The broker would start the port mapper as a daemon that outlives it. The mapper is there before the broker looks for
 /// it, else the broker starts one too, which finds the port taken and ends.
@@ -79,23 +81,36 @@ impl Service for Rabbitmq {
     }
 
     fn ask(&self) -> Result<()> {
-        let mut stream = http::connect(self.ports[0])?;
-        stream.write_all(b"AMQP\0\0\x09\x01")?;
-        // A frame on channel 0 with the method `connection.start`. The broker listens last of all that it does.
-        let mut head = [0; 11];
-        stream.read_exact(&mut head)?;
-        let (frame, method) = (&head[..3], &head[7..]);
-        if frame != [1, 0, 0] || method != [0, 10, 0, 10] {
-            bail!("it answers with {head:?}");
-        }
-        Ok(())
+        ask(self.ports[0])
     }
 
     fn url(&self) -> String {
-        format!("amqp://{USER}:{PASSWORD}@127.0.0.1:{}/%2f", self.ports[0])
+        url(self.ports[0])
     }
 
     fn variables(&self) -> Vec<(&'static str, String)> {
         vec![(variable::RABBITMQ_URI, self.url())]
     }
+}
+
+/// Asks the server at a port something that only one which is ready answers.
+///
+/// # Errors
+/// With what it lacks.
+pub(crate) fn ask(port: u16) -> Result<()> {
+    let mut stream = http::connect(port)?;
+    stream.write_all(b"AMQP\0\0\x09\x01")?;
+    // A frame on channel 0 with the method `connection.start`. The broker listens last of all that it does.
+    let mut head = [0; 11];
+    stream.read_exact(&mut head)?;
+    let (frame, method) = (&head[..3], &head[7..]);
+    if frame != [1, 0, 0] || method != [0, 10, 0, 10] {
+        bail!("it answers with {head:?}");
+    }
+    Ok(())
+}
+
+/// Where clients find the server at a port.
+pub(crate) fn url(port: u16) -> String {
+    format!("amqp://{USER}:{PASSWORD}@127.0.0.1:{port}/%2f")
 }

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use crate::http::{self, Answer};
 use crate::signature::{Keys, Request};
+use crate::variable;
 
 /// The access key of the test servers.
 pub const ACCESS_KEY_ID: &str = "lucida-test";
@@ -20,12 +21,27 @@ pub const BUCKET: &str = "lucida-test";
 
 /// Makes the bucket, puts an object into it and takes it away: a store that has an open port may still lack what it
 /// writes to.
-fn ask(port: u16) -> Result<()> {
+pub(crate) fn ask(port: u16) -> Result<()> {
     let bucket = format!("/{BUCKET}");
     let object = format!("{bucket}/lucida-is-it-ready");
     expect(&send(port, "PUT", &bucket, b"")?, &[200, 409])?;
     expect(&send(port, "PUT", &object, b"ready?")?, &[200])?;
     expect(&send(port, "DELETE", &object, b"")?, &[204])
+}
+
+/// Where clients find the store at a port.
+pub(crate) fn url(port: u16) -> String {
+    format!("http://127.0.0.1:{port}")
+}
+
+/// The environment variables by which tests find the store at a URL.
+pub(crate) fn variables(url: String) -> Vec<(&'static str, String)> {
+    vec![
+        (variable::S3_ENDPOINT, url),
+        (variable::S3_ACCESS_KEY_ID, ACCESS_KEY_ID.to_owned()),
+        (variable::S3_SECRET_ACCESS_KEY, SECRET_ACCESS_KEY.to_owned()),
+        (variable::S3_BUCKET, BUCKET.to_owned()),
+    ]
 }
 
 /// Sends a signed request.

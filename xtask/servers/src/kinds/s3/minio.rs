@@ -5,8 +5,8 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use crate::kinds::Service;
-use crate::{Kind, Programs, ports, variable};
+use crate::service::Service;
+use crate::{Kind, Programs, ports};
 
 /// Its ports: S3 and the console, which can't be left out but is off.
 #[derive(Debug)]
@@ -48,18 +48,10 @@ impl Service for Minio {
     }
 
     fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.ports[0])
+        super::url(self.ports[0])
     }
 
     fn variables(&self) -> Vec<(&'static str, String)> {
-        vec![
-            (variable::S3_ENDPOINT, self.url()),
-            (variable::S3_ACCESS_KEY_ID, super::ACCESS_KEY_ID.to_owned()),
-            (
-                variable::S3_SECRET_ACCESS_KEY,
-                super::SECRET_ACCESS_KEY.to_owned(),
-            ),
-            (variable::S3_BUCKET, super::BUCKET.to_owned()),
-        ]
+        super::variables(self.url())
     }
 }

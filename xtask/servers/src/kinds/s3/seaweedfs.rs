@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
-use crate::kinds::Service;
+use crate::service::Service;
 use crate::{Kind, Programs, ports, variable};
 
 /// Its four parts, each of which has a port and one more for gRPC.
