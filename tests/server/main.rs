@@ -19,6 +19,12 @@
     reason = "a test fails by panicking, and says why it is skipped"
 )]
 
+#[cfg(all(
+    feature = "plugin-api-ollama",
+    feature = "plugin-api-tei",
+    feature = "plugin-mcp"
+))]
+mod agents;
 mod camera;
 mod changes_model;
 #[cfg(all(feature = "plugin-api-ollama", feature = "plugin-api-tei"))]
@@ -26,16 +32,23 @@ mod clients;
 mod drawn;
 mod finds_by_words;
 mod gallery;
+mod health;
 mod imports;
 mod interrupts;
 mod keeps_originals;
 mod local_days;
 mod metrics;
-mod old_index;
+mod old_folder;
 mod process;
 mod readme;
 mod several_models;
 mod store_away;
 mod survives_kill;
+#[cfg(all(
+    feature = "plugin-api-ollama",
+    feature = "plugin-api-tei",
+    feature = "plugin-webhook"
+))]
+mod webhooks;
 mod with_settings;
 mod worker;
