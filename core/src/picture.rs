@@ -18,8 +18,8 @@ pub struct Picture {
     pixels: RgbImage,
     /// How opaque each pixel is; `None` where all are opaque.
     alpha: Option<GrayImage>,
-    /// What people see of a grey picture whose pixels are all but black.
-    brightened: Option<GrayImage>,
+    /// What people see of a deep picture whose pixels are all but black.
+    brightened: Option<RgbImage>,
     profile: Option<ColourProfile>,
     /// Kept as long as the picture: what its memory is accounted by.
     _held: Option<Arc<dyn Any + Send + Sync>>,
@@ -89,8 +89,8 @@ pub struct Layers {
     pub pixels: RgbImage,
     /// `(height, width)` u8: how opaque each pixel is; `None` where all are opaque.
     pub alpha: Option<GrayImage>,
-    /// `(height, width)` u8: what people should see of a grey picture whose pixels are all but black.
-    pub brightened: Option<GrayImage>,
+    /// `(height, width, 3)` u8: what people should see of a picture of more than 8 bits whose pixels are all but black.
+    pub brightened: Option<RgbImage>,
     /// The colours that the numbers stand for.
     pub profile: Option<ColourProfile>,
 }
@@ -194,9 +194,9 @@ impl Picture {
         self.alpha.as_ref()
     }
 
-    /// Returns what people should see of a grey picture whose pixels are all but black.
+    /// Returns what people should see of a picture of more than 8 bits whose pixels are all but black.
     #[must_use]
-    pub const fn brightened(&self) -> Option<&GrayImage> {
+    pub const fn brightened(&self) -> Option<&RgbImage> {
         self.brightened.as_ref()
     }
 

@@ -13,8 +13,9 @@ pub(super) struct Decoded {
     pub(super) pixels: RgbImage,
     /// `(height, width)` u8: how opaque each pixel is; `None` where all are opaque.
     pub(super) alpha: Option<GrayImage>,
-    /// `(height, width)` u8: what people should see where `pixels` would be all but black; grey pictures only.
-    pub(super) brightened: Option<GrayImage>,
+    /// `(height, width, 3)` u8: what people should see where `pixels` would be all but black; pictures of more than 8
+    /// bits only.
+    pub(super) brightened: Option<RgbImage>,
 }
 
 impl Decoded {
@@ -153,6 +154,11 @@ pub(super) struct DeepGrey {
 /// Pictures darker than this part of their range are brightened for people.
 const DARK_PART: f32 = 16.0;
 
+/// Returns whether a picture whose brightest value is this part of the range, 0 to 1, is brightened for people.
+pub(super) fn is_hidden(brightest: f32) -> bool {
+    brightest > 0.0 && brightest < 1.0 / DARK_PART
+}
+
 impl DeepGrey {
     /// Turns the values into 8 bits.
     ///
@@ -180,13 +186,14 @@ impl DeepGrey {
             .collect();
         // Values from 0 to 1 and beyond 255 have no other way to be seen.
         let is_hidden = match self.range {
-            Some(_) => brightest * scale < 255.0 / DARK_PART,
-            None => brightest <= 1.0 || brightest > 255.0,
+            Some(_) => is_hidden(brightest * scale / 255.0),
+            None => brightest > 0.0 && (brightest <= 1.0 || brightest > 255.0),
         };
-        let brightened = (is_hidden && brightest > 0.0).then(|| {
+        let brightened = is_hidden.then(|| {
             let scale = 255.0 / brightest;
-            let values = self.values.iter().map(|&value| (value * scale + 0.5) as u8);
-            GrayImage::from_raw(self.width, self.height, values.collect())
+            let values = self.values.iter();
+            let values = values.flat_map(|&value| [(value * scale + 0.5) as u8; 3]);
+            RgbImage::from_raw(self.width, self.height, values.collect())
         });
         let alpha = self.alpha.filter(|alpha| alpha.iter().any(|&value| value != 255));
         Decoded {

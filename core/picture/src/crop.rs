@@ -1,7 +1,6 @@
 //! The part of a picture that a model sees: resized and cropped as transformers' `CLIPImageProcessor` does it.
 
-use image::RgbImage;
-use image::imageops;
+use image::{Rgb, RgbImage, imageops};
 
 use super::resize::resize_rows_first;
 use super::{Picture, Region, ResizeFilter};
@@ -16,6 +15,14 @@ const MAX_PIXELS: u64 = 1 << 24;
 pub enum ResizeTo {
     /// The short side gets this many pixels, the long one as many as keep the shape, rounded down.
     ShortSide(u32),
+    /// The long side gets this many pixels, the short one as many as keep the shape, rounded half to even, as OpenCLIP's
+    /// `ResizeKeepRatio` does.
+    LongSide {
+        /// The long side in pixels.
+        side: u32,
+        /// The grey of what a crop has beyond the resized picture.
+        fill: u8,
+    },
     /// Both sides are given, whatever becomes of the shape.
     Exact {
         /// The width in pixels.
@@ -25,7 +32,7 @@ pub enum ResizeTo {
     },
 }
 
-/// A centre crop in pixels; what it has beyond the resized picture is black.
+/// A centre crop in pixels; what it has beyond the resized picture is black, or of the colour that [`ResizeTo`] says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CropSize {
     /// The width in pixels.
@@ -47,12 +54,13 @@ pub struct CropRecipe {
     pub crop: Option<CropSize>,
 }
 
-/// Which side an odd pixel is cut off from where a crop can't be centred.
+/// Which side an odd pixel is cut off from, or filled in at, where a crop can't be centred.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Centring {
-    /// Always the end, as transformers does.
+    /// Always the end, as transformers does; one is filled in at the start.
     Down,
-    /// The offset is rounded to the nearest whole number, half to even, as torchvision's `CenterCrop` does.
+    /// The offset is rounded to the nearest whole number, half to even, as torchvision's `CenterCrop` does; one is filled in at
+    /// the end.
     HalfToEven,
 }
 
@@ -91,12 +99,19 @@ impl CropRecipe {
         let seen = resize_rows_first(picture, region, across.length, down.length, self.filter)?;
         match crop {
             Some((width, height)) if (across.length, down.length) != (width, height) => {
-                let mut padded = RgbImage::new(width, height);
+                let mut padded = RgbImage::from_pixel(width, height, Rgb([self.fill(); 3]));
                 let (left, top) = (i64::from(across.margin), i64::from(down.margin));
                 imageops::replace(&mut padded, seen.pixels(), left, top);
                 Picture::new(padded)
             }
             Some(_) | None => Ok(seen),
+        }
+    }
+
+    fn fill(&self) -> u8 {
+        match self.resize {
+            Some(ResizeTo::LongSide { fill, .. }) => fill,
+            Some(ResizeTo::ShortSide(_) | ResizeTo::Exact { .. }) | None => 0,
         }
     }
 
@@ -106,14 +121,14 @@ impl CropRecipe {
     pub fn decode_size(&self) -> DecodeSize {
         self.resize.map_or(DecodeSize::FULL, |resize| {
             let side = match resize {
-                ResizeTo::ShortSide(side) => side,
+                ResizeTo::ShortSide(side) | ResizeTo::LongSide { side, .. } => side,
                 ResizeTo::Exact { width, height } => width.max(height),
             };
             DecodeSize::short_side(side.saturating_mul(2))
         })
     }
 
-    /// Returns the resized width and height, as `get_resize_output_image_size` of transformers 4.57 does.
+    /// Returns the resized width and height, by the short side as `get_resize_output_image_size` of transformers 4.57 does.
     fn resized(&self, width: u64, height: u64) -> (u64, u64) {
         match self.resize {
             None => (width, height),
@@ -123,8 +138,20 @@ impl CropRecipe {
                 let scaled = |long: u64| u64::from(side) * long / short;
                 (scaled(width), scaled(height))
             }
+            Some(ResizeTo::LongSide { side, .. }) => {
+                // Of a picture so long that nothing of its short side was left, OpenCLIP fails.
+                let scaled = |length| rounded_quotient(u64::from(side) * length, width.max(height)).max(1);
+                (scaled(width), scaled(height))
+            }
         }
     }
+}
+
+/// Divides and rounds to the nearest whole number, half to even.
+fn rounded_quotient(number: u64, by: u64) -> u64 {
+    let (quotient, doubled) = (number / by, number % by * 2);
+    let is_up = doubled > by || (doubled == by && quotient % 2 == 1);
+    quotient + u64::from(is_up)
 }
 
 /// What a crop shows along one axis.
@@ -135,13 +162,13 @@ struct Span {
     source_length: f64,
     /// How many pixels it becomes.
     length: u32,
-    /// How many black pixels go before them.
+    /// How many filled pixels go before them.
     margin: u32,
 }
 
 impl Span {
-    /// Centres a crop on an axis of `source` pixels that is resized to `resized`, as `center_crop` of
-    /// transformers 4.57 does: an odd pixel is cut off at the end, and filled in at the start.
+    /// Centres a crop on an axis of `source` pixels that is resized to `resized`, as `center_crop` of transformers 4.57 and
+    /// `center_crop_or_pad` of OpenCLIP 3.3 do.
     fn centred(source: u64, resized: u64, crop: u64, centring: Centring) -> Result<Self> {
         if resized == 0 || crop == 0 {
             return Err(Error::invalid("a picture can't be made into one without pixels"));
@@ -152,7 +179,10 @@ impl Span {
             Centring::Down => cut / 2,
             Centring::HalfToEven => (cut + cut / 2 % 2) / 2,
         };
-        let margin = (crop - length).div_ceil(2);
+        let margin = match centring {
+            Centring::Down => (crop - length).div_ceil(2),
+            Centring::HalfToEven => (crop - length) / 2,
+        };
         let to_u32 = |pixels: u64| {
             u32::try_from(pixels)
                 .map_err(|_| Error::invalid("the picture is too long for what the model takes"))
@@ -234,6 +264,37 @@ mod tests {
         assert_eq!(seen.pixels().dimensions(), (224, 500));
         let error = recipe.apply(&Picture::gradient(1, 60_000)).unwrap_err();
         assert_eq!(error.kind(), lucida_core::ErrorKind::InvalidInput);
+    }
+
+    #[test]
+    fn a_picture_by_its_long_side_is_whole_in_the_middle_of_a_filled_square() {
+        let recipe = CropRecipe {
+            resize: Some(ResizeTo::LongSide { side: 224, fill: 7 }),
+            ..CLIP
+        };
+        // The sizes and margins that `ResizeKeepRatio` and `CenterCropOrPad` of OpenCLIP 3.3 give.
+        for (width, height, resized, left, top) in [
+            (300, 200, (224, 149), 0, 37),
+            (200, 300, (149, 224), 37, 0),
+            (448, 3, (224, 2), 0, 111),
+            (448, 5, (224, 2), 0, 111),
+            (100, 100, (224, 224), 0, 0),
+            (60_000, 1, (224, 1), 0, 111),
+        ] {
+            let picture = Picture::gradient(width, height);
+            let seen = recipe.apply_centred(&picture, Centring::HalfToEven).unwrap();
+            let whole = CropRecipe {
+                resize: Some(ResizeTo::Exact {
+                    width: resized.0,
+                    height: resized.1,
+                }),
+                crop: None,
+                ..CLIP
+            };
+            let mut expected = RgbImage::from_pixel(224, 224, Rgb([7; 3]));
+            imageops::replace(&mut expected, whole.apply(&picture).unwrap().pixels(), left, top);
+            assert!(*seen.pixels() == expected, "{width} x {height}");
+        }
     }
 
     #[test]

@@ -40,16 +40,19 @@ pub(crate) fn not_read(message: &str) -> Error {
 /// Turns the error of a decoder into one of the picture.
 pub(crate) fn decode_error(error: ImageError) -> Error {
     let corrupt = |error: ImageError| {
-        Error::invalid("the picture can't be decoded")
+        Error::invalid("the picture can't be decoded: export the photo again, as JPEG or PNG")
             .with_code("corrupt_image")
             .with_field("file")
             .with_source(error)
     };
     match error {
-        ImageError::Unsupported(_) => Error::new(ErrorKind::Unsupported, "this kind of picture is not read")
-            .with_code("unsupported_image_type")
-            .with_field("file")
-            .with_source(error),
+        ImageError::Unsupported(_) => Error::new(
+            ErrorKind::Unsupported,
+            "this kind of picture is not read: export the photo as JPEG or PNG",
+        )
+        .with_code("unsupported_image_type")
+        .with_field("file")
+        .with_source(error),
         ImageError::Limits(ref limit) if matches!(limit.kind(), LimitErrorKind::InsufficientMemory) => {
             Error::invalid("the picture needs more memory than ingest.max_pixels allows")
                 .with_code("too_many_pixels")

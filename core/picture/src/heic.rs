@@ -86,6 +86,8 @@ fn refused(error: HeifError) -> Error {
         HeifError::NotHeif(_)
         | HeifError::MalformedBox(_)
         | HeifError::MalformedHevc(_)
-        | HeifError::CabacDesync(_) => corrupt("the picture can't be decoded").with_source(error),
+        | HeifError::CabacDesync(_) => {
+            corrupt("the picture can't be decoded: export the photo again, as JPEG").with_source(error)
+        }
     }
 }

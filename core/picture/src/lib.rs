@@ -7,6 +7,7 @@ mod crop;
 mod decode;
 mod error;
 mod format;
+mod gif;
 mod header;
 #[cfg(feature = "heic")]
 mod heic;
@@ -22,6 +23,7 @@ mod preview;
 mod profile;
 mod resize;
 mod tiff;
+mod unread;
 
 pub use crop::{Centring, CropRecipe, CropSize, ResizeTo};
 pub use decode::{DecodeOptions, decode, memory_bytes};

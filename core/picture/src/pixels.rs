@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use image::metadata::Orientation;
-use image::{DynamicImage, GrayImage, RgbImage};
+use image::{DynamicImage, GrayImage};
 use lucida_core::{ColourProfile, Layers, Picture, Result};
 
 use crate::canvas::Decoded;
@@ -35,13 +35,13 @@ pub(crate) fn upright(
     Picture::from_layers(Layers {
         pixels: turn(DynamicImage::ImageRgb8(pixels)).into_rgb8(),
         alpha: alpha.map(turn_grey),
-        brightened: brightened.map(turn_grey),
+        brightened: brightened.map(|colours| turn(DynamicImage::ImageRgb8(colours)).into_rgb8()),
         profile,
     })
 }
 
 /// Returns the picture as people should see it, no larger than `width` × `height`: on white where it is
-/// transparent, in sRGB whatever its profile is, and grey that is all but black brightened. Computes.
+/// transparent, in sRGB whatever its profile is, and brightened where more than 8 bits are all but black. Computes.
 ///
 /// # Errors
 /// `InvalidInput` for a size without pixels.
@@ -64,13 +64,7 @@ fn on_white(picture: &Picture) -> Result<Cow<'_, Picture>> {
     if picture.alpha().is_none() && picture.brightened().is_none() {
         return Ok(Cow::Borrowed(picture));
     }
-    let mut pixels = match picture.brightened() {
-        Some(grey) => {
-            let values = grey.as_raw().iter().flat_map(|&value| [value; 3]).collect();
-            RgbImage::from_raw(grey.width(), grey.height(), values).unwrap_or_default()
-        }
-        None => picture.pixels().clone(),
-    };
+    let mut pixels = picture.brightened().unwrap_or(picture.pixels()).clone();
     if let Some(alpha) = picture.alpha() {
         for (pixel, &alpha) in pixels.as_chunks_mut::<3>().0.iter_mut().zip(alpha.as_raw()) {
             let (opaque, clear) = (u32::from(alpha), 255 - u32::from(alpha));

@@ -25,7 +25,7 @@ pub(super) fn refuse_apples(bytes: &[u8]) -> Result<()> {
     }
 }
 
-/// Reports whether a file holds every row; decodes all of them.
+/// Returns whether a file holds every row; decodes all of them.
 pub(super) fn has_all_rows(bytes: &[u8]) -> bool {
     let Some(mut reader) = open(Cursor::new(bytes)) else {
         return false;

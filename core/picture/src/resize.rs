@@ -58,7 +58,7 @@ impl ResizeFilter {
     /// Returns the filter of a number in Pillow's `Resampling`, which processor configs carry as `resample`.
     ///
     /// # Errors
-    /// `Unsupported` for a number that no image model is known to use, or that is none of Pillow's.
+    /// `Unsupported` for a number that no image model is known to use, or that Pillow doesn't have.
     pub fn from_pillow(resample: u32) -> Result<Self> {
         match resample {
             1 => Ok(Self::Lanczos),

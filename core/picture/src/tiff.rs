@@ -16,7 +16,7 @@ use colour::{Painter, Reader, YCbCr};
 use directory::{Directory, File, tag};
 use layout::{Alpha, Colour, Compression, Format, Layout, Refusal};
 
-use super::canvas::{Canvas, Decoded, DeepGrey, divisor_for};
+use super::canvas::{Canvas, Decoded, DeepGrey, divisor_for, is_hidden};
 use super::error::{corrupt, not_read, truncated};
 use lucida_core::{DecodeSize, Error, Result};
 
@@ -63,7 +63,7 @@ pub(super) fn decode(bytes: &[u8], accept_truncated: bool, size: DecodeSize) -> 
     }
 }
 
-/// Reports whether every strip and tile reaches to its end within the file.
+/// Returns whether every strip and tile reaches to its end within the file.
 pub(super) fn has_all_pieces(bytes: &[u8]) -> bool {
     let Ok((file, directory)) = open(bytes) else {
         return true;
@@ -277,8 +277,54 @@ impl Decoding<'_> {
         }
     }
 
-    /// Decodes what becomes 8 bits sample by sample.
+    /// Decodes what becomes 8 bits sample by sample; deep colours that are all but black also brightened.
     fn colours(&self, divisor: u32) -> Result<Decoded> {
+        let mut decoded = self.painted(divisor, 1.0)?;
+        let is_deep = self.layout.colour == Colour::Rgb
+            && self.layout.bits > 8
+            && !matches!(self.layout.compression, Compression::Jpeg | Compression::WebP);
+        let brightest = decoded.pixels.iter().copied().max().unwrap_or(0);
+        if is_deep && is_hidden((f32::from(brightest) + 0.5) / 255.0) {
+            let brightest = self.brightest()?;
+            if is_hidden(brightest) {
+                decoded.brightened = Some(self.painted(divisor, 1.0 / brightest)?.pixels);
+            }
+        }
+        Ok(decoded)
+    }
+
+    /// Returns the brightest of all colours as a part of the range.
+    fn brightest(&self) -> Result<f32> {
+        let layout = self.layout;
+        let reader = self.reader(1.0);
+        let (step, mut brightest) = (layout.piece_samples(), 0.0_f32);
+        let count = layout.piece_width as usize * step;
+        for (index, place) in layout.pieces().enumerate() {
+            let needed_rows = place.rows.min(layout.height - place.y);
+            let bands = self.bands(index, place.rows, needed_rows)?;
+            // What follows the three colours is opacity or unknown.
+            for plane in bands.planes.iter().take(3) {
+                let rows = plane.bytes.chunks_exact(bands.row_bytes.max(1));
+                for row in rows.take(needed_rows as usize) {
+                    let values = reader.parts(row, count).into_iter().enumerate();
+                    let colours = values.filter(|(at, value)| at % step < 3 && value.is_finite());
+                    brightest = colours.fold(brightest, |most, (_, value)| most.max(value));
+                }
+            }
+        }
+        Ok(brightest)
+    }
+
+    fn reader(&self, gain: f32) -> Reader<'_> {
+        Reader {
+            layout: self.layout,
+            is_little_endian: self.file.is_little_endian,
+            gain,
+        }
+    }
+
+    /// Decodes what becomes 8 bits sample by sample; deep samples are multiplied by `gain`.
+    fn painted(&self, divisor: u32, gain: f32) -> Result<Decoded> {
         let layout = self.layout;
         let has_alpha = layout.alpha != Alpha::None;
         let mut canvas = Canvas::new(layout.width, layout.height, divisor, has_alpha);
@@ -294,7 +340,7 @@ impl Decoding<'_> {
             let colour = bands.planes[0].colour;
             let painter = Painter { layout, colour };
             for row in 0..needed_rows {
-                let Some(samples) = self.row_samples(&bands, row as usize, width, colour) else {
+                let Some(samples) = self.row_samples(&bands, row as usize, width, gain) else {
                     break;
                 };
                 painter.row(&samples, &mut rgb, &mut alpha);
@@ -310,12 +356,10 @@ impl Decoding<'_> {
     }
 
     /// Returns a row's samples of all planes, pixel by pixel, in 8 bits.
-    fn row_samples(&self, bands: &Bands, row: usize, width: usize, colour: Colour) -> Option<Vec<u8>> {
+    fn row_samples(&self, bands: &Bands, row: usize, width: usize, gain: f32) -> Option<Vec<u8>> {
         let layout = self.layout;
-        let reader = Reader {
-            layout,
-            is_little_endian: self.file.is_little_endian,
-        };
+        let colour = bands.planes[0].colour;
+        let reader = self.reader(gain);
         let of_plane = |samples: &piece::Samples| {
             let row = samples
                 .bytes
@@ -374,10 +418,7 @@ impl Decoding<'_> {
         let mut values = vec![0.0; width * height];
         let has_alpha = layout.alpha != Alpha::None;
         let mut alpha = has_alpha.then(|| vec![255; width * height]);
-        let reader = Reader {
-            layout,
-            is_little_endian: self.file.is_little_endian,
-        };
+        let reader = self.reader(1.0);
         for (index, place) in layout.pieces().enumerate() {
             let needed_rows = place.rows.min(layout.height - place.y);
             let bands = self.bands(index, place.rows, needed_rows)?;

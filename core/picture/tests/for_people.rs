@@ -126,6 +126,35 @@ fn black_letters_on_nothing_are_shown_on_white() {
 }
 
 #[test]
+fn a_png_of_16_bits_with_small_values_is_not_black_to_people() {
+    let colours = [[200_u16, 20, 20], [20, 200, 20], [20, 20, 200], [255, 255, 255]];
+    for has_alpha in [false, true] {
+        let samples: Vec<u8> = colours
+            .iter()
+            .flat_map(|colour| colour.iter().copied().chain(has_alpha.then_some(u16::MAX)))
+            .flat_map(u16::to_ne_bytes)
+            .collect();
+        let kind = if has_alpha {
+            ExtendedColorType::Rgba16
+        } else {
+            ExtendedColorType::Rgb16
+        };
+        let mut png = Vec::new();
+        PngEncoder::new(&mut png)
+            .write_image(&samples, 2, 2, kind)
+            .unwrap();
+        let picture = decode(&png, &OPTIONS).unwrap();
+        assert!(
+            picture.pixels().iter().all(|value| *value <= 1),
+            "as models see it"
+        );
+        let shown = for_people(&picture, 2, 2).unwrap();
+        let shown: Vec<[u8; 3]> = shown.pixels().pixels().map(|pixel| pixel.0).collect();
+        assert_eq!(shown, [[200, 20, 20], [20, 200, 20], [20, 20, 200], [255; 3]]);
+    }
+}
+
+#[test]
 fn half_transparent_is_half_white() {
     let glass = RgbaImage::from_pixel(4, 4, Rgba([200, 100, 0, 128]));
     let mut png = Vec::new();

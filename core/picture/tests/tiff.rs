@@ -187,6 +187,31 @@ fn a_picture_with_small_values_is_not_black_to_people() {
 }
 
 #[test]
+fn deep_colours_with_small_values_are_not_black_to_people() {
+    let count = WIDTH * HEIGHT;
+    let colours: [[u64; 3]; 4] = [[200, 20, 20], [20, 200, 20], [20, 20, 200], [255, 255, 255]];
+    let expected: [[u8; 3]; 4] = [[200, 20, 20], [20, 200, 20], [20, 20, 200], [255; 3]];
+    for (form, alpha) in Form::all().flat_map(|form| [(form, None), (form, Some(65_535))]) {
+        let samples: Vec<u64> = colours
+            .iter()
+            .flat_map(|colour| colour.iter().copied().chain(alpha))
+            .collect();
+        let file = Tiff::new(form, 2, 16, samples.len() / 4).write(&samples.repeat(count / 4));
+        let picture = decode(&file, &OPTIONS).unwrap();
+        assert!(
+            picture.pixels().iter().all(|value| *value <= 1),
+            "as models see it"
+        );
+        let shown = for_people(&picture, picture.width(), picture.height()).unwrap();
+        let shown: Vec<[u8; 3]> = shown.pixels().pixels().map(|pixel| pixel.0).collect();
+        assert_eq!(shown, expected.repeat(count / 4), "{form:?}, opacity {alpha:?}");
+    }
+    let bright = Tiff::new(Form::default(), 2, 16, 3).write(&[9_000, 20, 20].repeat(count));
+    let picture = decode(&bright, &OPTIONS).unwrap();
+    assert_eq!(picture.brightened(), None, "dark, but to be seen");
+}
+
+#[test]
 fn inks_lab_and_luma_become_colours() {
     let count = WIDTH * HEIGHT;
     let inks = [[0, 0, 0, 0], [255, 0, 0, 0], [0, 255, 255, 0], [0, 0, 0, 128]];

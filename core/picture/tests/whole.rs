@@ -127,6 +127,38 @@ fn a_gif_without_its_trailer_is_taken() {
 }
 
 #[test]
+fn a_gif_is_as_large_as_its_first_frame_whatever_its_header_says() {
+    let pixels = RgbaImage::from_fn(6, 4, |x, y| image::Rgba([x as u8 * 40, y as u8 * 60, 9, 255]));
+    let mut whole = Vec::new();
+    GifEncoder::new(&mut whole)
+        .encode_frame(Frame::new(pixels.clone()))
+        .unwrap();
+    let colours = decode(&whole, &OPTIONS).unwrap();
+    assert_eq!((colours.width(), colours.height()), (6, 4));
+    for screen in [[0, 0, 0, 0], [2, 0, 1, 0], [6, 0, 1, 0]] {
+        let mut file = whole.clone();
+        file[6..10].copy_from_slice(&screen);
+        let header = ImageHeader::read(&file, OPTIONS.max_pixels).unwrap();
+        assert_eq!((header.width, header.height), (6, 4), "{screen:?}");
+        assert_eq!(decode(&file, &OPTIONS).unwrap(), colours, "{screen:?}");
+    }
+    // A frame without pixels, before the first one that has some, with and without a table of colours.
+    let table = 13
+        + if whole[10] & 0x80 == 0 {
+            0
+        } else {
+            3 << ((whole[10] & 7) + 1)
+        };
+    for (flags, colours_of_frame) in [(0, &[][..]), (0x80, &[1, 2, 3, 4, 5, 6])] {
+        let descriptor = [&[0x2C, 0, 0, 0, 0, 0, 0, 0, 0, flags][..], colours_of_frame].concat();
+        let empty = [&descriptor[..], &[2, 2, 0x4C, 1, 0]].concat();
+        let file = [&whole[..table], &empty, &whole[table..]].concat();
+        assert_eq!(decode(&file, &OPTIONS).unwrap(), colours, "{flags}");
+        is_refused(&file[..file.len() - 12], "cut");
+    }
+}
+
+#[test]
 fn a_webp_that_lacks_what_is_not_its_pixels_is_taken() {
     let mut file = written(image::ImageFormat::WebP);
     let whole = file.clone();

@@ -244,6 +244,10 @@ fn jpeg_keeps_exif_in_any_of_its_segments() {
     let other = b"\xFF\xE1\0\x08Exif\0\0";
     let last = [&file[..2], jfif, comment, xmp, other, &file[2..]].concat();
     says_all(&last, "behind others");
+    // A directory without tags.
+    let empty = b"\xFF\xE1\0\x16Exif\0\0II*\0\x08\0\0\0\0\0\0\0\0\0";
+    let behind = [&file[..2], empty, &file[2..]].concat();
+    says_all(&behind, "behind an empty one");
     let odd_prefix = {
         let mut file = file.clone();
         let at = file.windows(6).position(|bytes| bytes == b"Exif\0\0").unwrap();

@@ -136,6 +136,8 @@ fn lab(lightness: f64, a: f64, b: f64) -> [u8; 3] {
 pub(super) struct Reader<'a> {
     pub(super) layout: &'a Layout,
     pub(super) is_little_endian: bool,
+    /// What deep samples are multiplied by.
+    pub(super) gain: f32,
 }
 
 impl Reader<'_> {
@@ -164,23 +166,30 @@ impl Reader<'_> {
         if colour == Colour::Palette {
             return (0..count).map(|at| self.raw(row, at).min(255) as u8).collect();
         }
+        let white = 255.0 * self.gain;
         let largest = self.layout.largest();
         match self.layout.format {
             Format::Unsigned => (0..count)
-                .map(|at| (self.raw(row, at) as f32 * 255.0 / largest + 0.5) as u8)
+                .map(|at| (self.raw(row, at) as f32 * white / largest + 0.5) as u8)
                 .collect(),
-            // There is no agreed range: 0 to 1 is what programs write that work with light.
-            Format::Float => self
-                .numbers(row, count)
+            Format::Float | Format::Signed => self
+                .parts(row, count)
                 .iter()
-                .map(|value| (value * 255.0 + 0.5) as u8)
-                .collect(),
-            Format::Signed => self
-                .numbers(row, count)
-                .iter()
-                .map(|value| (value * 510.0 / largest + 0.5) as u8)
+                .map(|part| (part * white + 0.5) as u8)
                 .collect(),
         }
+    }
+
+    /// Returns a row's samples as parts of their range, 0 to 1.
+    pub(super) fn parts(&self, row: &[u8], count: usize) -> Vec<f32> {
+        let range = match self.layout.format {
+            Format::Unsigned => self.layout.largest(),
+            Format::Signed => self.layout.largest() / 2.0,
+            // There is no agreed range: 0 to 1 is what programs write that work with light.
+            Format::Float => 1.0,
+        };
+        let numbers = self.numbers(row, count).into_iter();
+        numbers.map(|number| number / range).collect()
     }
 
     /// Returns a sample's bits.

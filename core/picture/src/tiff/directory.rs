@@ -180,7 +180,12 @@ impl<'a> Directory<'a> {
         self.entry(tag).map(|entry| entry.value)
     }
 
-    /// Tells whether a tag is present.
+    /// Returns whether there is no tag at all.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Returns whether a tag is present.
     pub(crate) fn has(&self, tag: u16) -> bool {
         self.entry(tag).is_some()
     }

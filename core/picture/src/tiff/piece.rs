@@ -91,7 +91,7 @@ pub(super) fn row_bytes(width: u32, samples: usize, bits: u32) -> Option<usize> 
 }
 
 impl Layout {
-    /// Reports whether chroma is stored once for several pixels, in units that mix luma and chroma.
+    /// Returns whether chroma is stored once for several pixels, in units that mix luma and chroma.
     pub(super) fn is_subsampled(&self) -> bool {
         self.colour == Colour::YCbCr
             && self.subsampling != (1, 1)
