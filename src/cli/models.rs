@@ -7,7 +7,8 @@ use clap::{Args, Subcommand};
 use lucida_core::ErrorKind;
 use lucida_library::{ModelCommand, ModelStatus, request_of_models};
 
-use super::{ConfigArgs, Outcome, print};
+use super::config_args::ConfigArgs;
+use super::outcome::{Outcome, print};
 use crate::config::Config;
 use crate::registry::Registry;
 use crate::{app, telemetry};

@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::serve::bind;
+use super::listen::bind;
 use crate::config::Config;
 use crate::http::{self, HttpOptions, HttpParts, HttpState};
 use crate::telemetry;

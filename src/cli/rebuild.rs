@@ -7,7 +7,8 @@ use lucida_core::UserId;
 use lucida_library::{RebuildNews, RebuildOptions, RebuildReport};
 use tracing::info;
 
-use super::{ConfigArgs, Failure, Outcome, print};
+use super::config_args::ConfigArgs;
+use super::outcome::{Failure, Outcome, print};
 use crate::registry::Registry;
 use crate::{app, telemetry};
 

@@ -1,19 +1,19 @@
 //! `lucida serve` and `lucida worker`: the long-running processes.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use lucida_core::{Embedder, Error, ErrorKind, metrics};
+use lucida_core::{Embedder, metrics};
 use lucida_library::NamedModels;
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use super::config_args::ConfigArgs;
+use super::listen;
+use super::outcome::Outcome;
 use super::probes::Probes;
-use super::{ConfigArgs, Outcome};
-use crate::config::{Flag, Listen};
+use crate::config::Flag;
 use crate::http::{self, HttpParts, HttpState, Tls};
 use crate::registry::Registry;
 use crate::signals::stop_on_signals;
@@ -61,7 +61,7 @@ pub(super) async fn serve(registry: &Registry, args: ServeArgs) -> Outcome {
     let keys = config.auth.load()?;
     let tls = config.server.tls_files().map(Tls::load).transpose()?;
     // The address first: a second server on the same one ends here, before it opens the first one's stores.
-    let (listener, address) = bind(&config.server.listen, "server.listen").await?;
+    let (listener, address) = listen::bind(&config.server.listen, "server.listen").await?;
     let photos = app::open(registry, &config).await?;
     metrics::BUILD_INFO.set(
         1.0,
@@ -128,17 +128,6 @@ pub(super) async fn work(registry: &Registry, args: WorkerArgs) -> Outcome {
         answering.stop().await;
     }
     Ok(())
-}
-
-/// Takes an address; `key` set it.
-pub(super) async fn bind(configured: &Listen, key: &str) -> Result<(TcpListener, SocketAddr), Error> {
-    let address = configured.address();
-    let listener = TcpListener::bind(address).await.map_err(|error| {
-        let message = format!("can't listen on {address}, set {key} to another address");
-        Error::new(ErrorKind::Unavailable, message).with_source(error)
-    })?;
-    let address = listener.local_addr().map_err(Error::from)?;
-    Ok((listener, address))
 }
 
 async fn finish(work: impl Future<Output = ()>, at_most: Duration) {

@@ -4,7 +4,7 @@ use clap::Args;
 use lucida_core::{BuildContext, Error};
 use lucida_setup::Cache;
 
-use super::{Outcome, print};
+use super::outcome::{Outcome, print};
 
 #[derive(Args)]
 pub(super) struct SetupArgs {

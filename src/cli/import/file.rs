@@ -14,7 +14,7 @@ use tokio::io::AsyncReadExt as _;
 
 use super::walk::{SPECIAL, io_reason};
 
-/// How much of a file is looked at to tell its format, in bytes.
+/// How much of a file is read to recognise its format, in bytes.
 const HEAD_BYTES: u64 = 4096;
 
 /// How much of a file is read at once, in bytes.
@@ -22,8 +22,8 @@ const PIECE_BYTES: usize = 256 * 1024;
 
 /// Endings of files that programs and cameras keep beside photos and that have no media type.
 const SIDECARS: &[&str] = &[
-    "aae", "cos", "dop", "db", "ini", "lrcat", "lrf", "lrv", "modd", "moff", "nfo", "on1", "pp3", "thm",
-    "url", "xmp",
+    "aae", "bak", "cos", "dop", "db", "ini", "jsonl", "lrcat", "lrf", "lrv", "modd", "moff", "nfo", "on1",
+    "pp3", "thm", "tmp", "url", "xmp",
 ];
 
 /// Why a file is not in the library.
@@ -80,7 +80,7 @@ impl From<Error> for Refusal {
     }
 }
 
-/// What tells that a file is still as it was.
+/// What shows that a file is still as it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stamp {
     size_bytes: u64,
@@ -135,12 +135,9 @@ impl Opened {
             .read_to_end(&mut head)
             .map_err(unreadable)?;
         file.rewind().map_err(unreadable)?;
-        let format = lucida_picture::sniff(&head).map_err(|error| {
-            let unknown = matches!(error.code(), "not_an_image" | "empty_file");
-            Refusal {
-                no_picture: unknown && is_named_as_something_else(path),
-                ..Refusal::from(error)
-            }
+        let format = lucida_picture::sniff(&head).map_err(|error| Refusal {
+            no_picture: is_named_as_something_else(path),
+            ..Refusal::from(error)
         })?;
         Ok(Self {
             file,
@@ -154,7 +151,7 @@ impl Opened {
         self.stamp.size_bytes
     }
 
-    /// Returns the media type that its first bytes tell.
+    /// Returns the media type of its first bytes.
     pub(super) const fn content_type(&self) -> &'static str {
         self.format.content_type()
     }
@@ -183,7 +180,7 @@ impl Opened {
     }
 }
 
-/// Why the reading of a file ended early, for who hands its pieces on.
+/// Why the reading of a file ended early, for the reader of its pieces.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Fault(Arc<OnceLock<Refusal>>);
 
@@ -264,14 +261,28 @@ mod tests {
             ("IMG_1.AAE", true),
             ("IMG_1.xmp", true),
             ("metadata.json", true),
+            ("album.PDF", true),
+            ("backup.zip", true),
+            ("song.m4a", true),
+            ("raw.dng", false),
+            ("raw.CR3", false),
+            ("new.jxl", false),
+            ("scan.jp2", false),
             ("IMG_1.NEF", false),
             ("cover.psd", false),
             ("IMG_1.jpg", false),
             ("no extension", false),
         ] {
-            let (_folder, path) = file(name, b"neither this nor that");
-            let refusal = Opened::open(&path).unwrap_err();
-            assert_eq!(refusal.no_picture, no_picture, "{name}: {}", refusal.reason);
+            // What is inside may be recognised, as a film's first bytes are.
+            for bytes in [
+                &b"neither this nor that"[..],
+                b"\0\0\0\x14ftypqt  \0\0\0\0qt  ",
+                b"8BPS\0\x01",
+            ] {
+                let (_folder, path) = file(name, bytes);
+                let refusal = Opened::open(&path).unwrap_err();
+                assert_eq!(refusal.no_picture, no_picture, "{name}: {}", refusal.reason);
+            }
         }
         let (_folder, path) = file("empty.jpg", b"");
         let refusal = Opened::open(&path).unwrap_err();

@@ -8,9 +8,11 @@ use lucida_core::{Error, PhotoId};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_util::sync::CancellationToken;
 
-use super::run::{BUSY_PATIENCE, Run, Shared, fate};
+use super::progress::Progress;
+use super::report::Fate;
+use super::shared_report::SharedReport;
 use super::shown::printable;
-use super::target::Standing;
+use super::target::{BUSY_PATIENCE, Standing, Target};
 
 /// How often the photos that are to be embedded are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(400);
@@ -35,12 +37,18 @@ enum Looked {
     Failed(Error),
 }
 
-impl Run {
+/// Follows the photos that a target has taken.
+pub(super) struct Follower<'a, 'r> {
+    pub(super) target: &'a dyn Target,
+    pub(super) progress: &'a Progress,
+    pub(super) report: &'a SharedReport<'r>,
+}
+
+impl Follower<'_, '_> {
     /// Looks at the photos that are to be embedded until all are settled, and returns those that are not.
     pub(super) async fn follow(
         &self,
         mut photos: UnboundedReceiver<Waiting>,
-        shared: &Shared<'_>,
         stop: &CancellationToken,
     ) -> Vec<Waiting> {
         let mut line = Line::default();
@@ -56,7 +64,7 @@ impl Run {
                     None => open = false,
                 },
                 _ = look.tick(), if !line.photos.is_empty() => {
-                    let looked = self.look_along(&mut line, shared).await;
+                    let looked = self.look_along(&mut line).await;
                     if let Some(note) = quiet.note(&looked) {
                         self.progress.note(&note);
                     }
@@ -75,11 +83,11 @@ impl Run {
 
     /// Looks at the first photos, which are worked on next, and at a few of the others in turn, since a job may come back
     /// later than those behind it.
-    async fn look_along(&self, line: &mut Line, shared: &Shared<'_>) -> Looked {
+    async fn look_along(&self, line: &mut Line) -> Looked {
         let (mut settled, mut first_reason) = (0, None);
         let mut front = 0;
         while front < WINDOW.min(line.photos.len()) {
-            match self.look_at(line, front, shared).await {
+            match self.look_at(line, front).await {
                 Ok(Seen::Settled) => settled += 1,
                 Ok(Seen::Waiting(reason)) => {
                     first_reason = first_reason.or(reason);
@@ -93,7 +101,7 @@ impl Run {
             if place >= line.photos.len() {
                 break;
             }
-            match self.look_at(line, place, shared).await {
+            match self.look_at(line, place).await {
                 Ok(Seen::Settled) => settled += 1,
                 Ok(Seen::Waiting(reason)) => {
                     first_reason = first_reason.or(reason);
@@ -106,7 +114,7 @@ impl Run {
     }
 
     /// Looks at one photo, and takes it out of the line when it is settled.
-    async fn look_at(&self, line: &mut Line, place: usize, shared: &Shared<'_>) -> Result<Seen, Looked> {
+    async fn look_at(&self, line: &mut Line, place: usize) -> Result<Seen, Looked> {
         let Some(photo) = line.photos.get(place) else {
             return Ok(Seen::Waiting(None));
         };
@@ -116,8 +124,8 @@ impl Run {
             Ok(None) => return Err(Looked::Forbidden),
             Err(error) => return Err(Looked::Failed(error)),
         };
-        if let Some(fate) = fate(photo.id, standing, true) {
-            self.settle(shared, &photo.path, &fate);
+        if let Some(fate) = Fate::of(photo.id, standing, true) {
+            self.report.settle(&photo.path, &fate);
         }
         line.photos.remove(place);
         Ok(Seen::Settled)

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use lucida_core::{Error, ErrorKind, Scope};
 
-use super::ImportArgs;
+use super::args::ImportArgs;
 use super::server::Server;
 use crate::config::Config;
 

@@ -57,7 +57,7 @@ impl Rate {
         }
     }
 
-    /// Returns how many files are done a second, while so many are; `None` when that can't be told.
+    /// Returns how many files are done a second, while so many are; `None` when that is unknown.
     #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
     fn per_sec(&self, now: Instant, done: u64) -> Option<f64> {
         let (since, before) = *self.samples.front()?;

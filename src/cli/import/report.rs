@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::file::Refusal;
 use super::shown::{printable, shown};
+use super::target::Standing;
 use super::walk::Listing;
 
 /// How many names of files that are no pictures are printed; the report file has them all.
@@ -33,6 +34,19 @@ pub(super) enum Fate {
     Refused(Refusal),
     /// A folder or a file that can't be read.
     Unreadable(String),
+}
+
+impl Fate {
+    /// Returns what became of a photo; `None` while it is to be embedded.
+    pub(super) fn of(id: PhotoId, standing: Standing, was_to_be_embedded: bool) -> Option<Self> {
+        match standing {
+            Standing::Ready if was_to_be_embedded => Some(Self::Ready(id)),
+            Standing::Ready => Some(Self::Known(id)),
+            Standing::Failed(refusal) => Some(Self::Failed(id, refusal)),
+            Standing::Gone => Some(Self::Gone(id)),
+            Standing::Waiting(_) => None,
+        }
+    }
 }
 
 /// What became of the files so far.
@@ -166,6 +180,11 @@ impl Report {
     /// Returns how many photos are new.
     pub(super) const fn new_photos(&self) -> u64 {
         self.new
+    }
+
+    /// Returns whether no file and nothing unreadable was found.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.files + self.unreadable == 0
     }
 
     /// Returns whether every file is in the library, or was left out on purpose.
@@ -311,7 +330,7 @@ fn list(text: &mut String, title: &str, names: &[String], at_most: usize) {
 }
 
 /// Returns a count with its noun in the right number.
-fn counted(count: u64, one: &str, many: &str) -> String {
+pub(super) fn counted(count: u64, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
 }
 

@@ -1,8 +1,8 @@
 //! The work of an import: some files at once go to the target, and the photos are followed until they are ready.
 
 use std::collections::{BTreeSet, HashSet};
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
@@ -11,10 +11,11 @@ use tokio::sync::mpsc::{self, UnboundedSender};
 use tokio_util::sync::CancellationToken;
 
 use super::file::{Opened, Refusal};
-use super::follow::{WINDOW, Waiting};
+use super::follow::{Follower, WINDOW, Waiting};
 use super::progress::Progress;
 use super::report::{Fate, Report};
-use super::target::{Details, Standing, TakeError, Taken, Target};
+use super::shared_report::SharedReport;
+use super::target::{BUSY_PATIENCE, Details, TakeError, Taken, Target};
 use super::walk::Found;
 use crate::http::clean_filename;
 
@@ -25,8 +26,7 @@ const UPLOADS: usize = 4;
 const TRIES_OF_A_CHANGING_FILE: usize = 3;
 const CHANGING_PAUSE: Duration = Duration::from_secs(1);
 
-/// How long a target that is busy or doesn't answer is waited for.
-pub(super) const BUSY_PATIENCE: Duration = Duration::from_secs(120);
+/// The longest pause before a target that was busy is called again.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// How files are imported.
@@ -42,9 +42,6 @@ pub(super) struct Run {
     pub(super) waits: bool,
 }
 
-/// The report, shared by the two halves of the work.
-pub(super) type Shared<'a> = Mutex<&'a mut Report>;
-
 impl Run {
     /// Imports files. Adds to `waiting` the photos that are not settled, because this was stopped.
     ///
@@ -58,13 +55,18 @@ impl Run {
     ) -> Result<()> {
         let (total, done) = report.progress();
         self.progress.begin(total, done);
-        let shared = Mutex::new(report);
+        let report = SharedReport::new(report, &self.progress);
+        let follower = Follower {
+            target: &*self.target,
+            progress: &self.progress,
+            report: &report,
+        };
         let (sender, receiver) = mpsc::unbounded_channel();
         // Cancelled by a signal, and when the target takes nothing any more.
         let stop = self.stop.child_token();
         let (taken, left) = futures::join!(
-            self.take_all(files, sender, &shared, &stop),
-            self.follow(receiver, &shared, &stop)
+            self.take_all(files, sender, &report, &stop),
+            follower.follow(receiver, &stop)
         );
         waiting.extend(left);
         taken
@@ -78,7 +80,7 @@ impl Run {
         for (place, photo) in waiting.into_iter().enumerate() {
             let fate = match place {
                 0..WINDOW => match self.target.look(&photo.id).await {
-                    Ok(Some(standing)) => fate(photo.id, standing, true),
+                    Ok(Some(standing)) => Fate::of(photo.id, standing, true),
                     Ok(None) | Err(_) => None,
                 },
                 _ => None,
@@ -91,7 +93,7 @@ impl Run {
         &self,
         files: Vec<Found>,
         waiting: UnboundedSender<Waiting>,
-        shared: &Shared<'_>,
+        report: &SharedReport<'_>,
         stop: &CancellationToken,
     ) -> Result<()> {
         let takes = futures::stream::iter(files)
@@ -107,19 +109,19 @@ impl Run {
         while let Some((path, taken)) = takes.next().await {
             match taken {
                 Ok(Some(taken)) => {
-                    lock(shared).taken(taken.is_new);
-                    match fate(taken.id, taken.standing, taken.is_new) {
-                        Some(fate) => self.settle(shared, &path, &fate),
+                    report.taken(taken.is_new);
+                    match Fate::of(taken.id, taken.standing, taken.is_new) {
+                        Some(fate) => report.settle(&path, &fate),
                         // A copy of a file before it.
                         None if !followed.insert(taken.id) => {
-                            self.settle(shared, &path, &Fate::Known(taken.id));
+                            report.settle(&path, &Fate::Known(taken.id));
                         }
-                        None => self.hand_on(&waiting, taken.id, path, shared),
+                        None => self.hand_on(&waiting, taken.id, path, report),
                     }
                 }
                 // Stopped before it was taken.
                 Ok(None) => {}
-                Err(TakeError::File(refusal)) => self.settle(shared, &path, &Fate::Refused(refusal)),
+                Err(TakeError::File(refusal)) => report.settle(&path, &Fate::Refused(refusal)),
                 Err(TakeError::Busy(error, _) | TakeError::Target(error)) => {
                     // The others that are on their way are waited for.
                     fault.get_or_insert(error);
@@ -130,8 +132,14 @@ impl Run {
         fault.map_or(Ok(()), Err)
     }
 
-    /// Hands a photo that is to be embedded to who follows it.
-    fn hand_on(&self, waiting: &UnboundedSender<Waiting>, id: PhotoId, path: PathBuf, shared: &Shared<'_>) {
+    /// Passes a photo that is to be embedded to the follower.
+    fn hand_on(
+        &self,
+        waiting: &UnboundedSender<Waiting>,
+        id: PhotoId,
+        path: PathBuf,
+        report: &SharedReport<'_>,
+    ) {
         let photo = Waiting { id, path };
         let left = if self.waits {
             // Nobody follows any more once this is stopped, or may not look.
@@ -140,7 +148,7 @@ impl Run {
             Some(photo)
         };
         if let Some(photo) = left {
-            self.settle(shared, &photo.path, &Fate::Waiting(photo.id));
+            report.settle(&photo.path, &Fate::Waiting(photo.id));
         }
     }
 
@@ -185,27 +193,5 @@ impl Run {
             tags.extend(folders.take(MAX_TAGS.saturating_sub(self.tags.len())));
         }
         Details { filename, tags }
-    }
-
-    pub(super) fn settle(&self, shared: &Shared<'_>, path: &Path, fate: &Fate) {
-        let mut report = lock(shared);
-        report.settle(path, fate);
-        self.progress.done(report.progress().1, &report.counts());
-    }
-}
-
-/// The report is whole between any two of its calls.
-fn lock<'a, 'b>(shared: &'a Shared<'b>) -> MutexGuard<'a, &'b mut Report> {
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Returns what became of a photo; `None` while it is to be embedded.
-pub(super) fn fate(id: PhotoId, standing: Standing, was_to_be_embedded: bool) -> Option<Fate> {
-    match standing {
-        Standing::Ready if was_to_be_embedded => Some(Fate::Ready(id)),
-        Standing::Ready => Some(Fate::Known(id)),
-        Standing::Failed(refusal) => Some(Fate::Failed(id, refusal)),
-        Standing::Gone => Some(Fate::Gone(id)),
-        Standing::Waiting(_) => None,
     }
 }

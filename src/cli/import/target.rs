@@ -8,6 +8,9 @@ use lucida_core::{Error, PhotoId};
 
 use super::file::{Opened, Refusal};
 
+/// How long a target that is busy or doesn't answer is waited for.
+pub(super) const BUSY_PATIENCE: Duration = Duration::from_secs(120);
+
 /// What goes with a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Details {

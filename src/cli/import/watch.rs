@@ -16,7 +16,7 @@ use super::walk::Found;
 /// A file that was written this recently may still be on its way.
 const SETTLED_AFTER: Duration = Duration::from_secs(2);
 
-/// How often the folders are looked through without being told to: network folders report no changes.
+/// How often the folders are searched without an event: network folders report no changes.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 
 /// Which files were looked at, and how they were then.
@@ -59,7 +59,7 @@ impl Seen {
     }
 }
 
-/// Tells when the folders should be looked through again.
+/// Says when the folders should be searched again.
 pub(super) struct Watch {
     events: Receiver<()>,
     _watcher: Option<RecommendedWatcher>,
@@ -71,7 +71,7 @@ impl Watch {
         // One place is enough: it says that there is something to look for.
         let (sender, events) = mpsc::channel(1);
         let tell = move |event: notify::Result<notify::Event>| {
-            // Reading a file is an event too. What can't be told is looked for now and then.
+            // Reading a file is an event too. What is not reported is found now and then.
             if event.is_ok_and(|event| !event.kind.is_access()) {
                 let _ = sender.try_send(());
             }
