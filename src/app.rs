@@ -13,7 +13,8 @@ use lucida_library::{
 use lucida_models::{ModelPool, ModelSpec};
 
 use crate::config::{Config, ModelSelection};
-use crate::registry::{Factories, Registry, Selection};
+use crate::factories::{Factories, Selection};
+use crate::registry::Registry;
 
 /// Opens the library; starts no worker.
 ///

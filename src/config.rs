@@ -5,7 +5,7 @@
 //! error names the line or the variable it came from, then `Figment` merges them. Nothing here opens a socket or a file
 //! besides the config file.
 //!
-//! The arrows point one way: `load` → `check`, `show`, `defaults` → `root` → the registry → the schema.
+//! The arrows point one way: `load` → `reading` → `check`, `show`, `defaults` → `root` → the registry → the schema.
 
 mod assignment;
 mod check;
@@ -13,9 +13,12 @@ mod defaults;
 mod finding;
 mod literal;
 mod load;
+mod loaded;
 mod local;
 mod merged;
+mod missing;
 mod place;
+mod reading;
 mod reference;
 mod root;
 mod settings;
@@ -27,7 +30,8 @@ mod toml;
 pub use assignment::Flag;
 pub use defaults::defaults;
 pub use finding::{Finding, Findings};
-pub use load::{Config, ModelSelection, Sources};
+pub use load::Sources;
+pub use loaded::{Config, ModelSelection};
 pub use reference::reference;
 pub use settings::{
     AuthKey, AuthSettings, CallSettings, IngestSettings, Listen, LogFormat, LogSettings, ModelSettings,
@@ -52,6 +56,7 @@ pub use settings::{
     feature = "plugin-api-tei",
     feature = "plugin-api-weaviate",
     feature = "plugin-exif",
+    feature = "plugin-mcp",
     feature = "plugin-thumbnail"
 ))]
 mod tests {

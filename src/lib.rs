@@ -6,6 +6,7 @@
 pub mod app;
 mod cli;
 pub mod config;
+mod factories;
 pub mod http;
 pub mod keys;
 mod names;
@@ -17,7 +18,8 @@ pub mod telemetry;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-pub use registry::{Registry, Selection};
+pub use factories::Selection;
+pub use registry::Registry;
 
 /// Runs the command line of this process with the types of a registry, and returns the process's exit code: 0 for
 /// success, 1 for a failure or findings, 2 for a wrong call or configuration.

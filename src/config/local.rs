@@ -4,9 +4,11 @@ use lucida_core::config::{Inspection, Part, local};
 use lucida_core::{BuildContext, Error};
 
 use super::finding::{Finding, Findings};
-use super::load::{Config, ModelSelection, join_field};
+use super::loaded::{Config, ModelSelection};
+use super::reading::join_field;
+use crate::factories::{Factories, Selection};
 use crate::http::Tls;
-use crate::registry::{Factories, Registry, Selection};
+use crate::registry::Registry;
 
 impl Config {
     /// Checks the folders, files and models that it names. Opens no socket, loads no model, and makes and changes nothing.

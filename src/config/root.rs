@@ -8,7 +8,8 @@ use super::settings::{
     AuthSettings, IngestSettings, LogSettings, ModelSettings, ResilienceSettings, SearchSettings,
     ServerSettings, WorkerSettings,
 };
-use crate::registry::{Factories, Registry};
+use crate::factories::Factories;
+use crate::registry::Registry;
 use crate::schema::{Field, Types, ValueKind, doc_of};
 
 /// The list of further models.

@@ -3,8 +3,9 @@
 use lucida_core::config::Part;
 
 use super::finding::Findings;
-use super::load::Config;
-use crate::registry::{Factories, Registry, Selection};
+use super::loaded::Config;
+use crate::factories::{Factories, Selection};
+use crate::registry::Registry;
 use crate::schema::join;
 
 /// A part that only one process at a time can use.
