@@ -10,7 +10,9 @@ use crate::counts::Counts;
 use crate::damage::DamageLog;
 use crate::decoder::Decoder;
 use crate::delete::Deletion;
+use crate::delivery::Deliverer;
 use crate::edit::Editing;
+use crate::events::Events;
 use crate::ingest::Ingest;
 use crate::lease::Leases;
 use crate::manifests::Manifests;
@@ -20,7 +22,7 @@ use crate::plugins::Plugins;
 use crate::points::Points;
 use crate::readiness::Health;
 use crate::rebuild::Rebuild;
-use crate::reconcile::Reconciler;
+use crate::reconcile::{Reconciler, Stores};
 use crate::records::Records;
 use crate::scrub::Scrub;
 use crate::search::Search;
@@ -33,6 +35,8 @@ use crate::workers::Worker;
 pub(crate) struct Services {
     /// How many workers this process runs.
     pub(crate) workers: usize,
+    /// One for each plugin that takes events.
+    pub(crate) deliverers: Vec<Deliverer>,
     pub(crate) spool: Spool,
     pub(crate) decoder: Decoder,
     pub(crate) records: Records,
@@ -74,6 +78,8 @@ impl Services {
         let leases = Leases::new(Arc::clone(&metadata));
         let settled = Settled::new(Arc::clone(&metadata));
         let damage = DamageLog::new(Arc::clone(&metadata));
+        let events = Events::new(Arc::clone(&metadata), &plugins);
+        let deliverers = Deliverer::for_plugins(&metadata, &leases, &events, &plugins);
         let plugins = Plugins::new(plugins, Arc::clone(&storage), Arc::clone(&metadata));
         let points = Points {
             index: Arc::clone(&index),
@@ -90,6 +96,7 @@ impl Services {
         let records = Records {
             metadata: Arc::clone(&metadata),
             queue: Arc::clone(&queue),
+            events: events.clone(),
         };
         let manifests = Manifests {
             storage: Arc::clone(&storage),
@@ -110,13 +117,13 @@ impl Services {
         };
         let deletion = Deletion {
             storage: Arc::clone(&storage),
-            metadata: Arc::clone(&metadata),
             queue: Arc::clone(&queue),
             records: records.clone(),
             manifests: manifests.clone(),
             points: points.clone(),
             damage: damage.clone(),
             plugins: plugins.clone(),
+            events: events.clone(),
             settled: settled.clone(),
         };
         let intake = Intake {
@@ -148,6 +155,7 @@ impl Services {
             queue: Arc::clone(&queue),
             models: models.clone(),
             damage: damage.clone(),
+            events: events.clone(),
             last_of_model: Arc::default(),
         };
         let ingest = Ingest {
@@ -162,6 +170,7 @@ impl Services {
             plugins: plugins.clone(),
             editing: editing.clone(),
             deletion: deletion.clone(),
+            events: events.clone(),
             settled: settled.clone(),
             backoff: options.backoff,
             max_attempts: options.max_attempts,
@@ -208,8 +217,9 @@ impl Services {
             queue: Arc::clone(&queue),
             models: models.clone(),
             damage: damage.clone(),
+            events,
         };
-        let reconciler = Reconciler {
+        let stores = Stores {
             storage,
             metadata,
             index,
@@ -223,12 +233,16 @@ impl Services {
             damage: damage.clone(),
             deletion: deletion.clone(),
             spool: spool.clone(),
-            interval: options.reconcile_interval,
             deep_interval: options.deep_reconcile_interval,
             orphan_grace: options.orphan_grace,
         };
+        let reconciler = Reconciler {
+            stores,
+            interval: options.reconcile_interval,
+        };
         Ok(Self {
             workers: options.workers,
+            deliverers,
             spool,
             decoder,
             records,

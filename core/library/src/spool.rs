@@ -71,8 +71,7 @@ impl SpoolWriter {
     }
 
     /// Returns how many bytes there are so far.
-    #[must_use]
-    pub const fn bytes_written(&self) -> u64 {
+    pub(crate) const fn bytes_written(&self) -> u64 {
         self.size_bytes
     }
 

@@ -5,9 +5,11 @@ use std::time::{Duration, Instant};
 use jiff::{SignedDuration, Timestamp};
 use tracing::info;
 
+use super::record::{ModelChange, ModelRecord};
+use super::state::ModelState;
 use super::switch::{LEASE, LEASE_LASTS, ModelSwitch, show_progress};
-use super::view::FRESH;
-use super::{Live, ModelChange, ModelRecord, ModelState, given_up};
+use super::view::{FRESH, Live};
+
 use crate::points::PointIds;
 use lucida_core::{Error, Job, Order, Photo, PhotoFilter, PhotoQuery, PhotoState, Result};
 
@@ -293,4 +295,9 @@ async fn wait_until(start: Timestamp, after: Duration) {
     let passed = Timestamp::now().duration_since(start).max(SignedDuration::ZERO);
     let left = after.saturating_sub(passed.unsigned_abs());
     tokio::time::sleep(left).await;
+}
+
+/// Returns whether a photo that is ready was given up by the model that is being filled in since `started_at`.
+fn given_up(photo: &Photo, started_at: Timestamp) -> bool {
+    photo.error.is_some() && photo.next_attempt_at.is_none() && photo.updated_at >= started_at
 }

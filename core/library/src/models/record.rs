@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{ModelCommand, ModelRecipe};
+use super::command::Request;
+use super::recipe::ModelRecipe;
 use crate::state_record::{StateRecord, Unreadable};
 use lucida_core::{CollectionName, EmbedderInfo, Fingerprint, MetadataStore, PhotoId, Result, VectorIndex};
 
@@ -48,12 +49,12 @@ pub struct ModelChange {
 
 impl ModelChange {
     /// Returns whether two values are the same change at different times.
-    pub(in crate::models) fn is_same(&self, other: &Self) -> bool {
+    pub(super) fn is_same(&self, other: &Self) -> bool {
         self.to == other.to && self.started_at == other.started_at
     }
 
     /// Starts a change.
-    pub(in crate::models) fn new(to: Fingerprint, from: Option<Fingerprint>) -> Self {
+    pub(super) fn new(to: Fingerprint, from: Option<Fingerprint>) -> Self {
         Self {
             to,
             from,
@@ -66,27 +67,18 @@ impl ModelChange {
     }
 }
 
-/// A command for a process that has the index open, from one that can't open it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(in crate::models) struct Request {
-    pub(in crate::models) id: uuid::Uuid,
-    pub(in crate::models) command: ModelCommand,
-    /// Why the command failed.
-    pub(in crate::models) error: Option<String>,
-}
-
 /// What the metadata store knows of models.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct ModelRecord {
     /// By fingerprint.
     pub(crate) models: BTreeMap<Fingerprint, KnownModel>,
     /// The change in progress.
-    pub(in crate::models) change: Option<ModelChange>,
+    pub(super) change: Option<ModelChange>,
     /// The model that served before the last change.
-    pub(in crate::models) previous: Option<Fingerprint>,
+    pub(super) previous: Option<Fingerprint>,
     /// The command of a process that can't open the index.
     #[serde(default)]
-    pub(in crate::models) request: Option<Request>,
+    pub(super) request: Option<Request>,
 }
 
 impl ModelRecord {
@@ -104,7 +96,7 @@ impl ModelRecord {
     }
 
     /// Returns the model that a collection belongs to, by the collection's name where none is recorded.
-    pub(in crate::models) fn fingerprint_of(
+    pub(super) fn fingerprint_of(
         &self,
         collection: &CollectionName,
         index: &dyn VectorIndex,

@@ -2,7 +2,8 @@
 
 use tracing::{info, warn};
 
-use super::{KnownModel, ModelChange, ModelRecord, Models};
+use super::Models;
+use super::record::{KnownModel, ModelChange, ModelRecord};
 use lucida_core::{CollectionName, ErrorKind, Result};
 
 impl Models {

@@ -6,8 +6,10 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+use super::Models;
+use super::record::ModelRecord;
+use super::state::ModelState;
 use super::view::FRESH;
-use super::{ModelRecord, ModelState, Models};
 use crate::lease::Leases;
 use lucida_core::{ErrorKind, JobQueue, MetadataStore, Result, VectorIndex, metrics};
 

@@ -2,8 +2,8 @@
 
 use rand::seq::IndexedRandom;
 
-use super::Live;
 use super::switch::ModelSwitch;
+use super::view::Live;
 use lucida_core::{Error, IndexFilter, PhotoId, Result};
 
 /// How many photos are searched for.

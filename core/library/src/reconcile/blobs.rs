@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 use futures::StreamExt;
 use jiff::{SignedDuration, Timestamp};
 
-use super::FindingKind;
+use super::finding::FindingKind;
 use super::pass::{PAGE, Pass, ago};
 use super::progress::DeepRun;
 use crate::blobs::Pace;

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{CheckNews, CheckReport, Finding, FindingKind, OnNews, Reconciler};
+use super::finding::{Finding, FindingKind};
+use super::report::{CheckNews, CheckReport, OnNews};
+use super::stores::Stores;
 use lucida_core::{Error, Job, Order, Photo, PhotoFilter, PhotoQuery, PhotoState, Result};
 
 /// How many photos or blobs are read at once.
@@ -13,7 +15,7 @@ pub(crate) const PAGE: usize = 500;
 
 /// One run over the stores.
 pub(super) struct Pass<'a> {
-    pub(super) stores: &'a Reconciler,
+    pub(super) stores: &'a Stores,
     pub(super) repair: bool,
     /// How many originals that no record names are to be deleted, if there are exactly so many.
     pub(super) forget_unknown: Option<u64>,
@@ -25,7 +27,7 @@ pub(super) struct Pass<'a> {
 
 impl<'a> Pass<'a> {
     pub(super) fn new(
-        stores: &'a Reconciler,
+        stores: &'a Stores,
         repair: bool,
         grace: Duration,
         on_news: &'a mut OnNews<'a>,
@@ -111,7 +113,7 @@ impl<'a> Pass<'a> {
     }
 }
 
-pub(super) async fn next_page(stores: &Reconciler, query: &mut PhotoQuery) -> Result<Option<Vec<Photo>>> {
+pub(super) async fn next_page(stores: &Stores, query: &mut PhotoQuery) -> Result<Option<Vec<Photo>>> {
     let page = stores.metadata.list(query).await?;
     query.after = page.last().map(|photo| photo.id).or(query.after);
     Ok((!page.is_empty()).then_some(page))

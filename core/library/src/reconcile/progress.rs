@@ -8,7 +8,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::pass::Pass;
-use super::{CheckReport, Reconciler, Verify};
+use super::report::{CheckReport, Verify};
+use super::stores::Stores;
 use crate::damage::Damage;
 use crate::state_record::StateRecord;
 use lucida_core::{PhotoId, Result};
@@ -36,7 +37,7 @@ pub(super) struct Saved {
 
 /// One comparison of all stores, from where the last one was interrupted.
 pub(super) struct DeepRun<'a> {
-    stores: &'a Reconciler,
+    stores: &'a Stores,
     record: &'static StateRecord<Saved>,
     /// The lease that is renewed as it goes, and for how long.
     lease: Option<(&'static str, Duration)>,
@@ -50,7 +51,7 @@ pub(super) struct DeepRun<'a> {
 impl<'a> DeepRun<'a> {
     /// Starts a run, or resumes the one of the same record.
     pub(super) async fn begin(
-        stores: &'a Reconciler,
+        stores: &'a Stores,
         record: &'static StateRecord<Saved>,
         lease: Option<(&'static str, Duration)>,
         resume: bool,

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
 
+use super::finding::FindingKind;
 use super::pass::{PAGE, Pass, next_page};
 use super::progress::DeepRun;
-use super::{FindingKind, Reconciler};
+use super::stores::Stores;
 use crate::blobs::Pace;
 use crate::damage::Damage;
 use crate::fault::CODES_OF_COMPONENTS;
@@ -90,7 +91,7 @@ impl Pass<'_> {
         let recent = photo.updated_at >= self.settled_before;
         let kind = match (photo.state, fault) {
             (PhotoState::Deleting, _) => return Ok(()),
-            // An original is stored before its record is written, so it must be there however recent the record is.
+            // An original is stored before its record is written, so it must be stored however recent the record is.
             (_, Some(BlobFault::Original(damage))) => of_damage(damage),
             (PhotoState::Failed, _) if failed_by_a_component(&photo) => FindingKind::FailedByComponent,
             // A point is written before its photo is ready, too; what is to be filled in has a task of its own.
@@ -208,7 +209,7 @@ fn failed_by_a_component(photo: &Photo) -> bool {
 }
 
 /// Returns for each photo of a page what is wrong with its blobs, the original first.
-async fn blob_faults(stores: &Reconciler, page: &[Photo]) -> Result<HashMap<PhotoId, BlobFault>> {
+async fn blob_faults(stores: &Stores, page: &[Photo]) -> Result<HashMap<PhotoId, BlobFault>> {
     let looks: Vec<_> = page.iter().map(|photo| blob_fault(stores, photo)).collect();
     let faults: Vec<_> = futures::stream::iter(looks)
         .buffer_unordered(STAT_CONCURRENCY)
@@ -217,7 +218,7 @@ async fn blob_faults(stores: &Reconciler, page: &[Photo]) -> Result<HashMap<Phot
     Ok(faults.into_iter().flatten().collect())
 }
 
-async fn blob_fault(stores: &Reconciler, photo: &Photo) -> Result<Option<(PhotoId, BlobFault)>> {
+async fn blob_fault(stores: &Stores, photo: &Photo) -> Result<Option<(PhotoId, BlobFault)>> {
     if let Some(damage) = stores.blobs.stat(photo).await? {
         return Ok(Some((photo.id, BlobFault::Original(damage))));
     }
