@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::Fingerprint;
 use crate::picture::{DecodeSize, Picture};
-use crate::text::{TextInfo, TextOptions};
+use crate::text::{Prompt, TextInfo, TextOptions};
 
 /// A unit vector, `(dimensions,)` f32.
 pub type Embedding = Vec<f32>;
@@ -92,6 +92,33 @@ pub struct EmbedderInfo {
     pub decode_size: DecodeSize,
 }
 
+impl EmbedderInfo {
+    /// Checks that the model allows what a request says of its texts.
+    ///
+    /// # Errors
+    /// `InvalidInput`, with the field `prompt`, `prompt_name` or `dimensions`, and what is allowed.
+    pub fn check_text_options(&self, options: &TextOptions) -> Result<()> {
+        self.texts.prompt(&options.prompt)?;
+        if let Prompt::Text(text) = &options.prompt
+            && text.len() > self.max_text_bytes
+        {
+            let message = format!(
+                "`prompt` has {} bytes; it may have {}, the model's limit for texts",
+                text.len(),
+                self.max_text_bytes
+            );
+            return Err(Error::invalid(message)
+                .with_code("text_too_long")
+                .with_field("prompt"));
+        }
+        let Some(dimensions) = options.dimensions else {
+            return Ok(());
+        };
+        self.texts
+            .check_dimensions(dimensions, self.dimensions, &self.model)
+    }
+}
+
 /// A piece of a text as a model sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Token {
@@ -118,7 +145,7 @@ pub trait Embedder: Send + Sync {
         None
     }
 
-    /// Reports whether any of its weights are in memory.
+    /// Returns whether any of its weights are in memory.
     fn is_loaded(&self) -> bool {
         true
     }

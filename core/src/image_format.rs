@@ -53,14 +53,6 @@ impl ImageFormat {
         }
     }
 
-    /// Returns the format of a media type that [`ImageFormat::content_type`] gives.
-    #[must_use]
-    pub fn from_content_type(content_type: &str) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|format| format.content_type() == content_type)
-    }
-
     /// Returns the name that metrics use.
     #[must_use]
     pub const fn name(self) -> &'static str {

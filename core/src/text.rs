@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::embedder::{EmbedderInfo, Embedding};
 use crate::error::{Error, Result};
 
 /// The names of a prompt for documents, in the order in which sentence-transformers' `encode_document` looks for them.
@@ -49,7 +48,7 @@ impl TextOptions {
     ///
     /// # Errors
     /// `Internal` (`bad_vector`) where nothing but zeros is left.
-    pub fn shorten(&self, mut embedding: Embedding) -> Result<Embedding> {
+    pub fn shorten(&self, mut embedding: Vec<f32>) -> Result<Vec<f32>> {
         let Some(dimensions) = self.dimensions.filter(|&length| length < embedding.len()) else {
             return Ok(embedding);
         };
@@ -76,6 +75,8 @@ pub enum Prompt {
     Default,
     /// Nothing.
     None,
+    /// This text, as it is written, whatever prompts the model has.
+    Text(String),
     /// The prompt of this name, which the model must have.
     Named(String),
     /// The prompt for queries; nothing, if the model has none, whatever its default is. sentence-transformers' `encode_query`
@@ -86,28 +87,51 @@ pub enum Prompt {
     Document,
 }
 
-impl Prompt {
-    /// Reads what requests call `prompt_name` and `input_type`, of which one at most may be given: a prompt's name, or `query`
-    /// or `document` in the words of several APIs.
+/// The fields of a request that choose what is put before its texts; one of them at most may be given.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PromptFields<'a> {
+    /// The text itself, as sentence-transformers' `encode(prompt=…)` takes it; an empty one is nothing, also for a model with a
+    /// default prompt.
+    pub prompt: Option<&'a str>,
+    /// The name of one of the model's prompts.
+    pub prompt_name: Option<&'a str>,
+    /// `query` or `document`, in the words of several APIs.
+    pub input_type: Option<&'a str>,
+}
+
+impl PromptFields<'_> {
+    /// Reads the fields.
     ///
     /// # Errors
     /// `InvalidInput`, with the field.
-    pub fn of_request(prompt_name: Option<&str>, input_type: Option<&str>) -> Result<Self> {
-        match (prompt_name, input_type) {
-            (None, None) => Ok(Self::Default),
-            (Some(name), None) => Ok(Self::Named(name.to_owned())),
-            (None, Some("query" | "search_query")) => Ok(Self::Query),
-            (None, Some("document" | "search_document" | "passage")) => Ok(Self::Document),
-            (None, Some(other)) => {
+    pub fn choose(self) -> Result<Prompt> {
+        let given = [
+            ("prompt", self.prompt),
+            ("prompt_name", self.prompt_name),
+            ("input_type", self.input_type),
+        ];
+        let mut given = given.iter().filter_map(|(name, value)| Some((*name, (*value)?)));
+        let Some((name, value)) = given.next() else {
+            return Ok(Prompt::Default);
+        };
+        if let Some((other, _)) = given.next() {
+            return Err(invalid(
+                other,
+                format!("give either `{name}` or `{other}`, not both"),
+            ));
+        }
+        match (name, value) {
+            ("prompt", "") => Ok(Prompt::None),
+            ("prompt", text) => Ok(Prompt::Text(text.to_owned())),
+            ("prompt_name", name) => Ok(Prompt::Named(name.to_owned())),
+            (_, "query" | "search_query") => Ok(Prompt::Query),
+            (_, "document" | "search_document" | "passage") => Ok(Prompt::Document),
+            (_, other) => {
                 let message = format!(
                     "`input_type` is `{other}`; expected `query` or `document` (or `search_query`, `search_document`, `passage`)"
                 );
                 Err(invalid("input_type", message))
             }
-            (Some(_), Some(_)) => Err(invalid(
-                "input_type",
-                "give either `prompt_name` or `input_type`, not both".to_owned(),
-            )),
         }
     }
 }
@@ -144,9 +168,10 @@ impl TextInfo {
     ///
     /// # Errors
     /// `InvalidInput` (`unknown_prompt`) for a name that the model doesn't have, with the names it has.
-    pub fn prompt(&self, prompt: &Prompt) -> Result<&str> {
+    pub fn prompt<'a>(&'a self, prompt: &'a Prompt) -> Result<&'a str> {
         let found = match prompt {
             Prompt::None => None,
+            Prompt::Text(text) => Some(text),
             Prompt::Default => self.default_prompt(),
             Prompt::Query => self.prompts.get(QUERY_PROMPT),
             Prompt::Document => DOCUMENT_PROMPTS
@@ -162,6 +187,42 @@ impl TextInfo {
         self.prompts.get(self.default_prompt.as_ref()?)
     }
 
+    /// Checks that vectors may be cut to a length; `model` has `own` dimensions.
+    ///
+    /// # Errors
+    /// `InvalidInput`, with the field `dimensions`, and what is allowed.
+    pub(crate) fn check_dimensions(&self, dimensions: usize, own: usize, model: &str) -> Result<()> {
+        if dimensions == own {
+            return Ok(());
+        }
+        let message = match &self.matryoshka {
+            Matryoshka::Any if (1..own).contains(&dimensions) => return Ok(()),
+            Matryoshka::Lengths(lengths) if lengths.contains(&dimensions) && dimensions < own => {
+                return Ok(());
+            }
+            Matryoshka::Any => {
+                format!("`dimensions` is {dimensions}; 1 to {own} are allowed by model `{model}`")
+            }
+            Matryoshka::Lengths(lengths) => {
+                let lengths: Vec<_> = lengths
+                    .iter()
+                    .filter(|&&length| length < own)
+                    .map(usize::to_string)
+                    .collect();
+                format!(
+                    "`dimensions` is {dimensions}; model `{model}` was trained for {} and its own {own} (`truncate_dimensions = true` \
+                     in its configuration allows others)",
+                    lengths.join(", ")
+                )
+            }
+            Matryoshka::None => format!(
+                "`dimensions` is {dimensions}, and the vectors of model `{model}` have {own}: it wasn't trained to be cut shorter \
+                 (`truncate_dimensions = true` in its configuration allows it)"
+            ),
+        };
+        Err(invalid("dimensions", message))
+    }
+
     fn unknown_prompt(&self, name: &str) -> Error {
         let names: Vec<_> = self.prompts.keys().map(|name| format!("`{name}`")).collect();
         let known = if names.is_empty() {
@@ -171,55 +232,6 @@ impl TextInfo {
         };
         let message = format!("prompt `{name}` is unknown: {known}");
         invalid("prompt_name", message).with_code("unknown_prompt")
-    }
-}
-
-impl EmbedderInfo {
-    /// Checks that the model allows what a request says of its texts.
-    ///
-    /// # Errors
-    /// `InvalidInput`, with the field `prompt_name` or `dimensions`, and what is allowed.
-    pub fn check_text_options(&self, options: &TextOptions) -> Result<()> {
-        self.texts.prompt(&options.prompt)?;
-        options
-            .dimensions
-            .map_or(Ok(()), |dimensions| self.check_dimensions(dimensions))
-    }
-
-    fn check_dimensions(&self, dimensions: usize) -> Result<()> {
-        let own = self.dimensions;
-        if dimensions == own {
-            return Ok(());
-        }
-        let message = match &self.texts.matryoshka {
-            Matryoshka::Any if (1..own).contains(&dimensions) => return Ok(()),
-            Matryoshka::Lengths(lengths) if lengths.contains(&dimensions) && dimensions < own => {
-                return Ok(());
-            }
-            Matryoshka::Any => format!(
-                "`dimensions` is {dimensions}; 1 to {own} are allowed by model `{}`",
-                self.model
-            ),
-            Matryoshka::Lengths(lengths) => {
-                let lengths: Vec<_> = lengths
-                    .iter()
-                    .filter(|&&length| length < own)
-                    .map(usize::to_string)
-                    .collect();
-                format!(
-                    "`dimensions` is {dimensions}; model `{}` was trained for {} and its own {own} (`truncate_dimensions = true` \
-                     in its configuration allows others)",
-                    self.model,
-                    lengths.join(", ")
-                )
-            }
-            Matryoshka::None => format!(
-                "`dimensions` is {dimensions}, and the vectors of model `{}` have {own}: it wasn't trained to be cut shorter \
-                 (`truncate_dimensions = true` in its configuration allows it)",
-                self.model
-            ),
-        };
-        Err(invalid("dimensions", message))
     }
 }
 
@@ -278,15 +290,44 @@ mod tests {
 
     #[test]
     fn an_input_type_is_read_in_the_words_of_several_apis() {
+        let of = |word| PromptFields {
+            input_type: Some(word),
+            ..PromptFields::default()
+        };
         for word in ["query", "search_query"] {
-            assert_eq!(Prompt::of_request(None, Some(word)).unwrap(), Prompt::Query);
+            assert_eq!(of(word).choose().unwrap(), Prompt::Query);
         }
         for word in ["document", "search_document", "passage"] {
-            assert_eq!(Prompt::of_request(None, Some(word)).unwrap(), Prompt::Document);
+            assert_eq!(of(word).choose().unwrap(), Prompt::Document);
         }
-        for (name, word) in [(None, "queries"), (Some("query"), "query")] {
-            let error = Prompt::of_request(name, Some(word)).unwrap_err();
-            assert_eq!(error.field(), Some("input_type"));
+        assert_eq!(of("queries").choose().unwrap_err().field(), Some("input_type"));
+    }
+
+    #[test]
+    fn a_request_may_give_a_prompt_or_none_but_not_two_of_them() {
+        let fields = |prompt, prompt_name, input_type| {
+            PromptFields {
+                prompt,
+                prompt_name,
+                input_type,
+            }
+            .choose()
+        };
+        assert_eq!(fields(None, None, None).unwrap(), Prompt::Default);
+        assert_eq!(fields(Some(""), None, None).unwrap(), Prompt::None);
+        let literal = fields(Some("query"), None, None).unwrap();
+        assert_eq!(literal, Prompt::Text("query".to_owned()));
+        // As it is written, and not the prompt of this name.
+        let e5 = info(&[("query", "query: ")], Some("query"));
+        assert_eq!(e5.prompt(&literal).unwrap(), "query");
+        assert_eq!(e5.prompt(&Prompt::None).unwrap(), "");
+        for (given, field) in [
+            ((Some(""), Some("query"), None), "prompt_name"),
+            ((Some("a"), None, Some("query")), "input_type"),
+            ((None, Some("query"), Some("query")), "input_type"),
+        ] {
+            let error = fields(given.0, given.1, given.2).unwrap_err();
+            assert_eq!((error.code(), error.field()), ("invalid_field", Some(field)));
         }
     }
 
