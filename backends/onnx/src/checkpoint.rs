@@ -28,15 +28,13 @@ use crate::device::{Compute, Device, Precision};
 use crate::graph::{Graph, Value};
 use crate::runtime::Runtime;
 use crate::session;
+use blocks::OUTPUT;
 pub(crate) use head::Head;
 use image_tower::ImageTower;
 use packing::Packing;
 use placement::Placement;
 pub(crate) use placement::{common_folder, relative};
 use text_tower::TextTower;
-
-/// The output of every graph that is written here, `(batch, d)` f32.
-const OUTPUT: &str = "vector";
 
 /// How many pictures share a run where inputs may. CLIP ViT-B/32 on two cores, busy with other work too: 55 ms for a
 /// picture alone, 42 ms for each of four, 42 ms for each of eight.
@@ -77,7 +75,7 @@ impl OnnxEngine {
         }
     }
 
-    /// Tells whether several inputs may share a run: whether each gets the bits that it gets alone.
+    /// Returns whether several inputs may share a run: whether each gets the bits that it gets alone.
     ///
     /// ONNX Runtime's matrices do that on x86-64, whatever the number of threads; elsewhere it was not tried. 8-bit
     /// activations are scaled by the largest of a run, so each input has its own there; and so it has on other devices.

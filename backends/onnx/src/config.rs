@@ -3,16 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use lucida_core::{BuildContext, Error, Result, Settings};
-use lucida_models::checkpoint::{TextSettings, check_local_pair};
-use lucida_models::hub::HubConfig;
+use lucida_models::checkpoint::TextSettings;
+use lucida_models::hub::{Exports, HubConfig};
 use lucida_models::{BatchOptions, BatchSettings};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::device::{Compute, Device, Precision};
-use crate::factory;
-use crate::runtime::Runtime;
 
 /// The settings of the ONNX Runtime embedder.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -76,68 +73,11 @@ impl Default for OnnxConfig {
     }
 }
 
-impl Settings for OnnxConfig {
-    fn validate(&self) -> Result<()> {
-        if self.model.trim().is_empty() {
-            return Err(Error::config(
-                "model",
-                "is empty: name a model, such as \"starter\", or a folder",
-            ));
-        }
-        if self
-            .text_model
-            .as_ref()
-            .is_some_and(|model| model.trim().is_empty())
-        {
-            return Err(Error::config(
-                "text_model",
-                "is empty: name a model, or leave the key out",
-            ));
-        }
-        self.batch().validate()?;
-        self.text_settings().validate()?;
-        let (device, precision) = (self.device, self.precision);
-        if !device.precisions().contains(&precision) {
-            let offered: Vec<_> = device
-                .precisions()
-                .iter()
-                .map(|offered| offered.as_str())
-                .collect();
-            let message = format!(
-                "`{}` can't be computed on the device `{}`, which offers {}",
-                precision.as_str(),
-                device.as_str(),
-                offered.join(", ")
-            );
-            return Err(Error::config("precision", message));
-        }
-        self.hub.validate()
-    }
-
-    fn check_local(&self, context: &BuildContext) -> Vec<Error> {
-        let runtime = Runtime::find(self.device, self.library.as_deref(), context)
-            .map_err(|error| error.with_field("library"));
-        let mut problems = check_local_pair(&self.model, self.text_model.as_deref(), context);
-        problems.extend(
-            [self.hub.check_local(), runtime]
-                .into_iter()
-                .filter_map(Result::err),
-        );
-        if let Some(inspection) = context.inspection
-            && problems.is_empty()
-        {
-            let inspected = factory::inspect(self, context, inspection);
-            problems.extend(inspected.map_err(|error| error.with_default_field("model")).err());
-        }
-        problems
-    }
-}
-
 impl OnnxConfig {
     /// Returns the number of threads, with 0 resolved to the cores of this machine.
     #[must_use]
     pub fn thread_count(&self) -> usize {
-        self.batch().thread_count()
+        self.batch_settings().thread_count()
     }
 
     /// Returns what is said of texts.
@@ -146,6 +86,16 @@ impl OnnxConfig {
             prompts: self.prompts.clone(),
             max_tokens: self.max_tokens,
             truncate_dimensions: self.truncate_dimensions,
+            ..TextSettings::default()
+        }
+    }
+
+    /// Returns which ONNX files are fetched from a hub, where it has no weights that are computed.
+    pub(crate) const fn exports(&self) -> Exports {
+        match self.precision {
+            // bf16 is a way to compute with f32 weights.
+            Precision::Fp32 | Precision::Bf16 => Exports::Plain,
+            Precision::Int8 => Exports::Int8,
         }
     }
 
@@ -161,10 +111,11 @@ impl OnnxConfig {
     /// Returns how the model's inputs are queued; a batch costs at most one, for models that compute each input by itself:
     /// a search should not wait for more than the one under way.
     pub(crate) fn batch_options(&self) -> BatchOptions {
-        self.batch().options(1, 1)
+        self.batch_settings().options(1, 1)
     }
 
-    fn batch(&self) -> BatchSettings {
+    /// Returns the settings of batches.
+    pub(crate) fn batch_settings(&self) -> BatchSettings {
         BatchSettings {
             threads: self.threads,
             queue_items: self.queue_items,
@@ -178,6 +129,7 @@ impl OnnxConfig {
 mod tests {
     use std::time::Duration;
 
+    use lucida_core::Result;
     use lucida_core::config::parse;
     use serde_json::{Value, json};
 

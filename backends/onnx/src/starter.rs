@@ -1,10 +1,11 @@
 //! The bundled `starter` model: pictures and texts in the space of sentences, by way of ImageNet's labels.
 //!
 //! ConSE (Norouzi et al., "Zero-Shot Learning by Convex Combination of Semantic Embeddings", ICLR 2014): a
-//! classifier tells the likeliest labels of a picture, and the picture's vector is the mean of those labels'
+//! classifier gives the likeliest labels of a picture, and the picture's vector is the mean of those labels'
 //! sentence vectors, weighted by their probability. The folder is made by `convert.py` of the crate `lucida-setup`.
 
 mod consensus;
+mod files;
 mod image_tower;
 mod languages;
 mod manifest;
@@ -23,13 +24,12 @@ use tracing::warn;
 use crate::device::{Compute, Precision};
 use crate::pixels::{self, Region};
 use crate::runtime::Runtime;
+use files::LANGUAGES_FILES;
+pub(crate) use files::MANIFEST_FILE;
 use image_tower::{ImageTower, Views};
 use languages::{LanguageTower, Languages};
 use manifest::Manifest;
 use text_tower::{TextTower, Words};
-
-/// The file that tells this layout from others.
-pub(crate) const MANIFEST_FILE: &str = "starter.json";
 
 /// Changes whenever other numbers come out of the same weights: the views, the filter, the averaging, the pooling.
 const PREPROCESSING: &str = "starter-1 crop+squash bicubic conse";
@@ -91,7 +91,7 @@ impl Starter {
 fn weight_bytes(manifest: &Manifest) -> Option<u64> {
     let mut files = vec![image_tower::GRAPH_FILE, text_tower::GRAPH_FILE];
     if manifest.languages().is_some() {
-        files.extend(languages::FILES);
+        files.extend(LANGUAGES_FILES);
     }
     let sizes = files.into_iter().map(|file| manifest.path(file).metadata().ok());
     sizes.map(|file| Some(file?.len())).sum()

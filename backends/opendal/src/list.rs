@@ -3,11 +3,10 @@
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
 use lucida_core::{BlobKey, BlobStat, Result};
-use opendal::Lister;
 use opendal::options::ListOptions;
+use opendal::{Lister, Metadata};
 
 use crate::service::Service;
-use crate::store::describe;
 
 /// A listing that is under way.
 struct Listing<S> {
@@ -86,5 +85,14 @@ impl<S: Service> Listing<S> {
         let lister = lister.map_err(|error| self.service.failed("listing blobs".to_owned(), &error))?;
         self.open = Some((prefix, lister));
         Ok(true)
+    }
+}
+
+/// Describes a blob by what the service knows of it.
+pub(crate) fn describe(key: BlobKey, metadata: &Metadata) -> BlobStat {
+    BlobStat {
+        key,
+        size_bytes: metadata.content_length(),
+        modified_at: metadata.last_modified().map(Into::into),
     }
 }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use lucida_core::{Blob, BlobKey, BlobStat, ByteStream, Error, Result, Storage};
-use opendal::{Buffer, Metadata};
+use opendal::Buffer;
 
 use crate::service::Service;
 use crate::upload::Upload;
@@ -66,7 +66,7 @@ impl<S: Service> Storage for OpendalStorage<S> {
 
     async fn stat(&self, key: &BlobKey) -> Result<BlobStat> {
         match self.service.stat(key).await {
-            Ok(metadata) if metadata.is_file() => Ok(describe(key.clone(), &metadata)),
+            Ok(metadata) if metadata.is_file() => Ok(list::describe(key.clone(), &metadata)),
             Ok(_) => Err(self.absent(key).await),
             Err(error) if S::is_absent(&error) => Err(self.absent(key).await),
             Err(error) => Err(self.service.failed(format!("looking at blob `{key}`"), &error)),
@@ -104,13 +104,4 @@ impl<S: Service> Storage for OpendalStorage<S> {
 /// Makes the error of a blob that is not stored.
 pub(crate) fn absent(key: &BlobKey) -> Error {
     Error::not_found(format!("blob `{key}` is not stored"))
-}
-
-/// Describes a blob by what the service knows of it.
-pub(crate) fn describe(key: BlobKey, metadata: &Metadata) -> BlobStat {
-    BlobStat {
-        key,
-        size_bytes: metadata.content_length(),
-        modified_at: metadata.last_modified().map(Into::into),
-    }
 }

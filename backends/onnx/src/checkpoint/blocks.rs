@@ -7,6 +7,9 @@ use lucida_models::checkpoint::{
 use crate::graph::{Attribute, Form, Graph, Value};
 use crate::proto::DataType;
 
+/// The output of every graph that is written here, `(batch, d)` f32.
+pub(super) const OUTPUT: &str = "vector";
+
 /// A graph of a tower being written.
 pub(super) struct Blocks<'t> {
     pub(super) graph: Graph<'t>,

@@ -5,8 +5,8 @@ use lucida_models::checkpoint::{Pooling, TextHead, Tokens};
 use ort::session::Session;
 use ort::value::TensorRef;
 
-use super::OUTPUT;
 use super::blocks::Blocks;
+use super::blocks::OUTPUT;
 use super::packing::weigh;
 use super::placement::Placement;
 use crate::device::{Compute, Device, Precision};

@@ -6,7 +6,7 @@ use lucida_models::checkpoint::{ImageRecipe, Pixels};
 use ort::session::Session;
 use ort::value::TensorRef;
 
-use super::OUTPUT;
+use super::blocks::OUTPUT;
 use super::image_graph::INPUT;
 use crate::error::internal;
 

@@ -26,7 +26,7 @@ const HASH_BYTES: usize = blake3::OUT_LEN;
 
 const BLOCK_BYTES: usize = 1 << 20;
 
-/// Finds the weights of a graph in the cache's file of them, which is made if it isn't there or is damaged; `id` tells
+/// Finds the weights of a graph in the cache's file of them, which is created if it is missing or damaged; `id` tells
 /// which numbers they come from.
 ///
 /// Any number of processes may do this at once: each makes a file of its own, and the last one takes its place, with the
@@ -77,7 +77,7 @@ fn key(weights: &[Weight<'_>], id: &WeightsId) -> blake3::Hash {
     hasher.finalize()
 }
 
-/// Tells whether a file is there and is what its head says. Reads it, since a map's pages would count as this process's
+/// Returns whether a file is there and is what its head says. Reads it, since a map's pages would count as this process's
 /// memory.
 fn is_whole(path: &Path, size_bytes: usize) -> bool {
     let file = match File::open(path) {

@@ -41,7 +41,7 @@ const LEAST_SLOTS: usize = 16;
 /// The smallest number is as good as minus infinity where every row has a greater one, and makes no NaN anywhere.
 pub(super) const HIDDEN: f32 = f32::MIN;
 
-/// Tells how many slots a text of so many tokens has where it may share a run.
+/// Returns how many slots a text of so many tokens has where it may share a run.
 pub(super) fn shared_slots(tokens: usize) -> usize {
     tokens.max(LEAST_SLOTS).next_power_of_two()
 }

@@ -1,4 +1,4 @@
-//! Where a graph's weights lie: in the checkpoint's own files, from which the runtime maps them.
+//! Where a graph's weights are stored: in the checkpoint's own files, from which the runtime maps them.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use crate::graph::{Location, Weight};
 /// Places for the weights of a graph.
 #[derive(Debug)]
 pub(super) struct Placement {
-    /// The folder that the runtime is told, below which all files are.
+    /// The folder that the runtime is given, below which all files are.
     pub(super) folder: PathBuf,
     /// One for each weight.
     pub(super) locations: Vec<Location>,

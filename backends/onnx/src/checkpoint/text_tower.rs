@@ -8,7 +8,7 @@ use lucida_models::checkpoint::Tokens;
 use ort::session::Session;
 use ort::value::TensorRef;
 
-use super::OUTPUT;
+use super::blocks::OUTPUT;
 use super::image_tower::for_each;
 use super::packing::{Packing, shared_slots};
 use super::text_graph::INPUTS;

@@ -16,22 +16,12 @@ use lucida_models::TextInput;
 use lucida_models::checkpoint::Tokens;
 use safetensors::{Dtype, SafeTensors};
 
+use super::files::FITTED_FILE;
 use super::manifest::{LanguageRecipe, Manifest, broken};
 use bridge::Bridge;
 use detector::Detector;
 pub(super) use tower::LanguageTower;
 use vocabulary::Vocabulary;
-
-/// The file with the detector and the bridge.
-const FITTED_FILE: &str = "languages.safetensors";
-
-/// All the files, which are there together or not at all.
-pub(super) const FILES: [&str; 4] = [
-    tower::GRAPH_FILE,
-    tower::WEIGHTS_FILE,
-    vocabulary::FILE,
-    FITTED_FILE,
-];
 
 /// What is known of other languages before the model is loaded.
 pub(super) struct Languages {
@@ -64,7 +54,7 @@ impl Languages {
         }))
     }
 
-    /// Reports whether a text is for MiniLM.
+    /// Returns whether a text is for MiniLM.
     pub(super) fn is_english(&self, text: &str) -> bool {
         self.detector.is_english(text)
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use lucida_core::{Error, ErrorKind, Result};
 use serde::Deserialize;
 
-use super::MANIFEST_FILE;
+use super::files::{LANGUAGES_FILES, MANIFEST_FILE};
 
 /// The schema of the manifest that this version reads.
 const SCHEMA: u32 = 1;
@@ -104,9 +104,10 @@ impl Manifest {
         }
         let image = &content.image;
         let listed = |files: &[&str]| files.iter().all(|file| content.blake3.contains_key(*file));
-        let languages_make_sense = content.languages.as_ref().is_none_or(|languages| {
-            (16..=512).contains(&languages.max_tokens) && listed(&super::languages::FILES)
-        });
+        let languages_make_sense = content
+            .languages
+            .as_ref()
+            .is_none_or(|languages| (16..=512).contains(&languages.max_tokens) && listed(&LANGUAGES_FILES));
         let sensible = content.dimensions > 0
             && (1..=4096).contains(&image.size_pixels)
             && (1.0..=4.0).contains(&image.crop_resize)

@@ -9,7 +9,7 @@ use reqwest::multipart::{Form, Part};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{RemoteModel, Speak, TextForm, Vector};
+use super::{FarPrompt, RemoteModel, Speak, TextForm, Vector};
 use crate::client::Client;
 use crate::error::{Refusal, malformed};
 use crate::picture::PictureFile;
@@ -158,14 +158,20 @@ impl Speak for Lucida {
         })
     }
 
+    fn takes_prompts(&self) -> bool {
+        true
+    }
+
     async fn texts(&self, texts: &[&str], form: &TextForm) -> Result<Vec<Result<Vector>>> {
         let mut body = json!({ "texts": texts, "model": self.model });
         // Left out where it says nothing, so that earlier versions take the request.
         if !form.truncate {
             body["truncate"] = false.into();
         }
-        if let Some(name) = &form.prompt_name {
-            body["prompt_name"] = name.as_str().into();
+        match &form.prompt {
+            FarPrompt::Default => {}
+            FarPrompt::Named(name) => body["prompt_name"] = name.as_str().into(),
+            FarPrompt::Text(text) => body["prompt"] = text.as_str().into(),
         }
         let answer = self
             .client

@@ -24,7 +24,7 @@ impl Detector {
         Self { weights, step, bias }
     }
 
-    /// Reports whether `text` is rather English than not.
+    /// Returns whether `text` is rather English than not.
     pub(super) fn is_english(&self, text: &str) -> bool {
         let letters = || text.chars().filter(|letter| letter.is_alphabetic());
         let latin = letters().filter(|&letter| is_latin(letter)).count();

@@ -15,10 +15,9 @@ use crate::device::{Compute, Device, Precision};
 use crate::error::internal;
 use crate::runtime::Runtime;
 use crate::session;
+use crate::starter::files::{LANGUAGES_GRAPH_FILE, LANGUAGES_WEIGHTS_FILE};
 use crate::starter::manifest::Manifest;
 
-pub(crate) const GRAPH_FILE: &str = "languages.onnx";
-pub(crate) const WEIGHTS_FILE: &str = "languages.weights";
 const INPUT: &str = "input_ids";
 const OUTPUT: &str = "sentence_embedding";
 
@@ -79,10 +78,10 @@ impl LanguageTower {
 
 fn load(manifest: &Manifest, runtime: &Runtime, compute: Compute) -> Result<Session> {
     let started = Instant::now();
-    let graph = manifest.read_file(GRAPH_FILE)?;
+    let graph = manifest.read_file(LANGUAGES_GRAPH_FILE)?;
     // The weights are mapped, not read: a table of words of which a text looks up a few rows is most of them.
-    manifest.check_file(WEIGHTS_FILE)?;
-    let name = manifest.path(GRAPH_FILE).display().to_string();
+    manifest.check_file(LANGUAGES_WEIGHTS_FILE)?;
+    let name = manifest.path(LANGUAGES_GRAPH_FILE).display().to_string();
     let session = session::open_with_weights(runtime, &name, &graph, manifest.folder(), compute)?;
     info!(
         model = manifest.model(),

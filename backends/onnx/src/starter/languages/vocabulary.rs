@@ -9,10 +9,8 @@ use lucida_models::checkpoint::Tokens;
 use safetensors::{Dtype, SafeTensors};
 use tokenizers::NormalizedString;
 
+use crate::starter::files::VOCABULARY_FILE;
 use crate::starter::manifest::{Manifest, broken};
-
-/// The file with the pieces.
-pub(crate) const FILE: &str = "languages.vocabulary.safetensors";
 
 /// What stands for a space within a piece.
 const SPACE: char = '\u{2581}';
@@ -41,8 +39,8 @@ impl Vocabulary {
     /// # Errors
     /// `Unavailable` or `Internal`, naming the file.
     pub(crate) fn read(manifest: &Manifest, max_tokens: usize) -> Result<Self> {
-        let bytes = manifest.read_file(FILE)?;
-        let damaged = || broken(&manifest.path(FILE), "holds no vocabulary");
+        let bytes = manifest.read_file(VOCABULARY_FILE)?;
+        let damaged = || broken(&manifest.path(VOCABULARY_FILE), "holds no vocabulary");
         Self::parse(&bytes, max_tokens).ok_or_else(damaged)
     }
 
