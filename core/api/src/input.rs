@@ -8,6 +8,8 @@ use futures::StreamExt;
 use futures::stream;
 use lucida_core::{Deadline, EmbedderInfo, Embedding, Embeddings, Error, Result, TextOptions};
 
+use crate::field::invalid;
+
 /// How many pictures of one call are decoded or wait for the model at once.
 const PICTURES_AT_ONCE: usize = 8;
 
@@ -50,7 +52,7 @@ pub fn check_text(field: &str, text: &str, max_bytes: usize) -> Result<()> {
     Ok(())
 }
 
-/// Reports whether a picture is named by a URL that has to be fetched.
+/// Returns whether a picture is named by a URL that has to be fetched.
 #[must_use]
 pub fn is_fetched(uri: &str) -> bool {
     let scheme = uri.split(':').next().unwrap_or_default();
@@ -64,11 +66,7 @@ pub fn is_fetched(uri: &str) -> bool {
 /// # Errors
 /// `InvalidInput` (`invalid_field`), for any other URL as well: nothing is fetched here.
 pub fn picture_in_data_uri(field: &str, uri: &str) -> Result<Bytes> {
-    let refuse = |message: String| {
-        Err(Error::invalid(message)
-            .with_code("invalid_field")
-            .with_field(field))
-    };
+    let refuse = |message: String| Err(invalid(field, message));
     let scheme = uri.split(':').next().unwrap_or_default();
     if is_fetched(uri) {
         return refuse(format!(
@@ -102,11 +100,9 @@ pub fn picture_in_data_uri(field: &str, uri: &str) -> Result<Bytes> {
 /// `InvalidInput` (`invalid_field`).
 pub fn picture_in_base64(field: &str, text: &str) -> Result<Bytes> {
     let decoded = BASE64.decode(text.trim());
-    decoded.map(Bytes::from).map_err(|error| {
-        Error::invalid(format!("`{field}` is not valid base64: {error}"))
-            .with_code("invalid_field")
-            .with_field(field)
-    })
+    decoded
+        .map(Bytes::from)
+        .map_err(|error| invalid(field, format!("`{field}` is not valid base64: {error}")))
 }
 
 /// An input's vector, and how much text the input was.

@@ -9,6 +9,9 @@ use serde::Deserialize;
 
 use crate::request::normalised;
 
+/// The plugin's name in a configuration.
+pub(crate) const PLUGIN_NAME: &str = "api-immich";
+
 /// Which models answer for Immich's, and who may ask.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

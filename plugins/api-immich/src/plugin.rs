@@ -11,7 +11,7 @@ use axum::routing::{get, post};
 use lucida_core::{Access, BodyKind, Endpoint, Failure, Hook, Plugin, PluginHost};
 use serde_json::json;
 
-use crate::config::ApiImmichConfig;
+use crate::config::{ApiImmichConfig, PLUGIN_NAME};
 use crate::predict::Predictor;
 
 /// Answers as Immich's machine-learning service does.
@@ -22,7 +22,7 @@ pub struct ApiImmichPlugin {
 
 impl ApiImmichPlugin {
     /// The plugin's name.
-    pub const NAME: &'static str = "api-immich";
+    pub const NAME: &'static str = PLUGIN_NAME;
 
     /// Makes the plugin.
     #[must_use]

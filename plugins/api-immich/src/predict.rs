@@ -11,7 +11,7 @@ use serde_json::Map;
 use tracing::debug;
 
 use crate::answer::{Answer, written};
-use crate::plugin::ApiImmichPlugin;
+use crate::config::PLUGIN_NAME;
 use crate::request::{Form, Task, normalised, tasks};
 
 /// What `/predict` works with.
@@ -93,7 +93,7 @@ impl Predictor {
         let message = format!(
             "model `{immich}` is not served here: known are {}; add it to `models` of the plugin `{}`",
             known.join(", "),
-            ApiImmichPlugin::NAME
+            PLUGIN_NAME
         );
         Err(Error::not_found(message).with_code("model_not_found").into())
     }
@@ -128,7 +128,7 @@ fn refused_picture(error: Error) -> Answer {
 }
 
 fn undecodable(error: &Error) -> Answer {
-    metrics::API_INPUTS_REFUSED.increment(&[ApiImmichPlugin::NAME]);
+    metrics::API_INPUTS_REFUSED.increment(&[PLUGIN_NAME]);
     debug!(%error, "refusing a picture as Immich's service does");
     Answer::Detail(StatusCode::INTERNAL_SERVER_ERROR, error.message().into())
 }

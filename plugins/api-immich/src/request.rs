@@ -21,8 +21,15 @@ pub(crate) struct Form {
 }
 
 impl Form {
-    /// Reads a form, of either encoding.
+    /// Reads a form, of either encoding. An empty field is none, as for FastAPI.
     pub(crate) async fn read(request: Request) -> Result<Self, Answer> {
+        let mut form = Self::read_fields(request).await?;
+        form.entries.take_if(|entries| entries.is_empty());
+        form.text.take_if(|text| text.is_empty());
+        Ok(form)
+    }
+
+    async fn read_fields(request: Request) -> Result<Self, Answer> {
         let kind = request.headers().get(CONTENT_TYPE);
         let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         if kind
@@ -119,7 +126,7 @@ pub(crate) fn tasks(entries: &[u8]) -> Option<Vec<Task>> {
 /// Normalises a model's name as Immich does (`clean_name` in `machine-learning/immich_ml/config.py`).
 pub(crate) fn normalised(name: &str) -> String {
     let last = name.rsplit('/').next().unwrap_or_default();
-    last.replace([':', '\\'], "_")
+    last.replace([':', '\\'], "_").replace('.', "")
 }
 
 #[cfg(test)]
@@ -141,6 +148,7 @@ mod tests {
             tasks(faces),
             Some(vec![Task::Foreign("facial-recognition".to_owned())])
         );
+        assert_eq!(normalised("immich-app/ViT.B:32__openai"), "ViTB_32__openai");
         assert_eq!(tasks(b"{}"), Some(Vec::new()));
         for wrong in [
             "",

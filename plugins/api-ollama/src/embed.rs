@@ -3,8 +3,9 @@
 use std::time::Instant;
 
 use axum::extract::Request;
+use lucida_api::field::invalid;
 use lucida_api::{ApiRequest, Embedded, Input, MAX_INPUTS, check_text, embed};
-use lucida_core::{Embedding, Error, Result, TextOptions};
+use lucida_core::{Embedding, Result, TextOptions};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -121,11 +122,7 @@ impl Service {
 
 /// Reads `input`: a text or a list of texts, each with the name of its place.
 fn texts_of(input: Value) -> Result<Vec<(String, String)>> {
-    let refuse = |field: &str| {
-        Error::invalid(format!("`{field}` must be a text"))
-            .with_code("invalid_field")
-            .with_field(field)
-    };
+    let refuse = |field: &str| invalid(field, format!("`{field}` must be a text"));
     let items = match input {
         Value::Null => return Ok(Vec::new()),
         Value::String(text) if text.is_empty() => return Ok(Vec::new()),
@@ -138,9 +135,7 @@ fn texts_of(input: Value) -> Result<Vec<(String, String)>> {
             "`input` has {} texts; up to {MAX_INPUTS} are allowed",
             items.len()
         );
-        return Err(Error::invalid(message)
-            .with_code("invalid_field")
-            .with_field("input"));
+        return Err(invalid("input", message));
     }
     let texts = items.into_iter().enumerate().map(|(place, item)| {
         let field = format!("input[{place}]");

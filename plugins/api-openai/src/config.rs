@@ -6,6 +6,9 @@ use lucida_core::{Error, Result, Settings};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// The plugin's name in a configuration.
+pub(crate) const PLUGIN_NAME: &str = "api-openai";
+
 /// Answers as OpenAI's embeddings API does: `POST /v1/embeddings`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::Request;
+use lucida_api::field::invalid;
 use lucida_api::{ApiRequest, Input, Models, check_text, embed};
-use lucida_core::{Deadline, EmbedderInfo, Error, ErrorKind, Fetcher, Prompt, Result, TextOptions};
+use lucida_core::{Deadline, EmbedderInfo, Error, ErrorKind, Fetcher, PromptFields, Result, TextOptions};
 
 use crate::answer::{EmbeddingObject, EmbeddingsAnswer};
+use crate::config::PLUGIN_NAME;
 use crate::config::TokenIds;
 use crate::fetch::{PictureUrl, fetch_all};
-use crate::inputs::{Content, RequestInput, inputs_of, invalid};
-use crate::plugin::ApiOpenaiPlugin;
+use crate::inputs::{Content, RequestInput, inputs_of};
 use crate::request::EmbeddingsRequest;
 
 /// What the call works with.
@@ -33,7 +34,12 @@ impl Answerer {
         let asked: EmbeddingsRequest = request.object()?;
         let model = self.models.choose(asked.model.as_deref())?;
         let options = TextOptions {
-            prompt: Prompt::of_request(asked.prompt_name.as_deref(), asked.input_type.as_deref())?,
+            prompt: PromptFields {
+                prompt: asked.prompt.as_deref(),
+                prompt_name: asked.prompt_name.as_deref(),
+                input_type: asked.input_type.as_deref(),
+            }
+            .choose()?,
             dimensions: asked.dimensions,
             ..TextOptions::default()
         };
@@ -128,7 +134,7 @@ fn unread(field: &str) -> Error {
     let message = format!(
         "`{field}` is token ids: send the text itself (in LangChain, set `check_embedding_ctx_length=False`), or set \
          `token_ids = \"model\"` of the plugin `{}` if they are those of the model's own tokenizer",
-        ApiOpenaiPlugin::NAME
+        PLUGIN_NAME
     );
     invalid(field, message)
 }

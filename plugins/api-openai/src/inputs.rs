@@ -5,6 +5,7 @@
 //! chat message whose content is a text or one content part.
 
 use axum::body::Bytes;
+use lucida_api::field::invalid;
 use lucida_api::{MAX_INPUTS, is_fetched, picture_in_data_uri};
 use lucida_core::{Error, Result};
 use serde_json::{Map, Value};
@@ -166,12 +167,6 @@ fn token_ids(field: &str, ids: &[Value]) -> Result<Vec<u32>> {
         let message = format!("`{field}` must be a list of token ids, which are whole numbers from 0");
         invalid(field, message)
     })
-}
-
-pub(crate) fn invalid(field: impl Into<String>, message: impl Into<String>) -> Error {
-    Error::invalid(message)
-        .with_code("invalid_field")
-        .with_field(field)
 }
 
 #[cfg(test)]

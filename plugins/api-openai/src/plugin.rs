@@ -8,7 +8,7 @@ use lucida_api::{MAX_INPUTS, Models, answered, openai_error};
 use lucida_core::{Access, BodyKind, Endpoint, Failure, Hook, Plugin, PluginHost, Scope};
 use serde_json::{Map, Value, json};
 
-use crate::config::ApiOpenaiConfig;
+use crate::config::{ApiOpenaiConfig, PLUGIN_NAME};
 use crate::embeddings::Answerer;
 
 /// Answers as OpenAI's embeddings API does.
@@ -19,7 +19,7 @@ pub struct ApiOpenaiPlugin {
 
 impl ApiOpenaiPlugin {
     /// The plugin's name.
-    pub const NAME: &'static str = "api-openai";
+    pub const NAME: &'static str = PLUGIN_NAME;
 
     /// Makes the plugin.
     #[must_use]
@@ -130,6 +130,11 @@ fn operation(max_text_bytes: usize) -> Value {
                         "type": "string",
                     },
                     "prompt_name": { "description": "The prompt of the model, by its name.", "type": "string" },
+                    "prompt": {
+                        "description": "What is put before each text, as it is written, instead of a prompt of the model; \
+                                        an empty one is nothing, also for a model with a default prompt.",
+                        "type": "string",
+                    },
                     "user": { "description": "Not used.", "type": "string" },
                 },
             },

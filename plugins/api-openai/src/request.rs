@@ -32,6 +32,9 @@ pub(crate) struct EmbeddingsRequest {
     /// The name of the prompt before each text.
     #[serde(default)]
     pub(crate) prompt_name: Option<String>,
+    /// What is put before each text, as it is written; an empty one is nothing.
+    #[serde(default)]
+    pub(crate) prompt: Option<String>,
     /// Not used.
     #[serde(default)]
     #[expect(dead_code, reason = "clients send it, and it is of no use here")]

@@ -1,12 +1,13 @@
 //! The call `/embed`.
 
 use axum::extract::Request;
+use lucida_api::field::invalid;
 use lucida_api::{ApiRequest, check_text};
-use lucida_core::{Deadline, EmbedderInfo, Embedding, Error, Prompt, Result, TextOptions};
+use lucida_core::{Deadline, EmbedderInfo, Embedding, Error, PromptFields, Result, TextOptions};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::inputs::{Inputs, TextInput, invalid};
+use crate::inputs::{Inputs, TextInput};
 use crate::plugin::Service;
 
 /// The body of a request; fields of later versions are ignored, as text-embeddings-inference does.
@@ -42,7 +43,11 @@ impl Service {
         let truncate = asked.truncate.unwrap_or(self.config.auto_truncate);
         check_direction(asked.truncation_direction.as_deref(), truncate)?;
         let options = TextOptions {
-            prompt: Prompt::of_request(asked.prompt_name.as_deref(), None)?,
+            prompt: PromptFields {
+                prompt_name: asked.prompt_name.as_deref(),
+                ..PromptFields::default()
+            }
+            .choose()?,
             dimensions: asked.dimensions,
             truncate,
         };

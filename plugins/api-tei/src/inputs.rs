@@ -1,5 +1,6 @@
 //! The inputs of a request: one or several, as texts or as token ids.
 
+use lucida_api::field::invalid;
 use lucida_core::{Error, Result};
 use serde_json::Value;
 
@@ -71,12 +72,6 @@ fn read_one(field: String, value: &Value) -> Result<TextInput> {
         let message = format!("`{field}` must be a text or a list of token ids");
         invalid(field, message)
     })
-}
-
-pub(crate) fn invalid(field: impl Into<String>, message: impl Into<String>) -> Error {
-    Error::invalid(message)
-        .with_code("invalid_field")
-        .with_field(field)
 }
 
 #[cfg(test)]

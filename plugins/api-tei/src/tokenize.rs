@@ -2,11 +2,12 @@
 
 use axum::extract::Request;
 use lucida_api::ApiRequest;
-use lucida_core::{Prompt, Result, TextOptions};
+use lucida_api::field::invalid;
+use lucida_core::{PromptFields, Result, TextOptions};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::inputs::{Inputs, TextInput, invalid};
+use crate::inputs::{Inputs, TextInput};
 use crate::plugin::Service;
 
 /// Texts to split.
@@ -61,7 +62,11 @@ impl Service {
             }
         }
         let options = TextOptions {
-            prompt: Prompt::of_request(asked.prompt_name.as_deref(), None)?,
+            prompt: PromptFields {
+                prompt_name: asked.prompt_name.as_deref(),
+                ..PromptFields::default()
+            }
+            .choose()?,
             ..TextOptions::default()
         };
         let with_special = asked.add_special_tokens.unwrap_or(true);

@@ -16,4 +16,3 @@ pub use config::RemoteConfig;
 pub use factory::factory;
 pub use openapi::document;
 pub use plugin::RemotePlugin;
-pub use protocol::PROTOCOL;

@@ -91,7 +91,7 @@ fn ranked(hits: Vec<Hit>, order: Vec<RankedHit>) -> Result<Vec<Hit>> {
         .map(|RankedHit { id, score }| {
             let mut hit = left.remove(&id).ok_or_else(|| {
                 Error::internal(format!(
-                    "the program names the photo `{id}`, which is no hit or was named before"
+                    "the program names the photo `{id}`, which is not among the hits or was named before"
                 ))
             })?;
             hit.score = score.unwrap_or(hit.score);

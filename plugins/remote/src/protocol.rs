@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// The version of the messages, which every call names.
-pub const PROTOCOL: u32 = 1;
+pub(crate) const PROTOCOL: u32 = 1;
 
 /// Sends what a hook has to say, with the version and the plugin's name.
 #[derive(Debug, Serialize, JsonSchema)]

@@ -11,5 +11,5 @@ mod preview;
 
 pub use config::ThumbnailConfig;
 pub use factory::factory;
-pub use name::{CONTENT_TYPE, pick, preview_name, preview_size};
+pub use name::{CONTENT_TYPE, pick};
 pub use plugin::ThumbnailPlugin;

@@ -7,14 +7,12 @@ pub(crate) const PLUGIN_NAME: &str = "thumbnail";
 pub const CONTENT_TYPE: &str = "image/jpeg";
 
 /// Returns the name of the preview of a size, as the plugin hands it out: `320.jpg`.
-#[must_use]
-pub fn preview_name(size_pixels: u32) -> String {
+pub(crate) fn preview_name(size_pixels: u32) -> String {
     format!("{size_pixels}.jpg")
 }
 
 /// Returns the size of a preview from its key in a photo's `derived`: 320 from `thumbnail/320.jpg`.
-#[must_use]
-pub fn preview_size(derived_key: &str) -> Option<u32> {
+fn preview_size(derived_key: &str) -> Option<u32> {
     let name = derived_key.strip_prefix(PLUGIN_NAME)?.strip_prefix('/')?;
     let size = name.strip_suffix(".jpg")?.parse().ok()?;
     (preview_name(size) == name).then_some(size)
