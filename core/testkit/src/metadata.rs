@@ -1,5 +1,5 @@
 //! The contract of [`MetadataStore`], sentence by sentence: single photos. Named records are in
-//! [`super::metadata_records`], lists and counts in [`super::metadata_list`].
+//! [`super::metadata_records`], lists in [`super::metadata_list`], counts in [`super::metadata_counts`], events in [`super::outbox`].
 
 use std::sync::Arc;
 
@@ -46,6 +46,22 @@ macro_rules! metadata_contract {
                 a_deleted_record_is_gone
                 records_keep_their_names_and_values_apart
             }
+            $crate::contract_tests! { outbox, $fixture,
+                an_event_is_stored_with_the_change_it_is_about
+                without_events_the_outbox_stays_empty
+                a_refused_update_adds_no_event
+                of_sixteen_changes_at_once_one_event_is_stored
+                a_repeated_change_keeps_a_single_event
+                a_deletion_adds_its_event_once
+                events_of_two_subscribers_are_apart
+                later_events_of_a_photo_wait_for_the_first
+                an_id_that_is_used_again_keeps_the_order
+                a_postponed_event_is_due_at_its_time
+                waiting_events_take_no_place_of_those_due
+                a_dead_event_holds_nothing_up
+                events_are_counted_by_subscriber_and_state
+                a_missing_event_stays_missing
+            }
             $crate::contract_tests! { metadata_list, $fixture,
                 list_comes_in_the_order_of_ids_both_ways
                 list_pages_join_without_a_gap
@@ -62,7 +78,11 @@ macro_rules! metadata_contract {
                 conditions_hold_together
                 a_filter_holds_across_pages
                 a_changed_photo_is_listed_by_what_it_is_now
+            }
+            $crate::contract_tests! { metadata_counts, $fixture,
                 counts_are_by_state_of_one_user_or_all
+                counts_by_tag_come_with_the_most_frequent_first
+                counts_by_tag_follow_every_change
             }
         }
     };
@@ -162,7 +182,7 @@ pub async fn the_same_content_of_the_same_user_is_existing_in_any_state(fixture:
         let inserted = store.insert(&second).await.unwrap();
         assert_eq!(inserted, Inserted::Existing(first.clone()));
         assert_eq!(store.get(&second.id).await.unwrap(), None);
-        // The very same record again is no error either.
+        // The very same record again is not an error either.
         assert_eq!(store.insert(&first).await.unwrap(), Inserted::Existing(first));
     }
 }
@@ -218,7 +238,7 @@ pub async fn an_id_taken_by_another_content_already_exists(fixture: Fixture<dyn 
     assert_eq!(store.get(&first.id).await.unwrap(), Some(first));
 }
 
-/// What is not there is `None`, not an error.
+/// What is missing is `None`, not an error.
 pub async fn a_missing_photo_is_none(fixture: Fixture<dyn MetadataStore>) {
     let store = &*fixture.part;
     let missing = photo(&user("alice"));
@@ -432,7 +452,7 @@ pub async fn delete_frees_the_content_and_the_id(fixture: Fixture<dyn MetadataSt
     assert_eq!(insert_new(store, &first).await, first);
 }
 
-/// Deleting what is not there is fine, once and again.
+/// Deleting what is missing is fine, once and again.
 pub async fn delete_of_a_missing_photo_is_fine(fixture: Fixture<dyn MetadataStore>) {
     let store = &*fixture.part;
     store.delete(&PhotoId::generate()).await.unwrap();

@@ -1,17 +1,15 @@
-//! The contract of [`MetadataStore`], continued: lists, filters and counts.
+//! The contract of [`MetadataStore`], continued: lists and filters.
 
 use jiff::civil::DateTime;
 use jiff::tz::Offset;
 use jiff::{SignedDuration, Timestamp};
-use lucida_core::{
-    ErrorKind, MetadataStore, Order, Photo, PhotoFilter, PhotoId, PhotoQuery, PhotoState, StateCounts,
-};
+use lucida_core::{ErrorKind, MetadataStore, Order, Photo, PhotoFilter, PhotoId, PhotoQuery, PhotoState};
 
 use super::metadata::{insert_new, micros};
 use super::{Fixture, photo, user};
 
 /// Makes `count` photos of one user whose ids are ascending, changes each, and inserts them in mixed order.
-async fn stored(
+pub(super) async fn stored(
     store: &dyn MetadataStore,
     owner: &str,
     count: usize,
@@ -114,7 +112,7 @@ pub async fn list_pages_join_without_a_gap(fixture: Fixture<dyn MetadataStore>) 
     }
 }
 
-/// A cursor names a place, not a photo that must be there.
+/// A cursor names a place, not a photo that must exist.
 pub async fn a_cursor_may_be_gone(fixture: Fixture<dyn MetadataStore>) {
     let store = &*fixture.part;
     let photos = stored(store, "alice", 10, |_, _| {}).await;
@@ -520,40 +518,4 @@ pub async fn a_changed_photo_is_listed_by_what_it_is_now(fixture: Fixture<dyn Me
         ..of_user("alice")
     };
     assert_eq!(all(store, &new).await, [changed]);
-}
-
-/// Counts follow insertions, updates and deletions, for one user and for all.
-pub async fn counts_are_by_state_of_one_user_or_all(fixture: Fixture<dyn MetadataStore>) {
-    let store = &*fixture.part;
-    let count = async |owner: Option<&str>| {
-        let owner = owner.map(user);
-        store.count_by_state(owner.as_ref()).await.unwrap()
-    };
-    assert_eq!(count(None).await, StateCounts::default());
-    let hers = stored(store, "alice", 10, |number, photo| {
-        photo.state = match number {
-            0..=3 => PhotoState::Pending,
-            4..=6 => PhotoState::Ready,
-            7..=8 => PhotoState::Failed,
-            _ => PhotoState::Deleting,
-        };
-    })
-    .await;
-    stored(store, "bob", 5, |_, photo| photo.state = PhotoState::Ready).await;
-    let counts = |pending, ready, failed, deleting| StateCounts {
-        pending,
-        ready,
-        failed,
-        deleting,
-    };
-    assert_eq!(count(Some("alice")).await, counts(4, 3, 2, 1));
-    assert_eq!(count(Some("bob")).await, counts(0, 5, 0, 0));
-    assert_eq!(count(Some("carol")).await, StateCounts::default());
-    assert_eq!(count(None).await, counts(4, 8, 2, 1));
-    let mut done = hers[0].clone();
-    done.state = PhotoState::Ready;
-    store.update(&done).await.unwrap();
-    store.delete(&hers[9].id).await.unwrap();
-    assert_eq!(count(Some("alice")).await, counts(3, 4, 2, 0));
-    assert_eq!(count(None).await, counts(3, 9, 2, 0));
 }
