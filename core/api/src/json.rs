@@ -136,14 +136,49 @@ fn wrong_value(prefix: &str, path: &str, error: &serde_json::Error) -> Error {
             .with_field(join(prefix, &inner));
     }
     let field = join(prefix, path);
-    let message = message.replacen("invalid type: ", "wrong type: ", 1);
-    let message = match message.as_str() {
-        // serde_json's words for a value that can't be a variant's name.
-        "expected value" => "wrong type: expected a string".to_owned(),
-        _ => message,
-    };
+    let message = plain_words(message);
     let message = format!("{}: {message}", named(&field, "the body"));
     with_field(Error::invalid(message).with_code("invalid_field"), &field)
+}
+
+/// Puts serde's words for Rust's types into those of JSON.
+fn plain_words(message: String) -> String {
+    // serde_json's words for a value that can't be a variant's name.
+    if message == "expected value" {
+        return "wrong type: expected a string".to_owned();
+    }
+    let kinds = [
+        ("invalid type: ", "wrong type"),
+        ("invalid value: ", "wrong value"),
+    ];
+    let parts = kinds.iter().find_map(|(start, kind)| {
+        let (found, expected) = message.strip_prefix(start)?.rsplit_once(", expected ")?;
+        Some((kind, found, expected))
+    });
+    let Some((kind, found, expected)) = parts else {
+        return message;
+    };
+    let found = match found.split_once(' ').unwrap_or((found, "")) {
+        ("integer", number) | ("floating", number) => {
+            number.trim_start_matches("point ").trim_matches('`').to_owned()
+        }
+        ("boolean", value) => value.trim_matches('`').to_owned(),
+        ("string", _) => format!("the {found}"),
+        ("sequence", _) => "a list".to_owned(),
+        ("map", _) => "an object".to_owned(),
+        _ => found.to_owned(),
+    };
+    let expected = match expected {
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number, 0 or more",
+        "i8" | "i16" | "i32" | "i64" | "isize" => "a whole number",
+        "f32" | "f64" => "a number",
+        "a boolean" => "true or false",
+        "a sequence" => "a list",
+        "a map" => "an object",
+        other if other.starts_with("struct ") => "an object",
+        other => other,
+    };
+    format!("{kind}: {found}, expected {expected}")
 }
 
 /// Returns serde_json's message without the place in the text, which helps nobody whose client wrote the JSON.
@@ -299,17 +334,41 @@ mod tests {
         for (text, message) in [
             (
                 r#"{"number":"one"}"#,
-                "`number`: wrong type: string \"one\", expected u32",
+                "`number`: wrong type: the string \"one\", expected a whole number, 0 or more",
+            ),
+            (
+                r#"{"number":1.5}"#,
+                "`number`: wrong type: 1.5, expected a whole number, 0 or more",
+            ),
+            (
+                r#"{"number":-1}"#,
+                "`number`: wrong value: -1, expected a whole number, 0 or more",
+            ),
+            (
+                r#"{"number":true}"#,
+                "`number`: wrong type: true, expected a whole number, 0 or more",
+            ),
+            (
+                r#"{"number":1,"inner":{"tags":"a, expected b"}}"#,
+                "`inner.tags`: wrong type: the string \"a, expected b\", expected a list",
+            ),
+            (
+                r#"{"number":1,"inner":{"tags":{}}}"#,
+                "`inner.tags`: wrong type: an object, expected a list",
+            ),
+            (
+                r#"{"number":1,"inner":{"tags":[null]}}"#,
+                "`inner.tags[0]`: wrong type: null, expected a string",
             ),
             (
                 r#"{"number":1,"inner":[]}"#,
-                "`inner`: wrong type: sequence, expected an object",
+                "`inner`: wrong type: a list, expected an object",
             ),
             (
                 r#"{"number":1,"kind":5}"#,
                 "`kind`: wrong type: expected a string",
             ),
-            ("[1]", "the body: wrong type: sequence, expected an object"),
+            ("[1]", "the body: wrong type: a list, expected an object"),
         ] {
             let error = parse_object::<Outer>(text.as_bytes(), "").unwrap_err();
             assert_eq!(error.message(), message);
