@@ -42,18 +42,9 @@ impl Keys {
         self.keys.is_empty()
     }
 
-    /// Reports whether a key is one of the server's.
+    /// Returns whether a key is one of the server's.
     pub(crate) fn knows(&self, shown: &[u8]) -> bool {
         self.find(shown).is_some()
-    }
-
-    /// Returns what the holder of a key may do; everything where there are no keys.
-    pub(crate) fn scopes(&self, shown: Option<&[u8]>) -> Vec<Scope> {
-        if self.keys.is_empty() {
-            return Scope::ALL.to_vec();
-        }
-        let key = shown.and_then(|shown| self.find(shown));
-        key.map(|key| key.scopes.clone()).unwrap_or_default()
     }
 
     fn find(&self, shown: &[u8]) -> Option<&ApiKey> {
@@ -88,6 +79,7 @@ impl Keys {
         }
         Ok(Caller {
             user_id: key.user.clone(),
+            scopes: key.scopes.clone(),
         })
     }
 }
@@ -114,6 +106,7 @@ mod tests {
         for (key, user) in [("one", "alice"), ("two", "bob")] {
             let caller = keys().authorize(Some(key.as_bytes()), Some(Scope::Read)).unwrap();
             assert_eq!(caller.user_id.as_str(), user);
+            assert_eq!(caller.scopes.contains(&Scope::Write), user == "alice");
         }
     }
 

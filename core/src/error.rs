@@ -13,9 +13,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorKind {
-    /// The thing asked for is not there.
+    /// What is asked for does not exist.
     NotFound,
-    /// A thing of that identity is there already.
+    /// A thing of that identity exists already.
     AlreadyExists,
     /// The caller's input is wrong; the same input will fail again.
     InvalidInput,
@@ -31,7 +31,7 @@ pub enum ErrorKind {
     Overloaded,
     /// An operation took longer than it may.
     Timeout,
-    /// A part that is needed is away for now; try again later.
+    /// A part that is needed is unavailable; try again later.
     Unavailable,
     /// Anything else: a fault of Lucida's or of a library's.
     Internal,
@@ -56,7 +56,7 @@ impl ErrorKind {
         }
     }
 
-    /// Tells whether the same operation may succeed later without anybody changing anything.
+    /// Returns whether the same operation may succeed later without anybody changing anything.
     #[must_use]
     pub const fn is_transient(self) -> bool {
         match self {
@@ -232,6 +232,27 @@ impl Error {
         &self.inner.message
     }
 
+    /// Returns what a client may read of it: the message. `None` for a fault of the server itself, whose message is for the log;
+    /// only lost and damaged blobs are mentioned, since the user can upload those again.
+    #[must_use]
+    pub fn public_message(&self) -> Option<&str> {
+        match self.kind() {
+            ErrorKind::Internal if matches!(self.code(), "blob_missing" | "blob_damaged") => {
+                Some(self.message())
+            }
+            ErrorKind::Internal | ErrorKind::ConfigInvalid => None,
+            ErrorKind::NotFound
+            | ErrorKind::AlreadyExists
+            | ErrorKind::InvalidInput
+            | ErrorKind::Unsupported
+            | ErrorKind::PermissionDenied
+            | ErrorKind::Conflict
+            | ErrorKind::Overloaded
+            | ErrorKind::Timeout
+            | ErrorKind::Unavailable => Some(self.message()),
+        }
+    }
+
     /// Returns the field or configuration key that is wrong.
     #[must_use]
     pub fn field(&self) -> Option<&str> {
@@ -244,7 +265,7 @@ impl Error {
         self.inner.retry_after
     }
 
-    /// Tells whether the same operation may succeed later without anybody changing anything.
+    /// Returns whether the same operation may succeed later without anybody changing anything.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         self.inner.kind.is_transient()

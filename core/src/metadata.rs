@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::error::Result;
 use crate::id::{ContentHash, PhotoId, UserId};
+use crate::outbox::Outbox;
 use crate::photo::{Photo, PhotoState, StateCounts};
 
 /// Which photos to list; every condition that is set must hold.
@@ -87,6 +88,15 @@ pub enum Inserted {
     Existing(Photo),
 }
 
+/// A tag of a user's photos.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TagCount {
+    /// The tag.
+    pub tag: String,
+    /// How many of the photos have it.
+    pub photos: u64,
+}
+
 /// A small named document that the server itself needs: a lease, a migration, provenance.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Record {
@@ -101,7 +111,7 @@ pub struct Record {
 /// Every call is atomic and durable when it returns, and sees what every earlier call wrote, from whichever
 /// process. Implementations must not retry, time or log: the decorators do.
 #[async_trait]
-pub trait MetadataStore: Send + Sync {
+pub trait MetadataStore: Outbox {
     /// Adds a record with version 1, unless the same user has a photo of the same hash in any state.
     ///
     /// Of two inserts at once for one user and hash exactly one is `New`. Times are kept to the microsecond, local ones
@@ -156,6 +166,13 @@ pub trait MetadataStore: Send + Sync {
     /// # Errors
     /// `Unavailable` by the store.
     async fn count_by_state(&self, user: Option<&UserId>) -> Result<StateCounts>;
+
+    /// Counts a user's photos by tag, those in state `Deleting` left out. The tag of most photos comes first, and of tags with
+    /// as many photos the one whose bytes sort first; at most `limit` tags.
+    ///
+    /// # Errors
+    /// `InvalidInput` for a limit of 0.
+    async fn count_by_tag(&self, user: &UserId, limit: usize) -> Result<Vec<TagCount>>;
 
     /// Returns a named record; `None` if it does not exist.
     ///

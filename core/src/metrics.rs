@@ -178,7 +178,13 @@ metrics_table! {
     API_INPUTS_REFUSED = Counter("lucida_api_inputs_refused_total", ["plugin"],
         "Inputs that a plugin's API refused because of the input itself, such as pictures that can't be decoded.");
     PLUGIN_DURATION = Histogram("lucida_plugin_duration_seconds", ["plugin", "hook", "outcome"],
-        "Time that one call of a plugin's hook took.");
+        "Time that one call of a plugin's hook took; of the plugin `mcp`, of a tool.");
+    OUTBOX_DELIVERIES = Counter("lucida_outbox_deliveries_total", ["plugin", "outcome"],
+        "Deliveries of events to a plugin, by how they ended: delivered, retried, dead.");
+    OUTBOX_EVENTS = Gauge("lucida_outbox_events", ["plugin", "state"],
+        "Events in the outbox of the metadata store: pending, dead.");
+    OUTBOX_OLDEST = Gauge("lucida_outbox_oldest_seconds", ["plugin"],
+        "Age of the oldest event that waits for its delivery; 0 without one.");
     BUILD_INFO = Gauge("lucida_build_info", ["version", "model"],
         "Always 1; its labels say what is running.");
 }

@@ -16,12 +16,15 @@ use crate::embeddings::Embeddings;
 use crate::endpoint::{Endpoint, Failure};
 use crate::error::Result;
 use crate::fetch::Fetcher;
-use crate::id::{PhotoId, UserId};
+use crate::id::UserId;
 use crate::image_format::ImageFormat;
-use crate::index::IndexFilter;
+use crate::library::Library;
 use crate::metadata::MetadataStore;
+use crate::outbox::{OutboxEvent, Subscription};
 use crate::photo::Photo;
 use crate::picture::{DecodeSize, Picture};
+use crate::scope::Scope;
+use crate::search::{Hit, SearchLimits, SearchQuery};
 use crate::storage::Storage;
 
 /// The points in a photo's life at which a plugin can take part.
@@ -79,7 +82,7 @@ pub struct Upload {
     pub height: u32,
     /// The size in bytes.
     pub size_bytes: u64,
-    /// Where the whole upload lies for now; only to be read.
+    /// Where the whole upload is stored for now; only to be read.
     pub path: std::path::PathBuf,
 }
 
@@ -117,39 +120,6 @@ pub struct NewBlob {
     pub bytes: Bytes,
 }
 
-/// What a search looks for, which plugins may change before it runs.
-#[derive(Debug, Clone, PartialEq)]
-pub struct SearchQuery {
-    /// Who searches.
-    pub user_id: UserId,
-    /// What for.
-    pub input: SearchInput,
-    /// Among which photos; its `user_id` is set to the searcher after all plugins.
-    pub filter: IndexFilter,
-    /// How many hits at most.
-    pub limit: usize,
-}
-
-/// What a search looks for.
-#[derive(Debug, Clone, PartialEq)]
-pub enum SearchInput {
-    /// Words.
-    Text(String),
-    /// Photos like this one.
-    Photo(PhotoId),
-    /// Photos like a picture that was sent along.
-    Picture(Arc<Picture>),
-}
-
-/// A photo found.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Hit {
-    /// The cosine, -1 to 1, or what a reranking plugin made of it; higher is better.
-    pub score: f32,
-    /// The photo.
-    pub photo: Photo,
-}
-
 /// Something that happened to a photo.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
@@ -164,10 +134,14 @@ pub enum Event {
 /// What a plugin's routes may use.
 #[derive(Clone)]
 pub struct PluginHost {
-    /// The ledger.
+    /// The metadata store.
     pub metadata: Arc<dyn MetadataStore>,
     /// The blobs.
     pub storage: Arc<dyn Storage>,
+    /// The library, for plugins that show photos.
+    pub library: Arc<dyn Library>,
+    /// How many hits a search of the library returns.
+    pub search_limits: SearchLimits,
     /// The models.
     pub embeddings: Arc<dyn Embeddings>,
     /// What fetches files by URL, where a plugin does.
@@ -179,6 +153,9 @@ pub struct PluginHost {
 pub struct Caller {
     /// Who calls; only this user's photos may be shown.
     pub user_id: UserId,
+    /// What the caller may do: what the key says, or everything on a server without keys. None for a call that needs no key
+    /// ([`crate::Access::Open`]).
+    pub scopes: Vec<Scope>,
 }
 
 /// A named, configured step; every hook is optional.
@@ -246,11 +223,33 @@ pub trait Plugin: Send + Sync {
         Ok(hits)
     }
 
-    /// Hears what happened. At least once for each event, unless the process dies in between.
+    /// Takes note of what happened: at least once for each event, unless the process dies in between. Events that must not
+    /// be lost are those of [`Plugin::subscription`].
     ///
     /// # Errors
     /// Any kind is a failure, which is only recorded.
     async fn event(&self, event: &Event) -> Result<()> {
+        let _ = event;
+        Ok(())
+    }
+
+    /// Returns which events the plugin takes with [`Plugin::deliver`]; `None` for none.
+    ///
+    /// Each process that changes photos stores those events in the metadata store together with the change. One process at a
+    /// time delivers them.
+    fn subscription(&self) -> Option<Subscription> {
+        None
+    }
+
+    /// Takes an event that was stored with the change it is about; it is deleted once this succeeds.
+    ///
+    /// Each event is delivered at least once, and may be delivered again with the same id. The next event of a photo follows
+    /// once the last one was taken or given up.
+    ///
+    /// # Errors
+    /// `InvalidInput` and `NotFound` give the event up; any other kind has it delivered again, after
+    /// [`Error::retry_after`](crate::Error::retry_after) at the earliest, up to [`Subscription::max_attempts`].
+    async fn deliver(&self, event: &OutboxEvent) -> Result<()> {
         let _ = event;
         Ok(())
     }

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::content::{DEFAULT_PREVIEW_PIXELS, MAX_PREVIEW_PIXELS};
 use super::options::{HttpOptions, MAX_FORM_VALUE_BYTES};
 use super::photos::{DEFAULT_LIMIT, MAX_LIMIT};
+use super::tags::{DEFAULT_TAGS, MAX_LISTED_TAGS};
 
 /// Writes the bounds of each field and parameter into a document. Bounds in bytes are given as `maxLength` too: a text
 /// has no more characters than bytes.
@@ -50,6 +51,11 @@ pub(super) fn state(document: &mut Value, options: &HttpOptions, max_text_bytes:
             json!({ "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT }),
         ),
         ("/v1/photos", "tag", tags),
+        (
+            "/v1/tags",
+            "limit",
+            json!({ "minimum": 1, "maximum": MAX_LISTED_TAGS, "default": DEFAULT_TAGS }),
+        ),
         (
             "/v1/photos/{id}/thumbnail",
             "size",

@@ -9,7 +9,8 @@ use axum::http::header::{
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use futures::TryStreamExt;
-use lucida_core::{Blob, Caller, DerivedBlob, Error, Photo, Result};
+use lucida_core::{Blob, Caller, Error, Photo, Result};
+use lucida_library::best_preview;
 use tracing::error;
 
 use super::auth::KEY_HEADER;
@@ -26,9 +27,6 @@ const CACHING: HeaderValue = HeaderValue::from_static("private, max-age=3600");
 /// Whatever a file holds, a browser that opens it must not run it.
 const SANDBOX: HeaderValue =
     HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'; sandbox");
-
-/// The plugin that makes previews, whose blobs are named by their size in pixels.
-const PREVIEWS: &str = "thumbnail/";
 
 /// The size that a caller gets who names none, in pixels of the longer side.
 pub(super) const DEFAULT_PREVIEW_PIXELS: usize = 320;
@@ -131,7 +129,7 @@ pub(super) async fn thumbnail(
     let etag = format!(
         "\"{}-{}-{}\"",
         photo.hash,
-        name.trim_start_matches(PREVIEWS),
+        name.rsplit('/').next().unwrap_or_default(),
         preview.size_bytes
     );
     let mut head = head(&etag, &preview.content_type)?;
@@ -144,23 +142,6 @@ pub(super) async fn thumbnail(
     }
     let (_, blob) = state.photos().derived(&photo, name).await?;
     Ok((head, body(blob)).into_response())
-}
-
-fn best_preview(photo: &Photo, wanted: usize) -> Option<(&str, &DerivedBlob)> {
-    let mut previews: Vec<(usize, &str, &DerivedBlob)> = photo
-        .derived
-        .iter()
-        .filter_map(|(name, blob)| {
-            let (pixels, _) = name.strip_prefix(PREVIEWS)?.split_once('.')?;
-            Some((pixels.parse().ok()?, name.as_str(), blob))
-        })
-        .collect();
-    previews.sort_unstable_by_key(|(pixels, ..)| *pixels);
-    let best = previews
-        .iter()
-        .find(|(pixels, ..)| *pixels >= wanted)
-        .or(previews.last());
-    best.map(|(_, name, blob)| (*name, *blob))
 }
 
 fn head(etag: &str, content_type: &str) -> Result<HeaderMap> {

@@ -109,18 +109,19 @@ impl Entry {
     }
 
     async fn caller(&self, parts: &mut Parts) -> Result<Caller> {
-        let local = || Caller {
+        let local = |scopes: &[Scope]| Caller {
             user_id: UserId::local(),
+            scopes: scopes.to_vec(),
         };
         let Access::Key { scope, also_in } = &self.rules.access else {
-            return Ok(local());
+            return Ok(local(&[]));
         };
         let keys = self.state.keys();
         if keys.is_empty() {
             if !self.rules.is_probe {
                 check_local(&parts.headers, &self.state.options().cors_origins)?;
             }
-            return Ok(local());
+            return Ok(local(&Scope::ALL));
         }
         let elsewhere = match also_in {
             Some(KeyPlace::Header(name)) => parts.headers.get(name).map(|key| key.as_bytes().to_vec()),

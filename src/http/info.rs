@@ -3,14 +3,12 @@
 use std::collections::BTreeMap;
 
 use axum::extract::{Extension, Path, State};
-use axum::http::HeaderMap;
 use axum::response::Json;
 use lucida_core::{Caller, Embedder, EmbedderInfo, Error, Matryoshka, Result, Scope};
 use lucida_library::{self, ModelStatus};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::auth::shown_key;
 use super::problem::Answer;
 use super::query::Query;
 use super::refusals::Refusals;
@@ -33,6 +31,8 @@ pub(super) struct ModelBody {
     id: String,
     /// Always `model`.
     object: &'static str,
+    /// Always 0: when a model was made is not known, and OpenAI's clients expect the field.
+    created: u64,
     /// Always `lucida`.
     owned_by: &'static str,
     /// What makes two vectors comparable: model, weights and preprocessing.
@@ -112,6 +112,7 @@ impl ModelBody {
         Self {
             id: info.model,
             object: "model",
+            created: 0,
             owned_by: "lucida",
             fingerprint: info.fingerprint.to_string(),
             dimensions: info.dimensions,
@@ -196,7 +197,7 @@ pub(super) async fn models(State(state): State<HttpState>, query: Query) -> Answ
     }))
 }
 
-/// Describes one model. A `/` in its name is written `%2F`.
+/// Describes one model. A `/` in its name is written as it is, or `%2F`.
 #[utoipa::path(
     get,
     path = "/v1/models/{id}",
@@ -270,7 +271,6 @@ pub(super) struct JobCounts {
 pub(super) async fn stats(
     State(state): State<HttpState>,
     Extension(caller): Extension<Caller>,
-    headers: HeaderMap,
     query: Query,
 ) -> Answer<Json<StatsBody>> {
     query.finish("none")?;
@@ -289,12 +289,7 @@ pub(super) async fn stats(
             dead: stats.queue.dead,
         },
         model: stats.model,
-        scopes: state
-            .keys()
-            .scopes(shown_key(&headers))
-            .into_iter()
-            .map(Scope::as_str)
-            .collect(),
+        scopes: caller.scopes.into_iter().map(Scope::as_str).collect(),
         version: env!("CARGO_PKG_VERSION"),
     }))
 }

@@ -1,17 +1,19 @@
 //! Calls that plugins bring along: at paths of their choice, and in a namespace of their own at `/v1/plugins/<name>`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
-use lucida_core::{BodyKind, Endpoint, Error, Plugin, PluginHost, Result};
-use tracing::{error, info};
+use lucida_core::{BodyKind, Endpoint, Error, Plugin, PluginHost, Result, SearchLimits};
+use lucida_library::Isolation;
+use tracing::{Instrument, error, info};
 
 use super::entry::{Entry, Rules, access_by_method, enter};
 use super::panics;
+use super::problem::Problem;
 use super::routes::Call;
 use super::shape::FailureShape;
 use super::state::HttpState;
@@ -35,7 +37,14 @@ pub(super) struct PluginCall {
 }
 
 fn host(state: &HttpState) -> PluginHost {
-    state.photos().plugin_host(Arc::new(state.models().clone()))
+    let options = state.options();
+    let search_limits = SearchLimits {
+        default: options.default_search_limit,
+        max: options.max_search_limit,
+    };
+    state
+        .photos()
+        .plugin_host(Arc::new(state.models().clone()), search_limits)
 }
 
 /// Returns the calls that plugins have at paths of their choice.
@@ -60,12 +69,8 @@ pub(super) fn endpoints(state: &HttpState) -> Vec<PluginCall> {
 /// # Errors
 /// `ConfigInvalid`, naming the plugin, the call, and who has it already.
 pub(super) fn check_collisions(calls: &[Call], plugins: &[PluginCall]) -> Result<()> {
-    let own = calls
-        .iter()
-        .flat_map(|call| call.paths.paths.keys().map(String::as_str))
-        .chain(PAGES);
-    let own: Vec<_> = own.map(|path| (path, None, "the server")).collect();
-    let mut taken = own;
+    let own = calls.iter().flat_map(Call::routes).chain(PAGES);
+    let mut taken: Vec<_> = own.map(|path| (path, None, "the server")).collect();
     for PluginCall { plugin, endpoint } in plugins {
         let (path, method) = (endpoint.path.as_str(), &endpoint.method);
         if !path.starts_with('/') {
@@ -91,7 +96,7 @@ pub(super) fn check_collisions(calls: &[Call], plugins: &[PluginCall]) -> Result
     Ok(())
 }
 
-/// Reports whether two patterns can't be told apart by a router: parameters match alike whatever their names are, and
+/// Returns whether two patterns can't be told apart by a router: parameters match alike whatever their names are, and
 /// one for the rest of a path matches everything below.
 fn is_same_path(one: &str, other: &str) -> bool {
     let (mut one, mut other) = (one.split('/'), other.split('/'));
@@ -120,7 +125,9 @@ pub(super) fn mount(calls: Vec<PluginCall>, state: &HttpState) -> Router<HttpSta
             "no plugin answers /v1/embeddings: for OpenAI's clients add [[plugins]] with type = \"api-openai\""
         );
     }
+    let mut isolations: BTreeMap<String, Isolation> = BTreeMap::new();
     for PluginCall { plugin, endpoint } in calls {
+        let isolation = isolations.entry(plugin.name().to_owned()).or_default().clone();
         info!(plugin = plugin.name(), method = %endpoint.method, path = endpoint.path, "mounting a plugin's call");
         let rules = Rules {
             answers_at_deadline: true,
@@ -130,6 +137,7 @@ pub(super) fn mount(calls: Vec<PluginCall>, state: &HttpState) -> Router<HttpSta
         let handler = endpoint
             .handler
             .with_state(())
+            .route_layer(from_fn_with_state(isolation, isolated))
             .route_layer(panics::layer())
             .route_layer(from_fn_with_state(Entry::new(state, rules), enter));
         router = router.route(&endpoint.path, handler);
@@ -165,7 +173,10 @@ pub(super) fn namespaces(state: &HttpState) -> Router<HttpState> {
             continue;
         }
         info!(plugin = name, "mounting a plugin's routes");
-        routes = routes.nest(&format!("/v1/plugins/{name}"), router.with_state(()));
+        let router = router
+            .with_state(())
+            .layer(from_fn_with_state(Isolation::default(), isolated));
+        routes = routes.nest(&format!("/v1/plugins/{name}"), router);
     }
     if names.is_empty() {
         return routes;
@@ -173,6 +184,23 @@ pub(super) fn namespaces(state: &HttpState) -> Router<HttpState> {
     routes
         .route_layer(panics::layer())
         .route_layer(from_fn_with_state(state.clone(), enter_namespace))
+}
+
+/// Runs a plugin's handler where it holds up nothing else, also when it blocks its thread.
+async fn isolated(
+    State(isolation): State<Isolation>,
+    request: Request,
+    next: Next,
+) -> std::result::Result<Response, Problem> {
+    match isolation.start(next.run(request).in_current_span())?.await {
+        Ok(response) => Ok(response),
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(error) => Err(Error::internal("the plugin's call was cancelled")
+                .with_source(error)
+                .into()),
+        },
+    }
 }
 
 /// Passes a request to a plugin's namespace by the rules of its method.

@@ -236,7 +236,7 @@ impl Problem {
         }
     }
 
-    /// Tells whether the same request may succeed later.
+    /// Returns whether the same request may succeed later.
     pub(super) fn is_transient(&self) -> bool {
         self.inner.retry_after.is_some()
     }
@@ -304,7 +304,7 @@ impl Problem {
     }
 }
 
-/// Reports whether an answer is a failure that has nothing but a status and perhaps a text.
+/// Returns whether an answer is a failure that has nothing but a status and perhaps a text.
 fn is_bare_failure(response: &Response) -> bool {
     let status = response.status();
     if !status.is_client_error() && !status.is_server_error() {
@@ -333,20 +333,7 @@ impl Inner {
 
 impl From<&Error> for Problem {
     fn from(error: &Error) -> Self {
-        let detail = match error.kind() {
-            // The user can mend these, by uploading the file again.
-            ErrorKind::Internal if matches!(error.code(), "blob_missing" | "blob_damaged") => error.message(),
-            ErrorKind::Internal | ErrorKind::ConfigInvalid => INTERNAL_DETAIL,
-            ErrorKind::NotFound
-            | ErrorKind::AlreadyExists
-            | ErrorKind::InvalidInput
-            | ErrorKind::Unsupported
-            | ErrorKind::PermissionDenied
-            | ErrorKind::Conflict
-            | ErrorKind::Overloaded
-            | ErrorKind::Timeout
-            | ErrorKind::Unavailable => error.message(),
-        };
+        let detail = error.public_message().unwrap_or(INTERNAL_DETAIL);
         let mut inner = Inner::new(status_of(error), code_of(error), detail);
         inner.field = error.field().map(str::to_owned);
         inner.retry_after = error

@@ -2,9 +2,10 @@
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
+use lucida_api::FilterTime;
+use lucida_api::field::{invalid, out_of_bounds};
 use lucida_core::{Error, Result};
 
-use super::filter_time::FilterTime;
 use super::problem::Problem;
 use super::state::HttpState;
 
@@ -55,7 +56,7 @@ impl Query {
         };
         match text.parse() {
             Ok(number) if bounds.contains(&number) => Ok(Some(number)),
-            Ok(_) | Err(_) => Err(out_of_bounds(name, &text, &bounds, "")),
+            Ok(_) | Err(_) => Err(out_of_bounds(name, &text, &bounds, None)),
         }
     }
 
@@ -99,36 +100,6 @@ impl Query {
             }
         }
     }
-}
-
-/// Refuses a number outside its bounds, naming both and the setting that holds the upper one.
-pub(super) fn check_bounds(
-    name: &str,
-    number: usize,
-    bounds: &std::ops::RangeInclusive<usize>,
-    setting: &str,
-) -> Result<usize> {
-    if bounds.contains(&number) {
-        Ok(number)
-    } else {
-        let setting = format!(" ({setting})");
-        Err(out_of_bounds(name, &number.to_string(), bounds, &setting))
-    }
-}
-
-fn out_of_bounds(name: &str, given: &str, bounds: &std::ops::RangeInclusive<usize>, setting: &str) -> Error {
-    let (from, to) = (bounds.start(), bounds.end());
-    invalid(
-        name,
-        format!("`{name}` must be a whole number from {from} to {to}{setting}, not `{given}`"),
-    )
-}
-
-/// Refuses a field's value.
-pub(super) fn invalid(name: &str, message: impl Into<String>) -> Error {
-    Error::invalid(message)
-        .with_code("invalid_field")
-        .with_field(name)
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use utoipa_axum::routes;
 use super::entry::{Entry, Rules, enter};
 use super::shape::FailureShape;
 use super::state::HttpState;
-use super::{content, embed, health, info, panics, photos, search, tokenize, upload};
+use super::{content, embed, health, info, panics, photos, search, tags, tokenize, upload};
 
 /// One call of the server's own API.
 pub(super) struct Call {
@@ -25,6 +25,8 @@ pub(super) struct Call {
     pub(super) schemas: Vec<(String, RefOr<Schema>)>,
     /// What the server does around it.
     pub(super) rules: Rules,
+    /// Its route, where that is not its path.
+    route: Option<&'static str>,
     handler: MethodRouter<HttpState>,
 }
 
@@ -37,7 +39,19 @@ impl Call {
             schemas,
             handler,
             rules: Rules::new(access, BodyKind::None),
+            route: None,
         }
+    }
+
+    /// Returns its routes.
+    pub(super) fn routes(&self) -> impl Iterator<Item = &str> {
+        let paths = self.paths.paths.keys().map(String::as_str);
+        paths.map(|path| self.route.unwrap_or(path))
+    }
+
+    fn routed(mut self, route: &'static str) -> Self {
+        self.route = Some(route);
+        self
     }
 
     fn body(mut self, body: BodyKind) -> Self {
@@ -81,6 +95,7 @@ pub(super) fn calls() -> Vec<Call> {
         Call::new(routes!(photos::edit), write()).body(BodyKind::Json),
         Call::new(routes!(photos::delete), write()),
         Call::new(routes!(photos::retry), write()),
+        Call::new(routes!(tags::list), read()),
         Call::new(routes!(content::original), read()),
         Call::new(routes!(content::thumbnail), read()),
         Call::new(routes!(search::search), read()).body(BodyKind::JsonOrForm),
@@ -92,7 +107,10 @@ pub(super) fn calls() -> Vec<Call> {
             .answers_at_deadline(),
         Call::new(routes!(tokenize::tokenize), embed()).body(BodyKind::Json),
         Call::new(routes!(info::models), any_key.clone()).openai_errors(),
-        Call::new(routes!(info::model), any_key).openai_errors(),
+        Call::new(routes!(info::model), any_key)
+            .openai_errors()
+            // OpenAI's clients leave the slashes of names as they are.
+            .routed("/v1/models/{*id}"),
         Call::new(routes!(info::stats), read()),
     ];
     calls.extend(probes());
@@ -111,18 +129,14 @@ pub(super) fn probes() -> Vec<Call> {
 /// Makes the routes of calls.
 pub(super) fn mount(calls: Vec<Call>, state: &HttpState) -> Router<HttpState> {
     let mut router = Router::new();
-    for Call {
-        paths,
-        rules,
-        handler,
-        ..
-    } in calls
-    {
+    for call in calls {
+        let routes: Vec<_> = call.routes().map(str::to_owned).collect();
+        let Call { rules, handler, .. } = call;
         let handler = handler
             .route_layer(panics::layer())
             .route_layer(from_fn_with_state(Entry::new(state, rules), enter));
-        for path in paths.paths.keys() {
-            router = router.route(path, handler.clone());
+        for route in routes {
+            router = router.route(&route, handler.clone());
         }
     }
     router

@@ -30,6 +30,7 @@ fn calls() -> Vec<(Method, String, Option<Scope>)> {
             Some(Scope::Read),
         ),
         (Method::GET, "/v1/stats".to_owned(), Some(Scope::Read)),
+        (Method::GET, "/v1/tags".to_owned(), Some(Scope::Read)),
         (Method::GET, "/metrics".to_owned(), Some(Scope::Read)),
         (Method::POST, "/v1/photos".to_owned(), Some(Scope::Write)),
         (Method::DELETE, format!("/v1/photos/{ID}"), Some(Scope::Write)),

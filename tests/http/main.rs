@@ -6,6 +6,7 @@
 
 mod auth;
 mod base_path;
+mod blocking;
 mod bounds;
 mod clients;
 mod content;
@@ -26,6 +27,8 @@ mod endpoints;
 mod immich;
 mod library;
 mod limits;
+#[cfg(all(feature = "plugin-mcp", feature = "plugin-thumbnail"))]
+mod mcp;
 mod models;
 #[cfg(feature = "plugin-api-ollama")]
 mod ollama;

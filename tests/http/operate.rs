@@ -235,6 +235,11 @@ async fn stats_and_models_say_what_there_is() {
         (&json!("list"), &json!("hash"), &json!(64))
     );
     assert_eq!(model["modalities"], json!(["image", "text"]));
+    // What OpenAI's clients expect of a model besides.
+    assert_eq!(
+        (&model["object"], &model["created"], &model["owned_by"]),
+        (&json!("model"), &json!(0), &json!("lucida"))
+    );
     assert_eq!(model["vectors"], 1);
     assert_eq!(model["fingerprint"].as_str().unwrap().len(), 32);
 }
@@ -272,6 +277,7 @@ async fn the_document_lists_every_call_and_each_of_them_is_there() {
             "get /v1/photos/{id}/content",
             "get /v1/photos/{id}/thumbnail",
             "get /v1/stats",
+            "get /v1/tags",
             "patch /v1/photos/{id}",
             "post /embed/image",
             "post /embed/text",

@@ -6,30 +6,33 @@ use std::process::Command;
 use super::process::Server;
 
 /// The scripts, and what they are run with.
-const SCRIPTS: [(&str, Runtime); 6] = [
+const SCRIPTS: [(&str, Runtime); 7] = [
     ("openai_client.py", Runtime::Python),
     ("openai_client.mjs", Runtime::Node),
     ("langchain_client.py", Runtime::Python),
+    ("langchain_tei_client.py", Runtime::Python),
     ("llama_index_client.py", Runtime::Python),
     ("huggingface_client.py", Runtime::Python),
     ("ollama_client.py", Runtime::Python),
 ];
 
+/// What a script is run by.
 #[derive(Clone, Copy)]
-enum Runtime {
+pub(crate) enum Runtime {
     Python,
     Node,
 }
 
 /// Where `cargo xtask test` has put the clients.
-struct Clients {
+pub(crate) struct Clients {
     python: PathBuf,
     packages: Option<PathBuf>,
     node: PathBuf,
 }
 
 impl Clients {
-    fn or_skip() -> Option<Self> {
+    /// Returns the clients, or says why the test is skipped.
+    pub(crate) fn or_skip() -> Option<Self> {
         let path = |name: &str| std::env::var_os(name).map(PathBuf::from);
         let clients = path("LUCIDA_TEST_CLIENTS_PYTHON").zip(path("LUCIDA_TEST_CLIENTS_NODE"));
         let Some((python, node)) = clients else {
@@ -44,7 +47,8 @@ impl Clients {
         })
     }
 
-    fn command(&self, script: &str, runtime: Runtime) -> Command {
+    /// Returns the command of a script, to which the arguments are still missing.
+    pub(crate) fn command(&self, script: &str, runtime: Runtime) -> Command {
         let mut command = match runtime {
             Runtime::Python => Command::new(&self.python),
             Runtime::Node => Command::new("node"),

@@ -1,24 +1,19 @@
 //! The metadata store in memory.
 
-use std::collections::{BTreeMap, HashMap};
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use jiff::Timestamp;
 use serde_json::Value;
 
 use lucida_core::{
-    ContentHash, Error, ErrorKind, Inserted, MetadataStore, Order, Photo, PhotoId, PhotoQuery, Record,
-    Result, StateCounts, UserId, cut_local,
+    ContentHash, Error, ErrorKind, Inserted, MetadataStore, Order, Photo, PhotoId, PhotoQuery, PhotoState,
+    Record, Result, StateCounts, TagCount, UserId,
 };
 
-#[derive(Debug, Default)]
-struct Records {
-    photos: BTreeMap<PhotoId, Photo>,
-    by_content: HashMap<(UserId, ContentHash), PhotoId>,
-    named: BTreeMap<String, Record>,
-}
+use crate::records::{Records, kept};
 
 /// A [`MetadataStore`] that forgets when the process ends.
 #[derive(Debug, Default)]
@@ -33,20 +28,9 @@ impl MemoryMetadata {
         Self::default()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Records> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Records> {
         self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Cuts times to microseconds, so that nothing comes to rely on more than every store keeps.
-fn kept(mut photo: Photo) -> Photo {
-    let cut = |time: Timestamp| Timestamp::from_microsecond(time.as_microsecond()).unwrap_or(time);
-    photo.created_at = cut(photo.created_at);
-    photo.updated_at = cut(photo.updated_at);
-    photo.taken_at = photo.taken_at.map(cut);
-    photo.taken_at_local = photo.taken_at_local.map(cut_local);
-    photo.next_attempt_at = photo.next_attempt_at.map(cut);
-    photo
 }
 
 #[async_trait]
@@ -87,23 +71,7 @@ impl MetadataStore for MemoryMetadata {
     }
 
     async fn update(&self, photo: &Photo) -> Result<Photo> {
-        let mut store = self.lock();
-        let Some(there) = store.photos.get_mut(&photo.id) else {
-            return Err(Error::not_found(format!("photo {} not found", photo.id)));
-        };
-        if there.version != photo.version {
-            return Err(Error::conflict(format!(
-                "photo {} has version {} by now, not {}",
-                photo.id, there.version, photo.version
-            )));
-        }
-        let mut new = kept(photo.clone());
-        new.user_id = there.user_id.clone();
-        new.hash = there.hash;
-        new.created_at = there.created_at;
-        new.version += 1;
-        *there = new.clone();
-        Ok(new)
+        self.lock().update(photo)
     }
 
     async fn list(&self, query: &PhotoQuery) -> Result<Vec<Photo>> {
@@ -128,10 +96,7 @@ impl MetadataStore for MemoryMetadata {
     }
 
     async fn delete(&self, id: &PhotoId) -> Result<()> {
-        let mut store = self.lock();
-        if let Some(gone) = store.photos.remove(id) {
-            store.by_content.remove(&(gone.user_id, gone.hash));
-        }
+        self.lock().delete(id);
         Ok(())
     }
 
@@ -142,6 +107,28 @@ impl MetadataStore for MemoryMetadata {
                 *counts.get_mut(photo.state) += 1;
             }
         }
+        Ok(counts)
+    }
+
+    async fn count_by_tag(&self, user: &UserId, limit: usize) -> Result<Vec<TagCount>> {
+        if limit == 0 {
+            return Err(Error::invalid("the limit is 0: ask for at least 1 tag").with_field("limit"));
+        }
+        let mut counts: BTreeMap<String, u64> = BTreeMap::new();
+        for photo in self.lock().photos.values() {
+            if photo.user_id == *user && photo.state != PhotoState::Deleting {
+                for tag in &photo.tags {
+                    *counts.entry(tag.clone()).or_default() += 1;
+                }
+            }
+        }
+        let mut counts: Vec<_> = counts
+            .into_iter()
+            .map(|(tag, photos)| TagCount { tag, photos })
+            .collect();
+        // Stable: tags with as many photos stay in their order.
+        counts.sort_by_key(|count| Reverse(count.photos));
+        counts.truncate(limit);
         Ok(counts)
     }
 

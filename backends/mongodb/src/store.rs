@@ -6,11 +6,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::TryStreamExt;
 use lucida_core::{
-    ContentHash, Error, ErrorKind, Inserted, MetadataStore, Photo, PhotoId, PhotoQuery, PhotoState, Record,
-    Result, StateCounts, UserId,
+    ContentHash, Error, ErrorKind, Inserted, MetadataStore, Outbox, Photo, PhotoId, PhotoQuery, PhotoState,
+    Record, Result, StateCounts, TagCount, UserId,
 };
 use mongodb::bson::{Document, doc};
-use mongodb::options::ReturnDocument;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -22,8 +21,8 @@ use crate::{client, json, list};
 
 /// Keeps the metadata store in a MongoDB.
 pub struct MongodbMetadata {
-    layout: Layout,
-    max_time: Duration,
+    pub(crate) layout: Layout,
+    pub(crate) max_time: Duration,
 }
 
 impl MongodbMetadata {
@@ -54,7 +53,7 @@ impl MongodbMetadata {
             .transpose()
     }
 
-    /// Says what a photo met whose id or content is there already.
+    /// Says what a photo met whose id or content is stored already.
     async fn met(&self, photo: &Photo) -> Result<Inserted> {
         if let Some(there) = self.find_by_hash(&photo.user_id, &photo.hash).await? {
             return Ok(Inserted::Existing(there));
@@ -105,6 +104,13 @@ struct Counted {
     photos: i64,
 }
 
+#[derive(Debug, Deserialize)]
+struct CountedTag {
+    #[serde(rename = "_id")]
+    tag: String,
+    photos: i64,
+}
+
 #[async_trait]
 impl MetadataStore for MongodbMetadata {
     async fn insert(&self, photo: &Photo) -> Result<Inserted> {
@@ -144,29 +150,7 @@ impl MetadataStore for MongodbMetadata {
     }
 
     async fn update(&self, photo: &Photo) -> Result<Photo> {
-        let version = signed("version", photo.version)?;
-        let next = StoredPhoto::new(photo, photo.version.saturating_add(1))?;
-        let updated = self
-            .layout
-            .photos
-            .find_one_and_update(
-                doc! { "_id": stored_id(&photo.id), "version": version },
-                doc! { "$set": next.changing()? },
-            )
-            .return_document(ReturnDocument::After)
-            .max_time(self.max_time)
-            .await
-            .map_err(|error| failed("changing a photo in the metadata store", &error))?;
-        if let Some(updated) = updated {
-            return updated.into_photo();
-        }
-        match self.get(&photo.id).await? {
-            None => Err(Error::not_found(format!("photo {} not found", photo.id))),
-            Some(there) => Err(Error::conflict(format!(
-                "photo {} has version {} by now, not {}",
-                photo.id, there.version, photo.version
-            ))),
-        }
+        self.update_with(photo, &[]).await
     }
 
     async fn list(&self, query: &PhotoQuery) -> Result<Vec<Photo>> {
@@ -192,12 +176,7 @@ impl MetadataStore for MongodbMetadata {
     }
 
     async fn delete(&self, id: &PhotoId) -> Result<()> {
-        self.layout
-            .photos
-            .delete_one(doc! { "_id": stored_id(id) })
-            .await
-            .map_err(|error| failed("deleting a photo from the metadata store", &error))?;
-        Ok(())
+        self.delete_with(id, &[]).await
     }
 
     async fn count_by_state(&self, user: Option<&UserId>) -> Result<StateCounts> {
@@ -220,6 +199,38 @@ impl MetadataStore for MongodbMetadata {
             .map_err(|error| failed("counting photos in the metadata store", &error))?;
         counts.ready = all.saturating_sub(counts.pending + counts.failed + counts.deleting);
         Ok(counts)
+    }
+
+    async fn count_by_tag(&self, user: &UserId, limit: usize) -> Result<Vec<TagCount>> {
+        if limit == 0 {
+            return Err(Error::invalid("the limit is 0: ask for at least 1 tag").with_field("limit"));
+        }
+        let counting = |error| failed("counting tags in the metadata store", &error);
+        let shown = [PhotoState::Pending, PhotoState::Ready, PhotoState::Failed].map(stored_state);
+        let counted: Vec<CountedTag> = self
+            .layout
+            .photos
+            .aggregate([
+                doc! { "$match": { "user_id": user.as_str(), "state": { "$in": shown.to_vec() } } },
+                doc! { "$unwind": "$tags" },
+                doc! { "$group": { "_id": "$tags", "photos": { "$sum": 1 } } },
+                doc! { "$sort": { "photos": -1, "_id": 1 } },
+                doc! { "$limit": i64::try_from(limit).unwrap_or(i64::MAX) },
+            ])
+            .max_time(self.max_time)
+            .with_type::<CountedTag>()
+            .await
+            .map_err(counting)?
+            .try_collect()
+            .await
+            .map_err(counting)?;
+        let counts = counted.into_iter().map(|CountedTag { tag, photos }| {
+            Ok(TagCount {
+                tag,
+                photos: unsigned(photos)?,
+            })
+        });
+        counts.collect()
     }
 
     async fn record(&self, name: &str) -> Result<Option<Record>> {

@@ -1,30 +1,24 @@
-//! How many photos and jobs there are.
+//! How many photos, tags and jobs there are.
 
 use std::sync::Arc;
 
-use lucida_core::{JobQueue, MetadataStore, PhotoState, QueueCounts, Result, StateCounts, UserId, metrics};
+use jiff::Timestamp;
+use lucida_core::{
+    JobQueue, MetadataStore, PhotoState, QueueCounts, Result, Stats, TagList, UserId, metrics,
+};
 
 use crate::damage::DamageLog;
+use crate::events::Events;
 use crate::gauge;
 use crate::models::Models;
 
-/// The counts of a user's photos, and the model that serves them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stats {
-    /// The user's photos by state.
-    pub photos: StateCounts,
-    /// The jobs of all users.
-    pub queue: QueueCounts,
-    /// The name of the model that searches use.
-    pub model: String,
-}
-
-/// Counts photos and jobs.
+/// Counts photos, tags and jobs.
 pub(crate) struct Counts {
     pub(crate) metadata: Arc<dyn MetadataStore>,
     pub(crate) queue: Arc<dyn JobQueue>,
     pub(crate) models: Models,
     pub(crate) damage: DamageLog,
+    pub(crate) events: Events,
 }
 
 impl Counts {
@@ -41,7 +35,19 @@ impl Counts {
         })
     }
 
-    /// Sets the gauges that count photos and jobs; an unavailable component leaves its gauges unchanged.
+    /// Counts a user's photos by tag, at most `limit` tags.
+    ///
+    /// # Errors
+    /// `InvalidInput` for a limit of 0; those of the metadata store.
+    pub(crate) async fn tags(&self, user: &UserId, limit: usize) -> Result<TagList> {
+        let one_more = limit.saturating_add(usize::from(limit > 0));
+        let mut tags = self.metadata.count_by_tag(user, one_more).await?;
+        let has_more = tags.len() > limit;
+        tags.truncate(limit);
+        Ok(TagList { tags, has_more })
+    }
+
+    /// Sets the gauges that count photos, events and jobs; an unavailable component leaves its gauges unchanged.
     pub(crate) async fn set_gauges(&self) {
         if let Ok(counts) = self.metadata.count_by_state(None).await {
             for state in PhotoState::ALL {
@@ -50,6 +56,14 @@ impl Counts {
         }
         if let Ok(report) = self.damage.report().await {
             report.set_gauges();
+        }
+        for (plugin, counts) in self.events.counts().await.unwrap_or_default() {
+            let waiting = counts
+                .oldest
+                .map(|oldest| Timestamp::now().duration_since(oldest).as_secs_f64());
+            metrics::OUTBOX_EVENTS.set(gauge(counts.pending), &[plugin, "pending"]);
+            metrics::OUTBOX_EVENTS.set(gauge(counts.dead), &[plugin, "dead"]);
+            metrics::OUTBOX_OLDEST.set(waiting.unwrap_or_default().max(0.0), &[plugin]);
         }
         if let Ok(counts) = self.queue.counts().await {
             let QueueCounts {

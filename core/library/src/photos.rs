@@ -9,7 +9,6 @@ use tokio_util::task::TaskTracker;
 use tracing::{Instrument, info_span};
 
 use crate::adopt::{AdoptReport, OnNews as OnAdoptNews, Originals};
-use crate::counts::Stats;
 use crate::damage::StorageReport;
 use crate::decoder::Decoder;
 use crate::edit::PhotoEdit;
@@ -20,14 +19,13 @@ use crate::readiness::Readiness;
 use crate::rebuild::{OnNews as OnRebuildNews, RebuildOptions, RebuildReport};
 use crate::reconcile::{self, CheckOptions, CheckReport, OnNews as OnCheckNews};
 use crate::records::PhotoPage;
-use crate::search::SearchResult;
 use crate::services::Services;
 use crate::spool::SpoolWriter;
 use crate::upload::{UploadDetails, Uploaded};
 use crate::workers::Workers;
 use lucida_core::{
-    Blob, DeadLetter, DerivedBlob, Embedder, Embeddings, Error, Fetcher, Photo, PhotoId, PhotoQuery, Picture,
-    Plugin, PluginHost, Result, SearchQuery, UserId,
+    Blob, DeadLetter, DerivedBlob, Embedder, Embeddings, Error, Fetcher, OutboxEvent, Photo, PhotoId, PhotoQuery, Picture,
+    Plugin, PluginHost, Result, SearchLimits, SearchQuery, SearchResult, Stats, TagList, UserId,
 };
 
 /// The library: every request about photos goes through one of its services.
@@ -73,10 +71,12 @@ impl Photos {
         self.inner.plugins.all()
     }
 
-    /// Returns what the calls of plugins may use; `embeddings` are the models that they choose by name.
+    /// Returns what the calls of plugins may use; `embeddings` are the models that they choose by name, `search_limits` what
+    /// the server allows its own callers.
     #[must_use]
-    pub fn plugin_host(&self, embeddings: Arc<dyn Embeddings>) -> PluginHost {
-        self.inner.plugins.host(embeddings)
+    pub fn plugin_host(&self, embeddings: Arc<dyn Embeddings>, search_limits: SearchLimits) -> PluginHost {
+        let plugins = &self.inner.plugins;
+        plugins.host(Arc::new(self.clone()), embeddings, search_limits)
     }
 
     /// Returns what fetches files that clients name by URL, where a plugin does.
@@ -296,6 +296,14 @@ impl Photos {
         self.inner.records.dead_letters(limit).await
     }
 
+    /// Lists events that were given up, at most `limit`.
+    ///
+    /// # Errors
+    /// Those of the metadata store.
+    pub async fn dead_events(&self, limit: usize) -> Result<Vec<OutboxEvent>> {
+        self.inner.records.dead_events(limit).await
+    }
+
     /// Counts a user's photos and all jobs.
     ///
     /// # Errors
@@ -304,12 +312,20 @@ impl Photos {
         self.inner.counts.of_user(user).await
     }
 
+    /// Counts a user's photos by tag, at most `limit` tags.
+    ///
+    /// # Errors
+    /// `InvalidInput` for a limit of 0; those of the metadata store.
+    pub async fn tags(&self, user: &UserId, limit: usize) -> Result<TagList> {
+        self.inner.counts.tags(user, limit).await
+    }
+
     /// Sets the gauges that count photos and jobs; an unavailable component leaves its gauges unchanged.
     pub async fn report_gauges(&self) {
         self.inner.counts.set_gauges().await;
     }
 
-    /// Starts the workers, the reconciler, the scrub and the model switch; they stop when `shutdown` is cancelled, each
+    /// Starts the workers, the delivery of events, the reconciler, the scrub and the model switch; they stop when `shutdown` is cancelled, each
     /// worker after its photo.
     pub fn start_workers(&self, shutdown: &CancellationToken) -> Workers {
         let services = &self.inner;
@@ -318,6 +334,11 @@ impl Photos {
             let (worker, stop) = (services.worker.clone(), shutdown.clone());
             let span = info_span!("worker", number);
             tasks.spawn(async move { worker.run_until(stop).await }.instrument(span));
+        }
+        for deliverer in &services.deliverers {
+            let (deliverer, stop) = (deliverer.clone(), shutdown.clone());
+            deliverer.show_counters();
+            tasks.spawn(async move { deliverer.run_until(stop).await });
         }
         let (reconciler, stop) = (services.reconciler.clone(), shutdown.clone());
         tasks.spawn(async move { reconciler.run_until(stop).await });

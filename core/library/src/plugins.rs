@@ -1,47 +1,19 @@
-//! How plugins are called: each under its timeout, measured, and with the failure it asked for.
+//! What plugins are asked in the life of a photo, and what becomes of a failure: what the plugin asked for.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::json;
 use tokio_util::task::TaskTracker;
-use tracing::{Instrument, info_span, warn};
+use tracing::warn;
 
 use crate::fault::Fault;
+use crate::hosted::Hosted;
 use lucida_core::{
     BlobKey, DerivedBlob, Embeddings, EnrichInput, Enrichment, Error, ErrorKind, Event, Fetcher, Hit, Hook,
-    MetadataStore, OnFailure, Photo, Plugin, PluginHost, Result, ResultExt, SearchQuery, Storage, Upload,
-    clean_tag, metrics, stream_of,
+    Library, MetadataStore, OnFailure, Photo, Plugin, PluginHost, Result, SearchLimits, SearchQuery, Storage,
+    Upload, clean_tag, stream_of,
 };
-
-/// Calls one hook; a panic of the plugin is its failure, not the server's.
-async fn call<T: Send + 'static>(
-    plugin: &Arc<dyn Plugin>,
-    hook: Hook,
-    run: impl Future<Output = Result<T>> + Send + 'static,
-) -> Result<T> {
-    let name = plugin.name().to_owned();
-    let span = info_span!("plugin.call", plugin = name, hook = hook.as_str());
-    let started = Instant::now();
-    let mut task = tokio::spawn(run.instrument(span));
-    let result = match tokio::time::timeout(plugin.timeout(), &mut task).await {
-        Ok(Ok(result)) => result,
-        Ok(Err(panic)) => Err(Error::internal("the plugin panicked").with_source(panic)),
-        Err(_) => {
-            task.abort();
-            let seconds = plugin.timeout().as_secs_f32();
-            Err(Error::new(
-                ErrorKind::Timeout,
-                format!("the plugin took longer than {seconds} s"),
-            ))
-        }
-    };
-    let outcome = result
-        .as_ref()
-        .map_or_else(|error| error.kind().as_str(), |_| "ok");
-    metrics::PLUGIN_DURATION.record(started.elapsed(), &[&name, hook.as_str(), outcome]);
-    result.context(format!("plugin `{name}`"))
-}
 
 /// Returns whether a failure is the plugin's considered answer to what a user sent.
 fn is_refusal(error: &Error) -> bool {
@@ -55,6 +27,7 @@ fn is_refusal(error: &Error) -> bool {
 #[derive(Clone)]
 pub(crate) struct Plugins {
     plugins: Arc<[Arc<dyn Plugin>]>,
+    hosted: Arc<[Hosted]>,
     storage: Arc<dyn Storage>,
     metadata: Arc<dyn MetadataStore>,
     /// The events that plugins are taking.
@@ -68,6 +41,7 @@ impl Plugins {
         metadata: Arc<dyn MetadataStore>,
     ) -> Self {
         Self {
+            hosted: plugins.iter().map(Hosted::new).collect(),
             plugins: plugins.into(),
             storage,
             metadata,
@@ -81,10 +55,17 @@ impl Plugins {
     }
 
     /// Returns what their calls may use.
-    pub(crate) fn host(&self, embeddings: Arc<dyn Embeddings>) -> PluginHost {
+    pub(crate) fn host(
+        &self,
+        library: Arc<dyn Library>,
+        embeddings: Arc<dyn Embeddings>,
+        search_limits: SearchLimits,
+    ) -> PluginHost {
         PluginHost {
             metadata: Arc::clone(&self.metadata),
             storage: Arc::clone(&self.storage),
+            library,
+            search_limits,
             embeddings,
             fetcher: self.fetcher(),
         }
@@ -95,21 +76,18 @@ impl Plugins {
         self.plugins.iter().find_map(|plugin| plugin.fetcher())
     }
 
-    pub(crate) fn with_hook(&self, hook: Hook) -> impl Iterator<Item = &Arc<dyn Plugin>> {
-        self.plugins
+    pub(crate) fn with_hook(&self, hook: Hook) -> impl Iterator<Item = &Hosted> {
+        self.hosted
             .iter()
             .filter(move |plugin| plugin.hooks().contains(&hook))
     }
 
     pub(crate) async fn inspect(&self, upload: &Upload) -> Result<()> {
         for plugin in self.with_hook(Hook::Inspect) {
-            let (theirs, upload) = (Arc::clone(plugin), upload.clone());
-            let result = call(
-                plugin,
-                Hook::Inspect,
-                async move { theirs.inspect(&upload).await },
-            )
-            .await;
+            let (theirs, upload) = (plugin.plugin(), upload.clone());
+            let result = plugin
+                .call(Hook::Inspect, async move { theirs.inspect(&upload).await })
+                .await;
             if let Err(error) = result {
                 if is_refusal(&error) || plugin.on_failure(Hook::Inspect) == OnFailure::Fail {
                     return Err(error);
@@ -123,8 +101,10 @@ impl Plugins {
     /// Lets every enriching plugin add to the photo; what they made is kept before the photo names it.
     pub(crate) async fn enrich(&self, input: &mut EnrichInput) -> Result<(), Fault> {
         for plugin in self.with_hook(Hook::Enrich) {
-            let (theirs, seen) = (Arc::clone(plugin), input.clone());
-            let enriched = call(plugin, Hook::Enrich, async move { theirs.enrich(&seen).await }).await;
+            let (theirs, seen) = (plugin.plugin(), input.clone());
+            let enriched = plugin
+                .call(Hook::Enrich, async move { theirs.enrich(&seen).await })
+                .await;
             let kept = match enriched {
                 Ok(enrichment) => {
                     self.keep_enrichment(plugin.name(), enrichment, &mut input.photo)
@@ -187,8 +167,11 @@ impl Plugins {
     pub(crate) async fn query(&self, query: SearchQuery) -> Result<SearchQuery> {
         let mut query = query;
         for plugin in self.with_hook(Hook::Query) {
-            let (theirs, asked) = (Arc::clone(plugin), query.clone());
-            match call(plugin, Hook::Query, async move { theirs.query(asked).await }).await {
+            let (theirs, asked) = (plugin.plugin(), query.clone());
+            match plugin
+                .call(Hook::Query, async move { theirs.query(asked).await })
+                .await
+            {
                 Ok(changed) => query = changed,
                 Err(error) if is_refusal(&error) || plugin.on_failure(Hook::Query) == OnFailure::Fail => {
                     return Err(error);
@@ -202,13 +185,10 @@ impl Plugins {
     pub(crate) async fn rerank(&self, query: &SearchQuery, hits: Vec<Hit>) -> Result<Vec<Hit>> {
         let mut hits = hits;
         for plugin in self.with_hook(Hook::Rerank) {
-            let (theirs, query, found) = (Arc::clone(plugin), query.clone(), hits.clone());
-            match call(
-                plugin,
-                Hook::Rerank,
-                async move { theirs.rerank(&query, found).await },
-            )
-            .await
+            let (theirs, query, found) = (plugin.plugin(), query.clone(), hits.clone());
+            match plugin
+                .call(Hook::Rerank, async move { theirs.rerank(&query, found).await })
+                .await
             {
                 Ok(reranked) => hits = reranked,
                 Err(error) if plugin.on_failure(Hook::Rerank) == OnFailure::Fail => return Err(error),
@@ -221,10 +201,11 @@ impl Plugins {
     /// Sends an event to the plugins, without waiting for them.
     pub(crate) fn send(&self, event: Event) {
         for plugin in self.with_hook(Hook::Event) {
-            let (plugin, theirs, event) = (Arc::clone(plugin), Arc::clone(plugin), event.clone());
+            let (plugin, theirs, event) = (plugin.clone(), plugin.plugin(), event.clone());
             self.events.spawn(async move {
-                if let Err(error) =
-                    call(&plugin, Hook::Event, async move { theirs.event(&event).await }).await
+                if let Err(error) = plugin
+                    .call(Hook::Event, async move { theirs.event(&event).await })
+                    .await
                 {
                     warn!(%error, "plugin failed to take an event");
                 }

@@ -1,6 +1,11 @@
 //! A plain filter of photos, which random lists and counts of a metadata store are compared with.
 
-use lucida_core::{MetadataStore, Order, Photo, PhotoFilter, PhotoQuery, StateCounts, UserId};
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use lucida_core::{
+    MetadataStore, Order, Photo, PhotoFilter, PhotoQuery, PhotoState, StateCounts, TagCount, UserId,
+};
 
 /// Checks that a store lists what a plain filter of `photos` gives, which are in the order of their ids: up to three pages.
 ///
@@ -31,7 +36,7 @@ pub async fn lists_as_a_plain_filter(
     }
 }
 
-/// Checks that a store counts `photos` as they are, for each user and for all.
+/// Checks that a store counts `photos` as they are by state, for each user and for all, and by tag for each user.
 ///
 /// # Panics
 /// When it counts anything else.
@@ -45,5 +50,19 @@ pub async fn counts_as_a_plain_filter(store: &dyn MetadataStore, photos: &[Photo
             *expected.get_mut(photo.state) += 1;
         }
         assert_eq!(store.count_by_state(user).await.unwrap(), expected);
+    }
+    for user in users {
+        let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
+        let shown = |photo: &&Photo| photo.user_id == *user && photo.state != PhotoState::Deleting;
+        for tag in photos.iter().filter(shown).flat_map(|photo| &photo.tags) {
+            *counts.entry(tag).or_default() += 1;
+        }
+        let counts = counts.into_iter().map(|(tag, photos)| TagCount {
+            tag: tag.to_owned(),
+            photos,
+        });
+        let mut expected: Vec<_> = counts.collect();
+        expected.sort_by_key(|count| Reverse(count.photos));
+        assert_eq!(store.count_by_tag(user, 1_000).await.unwrap(), expected);
     }
 }

@@ -15,7 +15,7 @@ pub struct LogSettings {
     #[schemars(example = &"json")]
     pub format: LogFormat,
     /// Which lines: a level (`off`, `error`, `warn`, `info`, `debug`, `trace`), or levels by target, such as
-    /// `info,lucida=debug`. The lines of the AMQP library repeat Lucida's own.
+    /// `info,lucida=debug`. The lines of the AMQP and MCP libraries repeat Lucida's own.
     #[schemars(example = &"info,lucida=debug")]
     pub filter: String,
 }
@@ -24,7 +24,7 @@ impl Default for LogSettings {
     fn default() -> Self {
         Self {
             format: LogFormat::Pretty,
-            filter: "info,lapin=off".to_owned(),
+            filter: "info,lapin=off,rmcp=error".to_owned(),
         }
     }
 }

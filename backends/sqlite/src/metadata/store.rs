@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use lucida_core::{
-    ContentHash, Error, ErrorKind, Inserted, MetadataStore, Photo, PhotoId, PhotoQuery, PhotoState, Record,
-    Result, StateCounts, UserId,
+    ContentHash, Error, ErrorKind, Inserted, MetadataStore, Outbox, Photo, PhotoId, PhotoQuery, PhotoState,
+    Record, Result, StateCounts, TagCount, UserId,
 };
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 use serde_json::Value;
@@ -18,15 +18,15 @@ use super::writer::{Step, Writer};
 /// Keeps the metadata store in one SQLite file.
 pub struct SqliteMetadata {
     // In this order: the last connection to close cleans up, and that should be the writer's.
-    readers: Readers,
-    writer: Writer,
+    pub(crate) readers: Readers,
+    pub(crate) writer: Writer,
 }
 
 impl SqliteMetadata {
     /// Opens the file, makes it if need be, and brings it to this build's schema.
     ///
     /// # Errors
-    /// `ConfigInvalid` for a file that is no metadata store, `Unsupported` for one that a newer Lucida wrote,
+    /// `ConfigInvalid` for a file that is not a metadata store, `Unsupported` for one that a newer Lucida wrote,
     /// `PermissionDenied` for one that can't be written, `Unavailable` when the disk fails.
     pub async fn open(config: SqliteConfig) -> Result<Self> {
         tokio::task::spawn_blocking(move || {
@@ -87,26 +87,7 @@ impl MetadataStore for SqliteMetadata {
     }
 
     async fn update(&self, photo: &Photo) -> Result<Photo> {
-        let mut photo = row::kept(photo.clone());
-        self.writer
-            .run(move |connection| {
-                let Some(there) = row::identity(connection, &photo.id)? else {
-                    return Err(Error::not_found(format!("photo {} not found", photo.id)));
-                };
-                if there.version != photo.version {
-                    return Err(Error::conflict(format!(
-                        "photo {} has version {} by now, not {}",
-                        photo.id, there.version, photo.version
-                    )));
-                }
-                row::update(connection, &photo)?;
-                photo.user_id = there.user_id;
-                photo.hash = there.hash;
-                photo.created_at = there.created_at;
-                photo.version += 1;
-                Ok(photo)
-            })
-            .await
+        self.update_with(photo, &[]).await
     }
 
     async fn list(&self, query: &PhotoQuery) -> Result<Vec<Photo>> {
@@ -120,16 +101,23 @@ impl MetadataStore for SqliteMetadata {
     }
 
     async fn delete(&self, id: &PhotoId) -> Result<()> {
-        let id = *id;
-        self.writer
-            .run(move |connection| row::delete(connection, &id))
-            .await
+        self.delete_with(id, &[]).await
     }
 
     async fn count_by_state(&self, user: Option<&UserId>) -> Result<StateCounts> {
         let user = user.cloned();
         self.readers
             .run(move |connection| count(connection, user.as_ref()))
+            .await
+    }
+
+    async fn count_by_tag(&self, user: &UserId, limit: usize) -> Result<Vec<TagCount>> {
+        if limit == 0 {
+            return Err(Error::invalid("the limit is 0: ask for at least 1 tag").with_field("limit"));
+        }
+        let user = user.clone();
+        self.readers
+            .run(move |connection| count_tags(connection, &user, limit))
             .await
     }
 
@@ -204,6 +192,29 @@ fn count(connection: &Connection, user: Option<&UserId>) -> Result<StateCounts> 
         *counts.get_mut(state.parse::<PhotoState>()?) = count;
     }
     Ok(counts)
+}
+
+/// Counts from the table of tags alone; the photos being deleted, which are few, come from an index of their own.
+fn count_tags(connection: &Connection, user: &UserId, limit: usize) -> Result<Vec<TagCount>> {
+    let sql = "SELECT tag, count(*) AS photos FROM photo_tags
+        WHERE user_id = ?1 AND photo_id NOT IN (
+            SELECT id FROM photos INDEXED BY photos_unready_by_user
+            WHERE user_id = ?1 AND state <> 'ready' AND state = 'deleting')
+        GROUP BY tag ORDER BY photos DESC, tag LIMIT ?2";
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    connection
+        .prepare_cached(sql)
+        .and_then(|mut statement| {
+            statement
+                .query_map(params![user.as_str(), limit], |row| {
+                    Ok(TagCount {
+                        tag: row.get(0)?,
+                        photos: unsigned(row, 1)?,
+                    })
+                })?
+                .collect()
+        })
+        .doing("counting tags in the metadata store")
 }
 
 fn put_record(connection: &Connection, name: &str, value: &str, expected: Option<u64>) -> Result<u64> {

@@ -5,7 +5,8 @@ use serde_json::Value;
 
 use super::Guarded;
 use lucida_core::{
-    ContentHash, Inserted, MetadataStore, Photo, PhotoId, PhotoQuery, Record, Result, StateCounts, UserId,
+    ContentHash, Inserted, MetadataStore, Photo, PhotoId, PhotoQuery, Record, Result, StateCounts, TagCount,
+    UserId,
 };
 
 #[async_trait]
@@ -43,6 +44,12 @@ impl MetadataStore for Guarded<dyn MetadataStore> {
     async fn count_by_state(&self, user: Option<&UserId>) -> Result<StateCounts> {
         self.guard
             .call("count_by_state", || self.inner.count_by_state(user))
+            .await
+    }
+
+    async fn count_by_tag(&self, user: &UserId, limit: usize) -> Result<Vec<TagCount>> {
+        self.guard
+            .call("count_by_tag", || self.inner.count_by_tag(user, limit))
             .await
     }
 
