@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use lucida_core::{Fetcher, Hook, Plugin, Result};
 
-use crate::config::UrlIngestConfig;
+use crate::config::{self, UrlIngestConfig};
 use crate::fetcher::UrlFetcher;
 
 /// Lets clients name photos by URL.
@@ -14,7 +14,7 @@ pub struct UrlIngestPlugin {
 
 impl UrlIngestPlugin {
     /// The plugin's name.
-    pub const NAME: &'static str = "url-ingest";
+    pub const NAME: &'static str = config::NAME;
 
     /// Makes the plugin.
     ///

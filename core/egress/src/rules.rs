@@ -1,14 +1,16 @@
-//! Which URLs may be fetched, before anything is connected to.
+//! Which URLs may be requested, before anything is connected to.
 
+use std::fmt;
 use std::net::IpAddr;
 
+use lucida_core::{Error, Result};
 use reqwest::Url;
 
 use crate::address::is_public;
 
 /// A host that the configuration names.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum HostPattern {
+enum HostPattern {
     /// This name or address.
     Exactly(String),
     /// Every name below this one.
@@ -17,7 +19,7 @@ pub(crate) enum HostPattern {
 
 impl HostPattern {
     /// Reads `photos.example.org`, `*.example.org`, `192.168.1.20` or `fd00::1`.
-    pub(crate) fn parse(written: &str) -> Option<Self> {
+    fn parse(written: &str) -> Option<Self> {
         let (name, below) = match written.strip_prefix("*.") {
             Some(name) => (name, true),
             None => (written, false),
@@ -58,35 +60,79 @@ fn plain(host: &str) -> String {
     host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase()
 }
 
+/// Why a URL is not requested.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused(String);
+
+impl Refused {
+    pub(crate) fn new(why: impl Into<String>) -> Self {
+        Self(why.into())
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Refused {}
+
 /// The rules of a configuration.
 #[derive(Debug, Clone)]
-pub(crate) struct Rules {
+pub struct Rules {
+    /// The plugin whose setting `hosts` they come from.
+    plugin: &'static str,
     /// Where any are named, only these.
-    pub(crate) hosts: Vec<HostPattern>,
+    hosts: Vec<HostPattern>,
 }
 
 impl Rules {
-    /// Returns why a URL may not be fetched.
-    pub(crate) fn refusal(&self, url: &Url) -> Option<String> {
+    /// Reads the setting `hosts` of a plugin: names, `*.example.org` for every name below one, and addresses.
+    ///
+    /// # Errors
+    /// `ConfigInvalid` for one that is not a host.
+    pub fn new(plugin: &'static str, hosts: &[String]) -> Result<Self> {
+        let patterns = hosts.iter().enumerate().map(|(at, written)| {
+            HostPattern::parse(written).ok_or_else(|| {
+                let message = format!(
+                    "`{written}` is not a host; expected a name such as `photos.example.org`, `*.example.org`, or an address"
+                );
+                Error::config(format!("hosts[{at}]"), message)
+            })
+        });
+        Ok(Self {
+            plugin,
+            hosts: patterns.collect::<Result<_>>()?,
+        })
+    }
+
+    /// Returns why a URL may not be requested.
+    #[must_use]
+    pub fn refusal(&self, url: &Url) -> Option<Refused> {
         if !matches!(url.scheme(), "http" | "https") {
-            return Some(format!(
-                "`{}` is not fetched, only http and https are",
-                url.scheme()
-            ));
+            let scheme = url.scheme();
+            return Some(Refused(format!(
+                "`{scheme}` is not supported, only http and https are"
+            )));
         }
         if !url.username().is_empty() || url.password().is_some() {
-            return Some("it has a user name or a password".to_owned());
+            return Some(Refused::new("it has a user name or a password"));
         }
         let Some(host) = url.host_str().map(plain) else {
-            return Some("it names no host".to_owned());
+            return Some(Refused::new("it names no host"));
         };
         if !self.hosts.is_empty() {
             let is_named = self.names(&host);
-            return (!is_named)
-                .then(|| format!("`{host}` is not among the `hosts` of the plugin url-ingest"));
+            return (!is_named).then(|| {
+                Refused(format!(
+                    "`{host}` is not among the `hosts` of the plugin {}",
+                    self.plugin
+                ))
+            });
         }
         match host.parse() {
-            Ok(address) if !is_public(address) => Some(NOT_PUBLIC.to_owned()),
+            Ok(address) if !is_public(address) => Some(self.not_public()),
             Ok(_) | Err(_) => None,
         }
     }
@@ -96,26 +142,29 @@ impl Rules {
         self.names(&plain(host)) || (self.hosts.is_empty() && is_public(address))
     }
 
+    /// Refuses an address without naming it: callers could map a network by that.
+    pub(crate) fn not_public(&self) -> Refused {
+        Refused(format!(
+            "it leads to an address that is not public; `hosts` of the plugin {} can name its host",
+            self.plugin
+        ))
+    }
+
     fn names(&self, host: &str) -> bool {
         self.hosts.iter().any(|pattern| pattern.matches(host))
     }
 }
-
-/// Says no more: callers could map a network by what else it said.
-pub(crate) const NOT_PUBLIC: &str =
-    "it leads to an address that is not public; `hosts` of the plugin url-ingest can name its host";
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn rules(hosts: &[&str]) -> Rules {
-        Rules {
-            hosts: hosts
-                .iter()
-                .map(|host| HostPattern::parse(host).unwrap())
-                .collect(),
-        }
+        Rules::new(
+            "url-ingest",
+            &hosts.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        )
+        .unwrap()
     }
 
     #[test]
@@ -158,7 +207,8 @@ mod tests {
             "http://255.255.255.255/",
         ] {
             let url = Url::parse(url).unwrap_or_else(|error| panic!("{url}: {error}"));
-            assert_eq!(rules(&[]).refusal(&url).as_deref(), Some(NOT_PUBLIC), "{url}");
+            let rules = rules(&[]);
+            assert_eq!(rules.refusal(&url), Some(rules.not_public()), "{url}");
         }
         for url in [
             "file:///etc/passwd",
