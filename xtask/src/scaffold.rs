@@ -78,7 +78,7 @@ impl Role {
     const fn dependencies(self) -> &'static [&'static str] {
         match self {
             Self::Storage => &["async-trait", "futures", "schemars", "serde"],
-            Self::Metadata => &["async-trait", "schemars", "serde", "serde_json"],
+            Self::Metadata => &["async-trait", "jiff", "schemars", "serde", "serde_json"],
             Self::Index | Self::Queue => &["async-trait", "schemars", "serde"],
             Self::Embedder => &["lucida-models", "schemars", "serde"],
         }

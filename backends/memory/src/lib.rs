@@ -3,7 +3,9 @@
 
 mod index;
 mod metadata;
+mod outbox;
 mod queue;
+mod records;
 mod storage;
 
 pub use index::MemoryIndex;

@@ -40,7 +40,7 @@ impl Jobs {
         self.waiting.insert((later(delay), number), entry);
     }
 
-    /// Takes the first job that is due, or tells when the next one will be.
+    /// Takes the first job that is due, or returns when the next one will be.
     fn take(&mut self) -> std::result::Result<Delivery, Option<Instant>> {
         let Some(first) = self.waiting.first_entry() else {
             return Err(None);

@@ -23,7 +23,7 @@ pub(crate) fn refused(field: &'static str, error: &mongodb::error::Error) -> Err
     }
 }
 
-/// Tells whether a write was refused since a unique index has its key already.
+/// Returns whether a write was refused since a unique index has its key already.
 pub(crate) fn is_duplicate(error: &mongodb::error::Error) -> bool {
     code(error).is_some_and(|(code, _)| code == DUPLICATE_KEY)
 }

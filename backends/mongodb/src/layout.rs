@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::MongodbConfig;
 use crate::error::{failed, is_duplicate};
+use crate::event::StoredEvent;
 use crate::photo::StoredPhoto;
 use crate::upgrade;
 
@@ -46,6 +47,7 @@ pub(crate) struct StoredRecord {
 pub(crate) struct Layout {
     pub(crate) photos: Collection<StoredPhoto>,
     pub(crate) records: Collection<StoredRecord>,
+    pub(crate) outbox: Collection<StoredEvent>,
     layout: Collection<StoredLayout>,
     max_time: Duration,
 }
@@ -57,6 +59,7 @@ impl Layout {
         Self {
             photos: database.collection(&name("photos")),
             records: database.collection(&name("records")),
+            outbox: database.collection(&name("outbox")),
             layout: database.collection(&name("layout")),
             max_time: Duration::from_millis(config.operation_timeout_ms),
         }
@@ -91,6 +94,12 @@ impl Layout {
                 .create_index(index)
                 .await
                 .map_err(|error| failed("making the indexes of the metadata store", &error))?;
+        }
+        for index in outbox_indexes() {
+            self.outbox
+                .create_index(index)
+                .await
+                .map_err(|error| failed("creating the indexes of the outbox", &error))?;
         }
         if !has_local_times {
             self.add_local_times().await?;
@@ -183,13 +192,6 @@ impl Layout {
 
 /// Returns the indexes of the photos; the README says which query each serves.
 fn indexes() -> [IndexModel; 6] {
-    let index = |name: &str, keys: Document, unique: bool| {
-        let options = IndexOptions::builder()
-            .name(name.to_owned())
-            .unique(unique.then_some(true))
-            .build();
-        IndexModel::builder().keys(keys).options(options).build()
-    };
     [
         index("content", doc! { "user_id": 1, "hash": 1 }, true),
         index("user_state", doc! { "user_id": 1, "state": 1, "_id": 1 }, false),
@@ -198,4 +200,29 @@ fn indexes() -> [IndexModel; 6] {
         index("user_local", doc! { "user_id": 1, "taken_at_local": 1 }, false),
         index("state", doc! { "state": 1, "_id": 1 }, false),
     ]
+}
+
+/// Returns the indexes of the outbox.
+fn outbox_indexes() -> [IndexModel; 3] {
+    [
+        index(
+            "due",
+            doc! { "subscriber": 1, "state": 1, "due_at": 1, "_id": 1 },
+            false,
+        ),
+        index(
+            "photo",
+            doc! { "photo_id": 1, "subscriber": 1, "state": 1 },
+            false,
+        ),
+        index("state", doc! { "state": 1, "created_at": 1 }, false),
+    ]
+}
+
+fn index(name: &str, keys: Document, unique: bool) -> IndexModel {
+    let options = IndexOptions::builder()
+        .name(name.to_owned())
+        .unique(unique.then_some(true))
+        .build();
+    IndexModel::builder().keys(keys).options(options).build()
 }

@@ -7,10 +7,12 @@
 mod client;
 mod config;
 mod error;
+mod event;
 mod factory;
 mod json;
 mod layout;
 mod list;
+mod outbox;
 mod photo;
 mod store;
 mod upgrade;

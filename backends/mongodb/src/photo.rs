@@ -45,7 +45,7 @@ pub(crate) struct StoredPhoto {
     version: i64,
 }
 
-/// A derived blob; its name has dots, so it is no key.
+/// A derived blob; its name has dots, so it can't be a key.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct StoredDerived {
     name: String,
@@ -54,7 +54,7 @@ struct StoredDerived {
     size_bytes: i64,
 }
 
-/// What never changes once a photo is there.
+/// What never changes once a photo is stored.
 const IDENTITY: [&str; 4] = ["_id", "user_id", "hash", "created_at"];
 
 impl StoredPhoto {
@@ -179,7 +179,8 @@ pub(crate) fn stored_id(id: &PhotoId) -> Uuid {
     Uuid::from_bytes(*id.as_uuid().as_bytes())
 }
 
-fn read_id(id: &Uuid) -> PhotoId {
+/// Reads an id.
+pub(crate) fn read_id(id: &Uuid) -> PhotoId {
     PhotoId::from_uuid(uuid::Uuid::from_bytes(id.bytes()))
 }
 

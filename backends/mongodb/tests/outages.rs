@@ -1,4 +1,4 @@
-//! What becomes of the metadata store in MongoDB while its server is away, refuses, or loses an answer.
+//! What becomes of the metadata store in MongoDB while its server is unavailable, refuses, or loses an answer.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

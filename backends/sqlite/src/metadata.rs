@@ -6,6 +6,7 @@
 
 mod config;
 mod list;
+mod outbox;
 mod readers;
 mod row;
 mod store;
@@ -26,6 +27,7 @@ const DATABASE: Database = Database {
     migrations: &[
         include_str!("metadata/migrations/0001_photos.sql"),
         include_str!("metadata/migrations/0002_local_time.sql"),
+        include_str!("metadata/migrations/0003_outbox.sql"),
     ],
     cache_kib: (16 * 1024, 8 * 1024),
     journal_bytes: 64 << 20,

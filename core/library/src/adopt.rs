@@ -49,7 +49,7 @@ pub struct AdoptReport {
     pub uploaded: u64,
     /// Points whose photo has neither a record nor an original.
     pub unknown: u64,
-    /// Points that can't be taken over: no vector, no photo, another user's photo, an original that is none.
+    /// Points that can't be taken over: no vector, no photo, another user's photo, an original that is not a picture.
     pub refused: u64,
     /// How many vectors were compared with the model's own.
     pub compared: usize,

@@ -6,6 +6,7 @@
 mod breaker;
 mod index;
 mod metadata;
+mod outbox;
 mod queue;
 mod storage;
 

@@ -5,26 +5,25 @@ use std::sync::Arc;
 use tracing::{info, warn};
 
 use crate::damage::DamageLog;
+use crate::events::Events;
 use crate::manifests::Manifests;
 use crate::plugins::Plugins;
 use crate::points::Points;
 use crate::records::Records;
 use crate::settled::Settled;
-use lucida_core::{
-    BlobKey, Event, JobQueue, MetadataStore, Photo, PhotoId, PhotoState, Result, Storage, UserId,
-};
+use lucida_core::{BlobKey, Event, JobQueue, Photo, PhotoId, PhotoState, Result, Storage, UserId};
 
 /// Deletes photos.
 #[derive(Clone)]
 pub(crate) struct Deletion {
     pub(crate) storage: Arc<dyn Storage>,
-    pub(crate) metadata: Arc<dyn MetadataStore>,
     pub(crate) queue: Arc<dyn JobQueue>,
     pub(crate) records: Records,
     pub(crate) manifests: Manifests,
     pub(crate) points: Points,
     pub(crate) damage: DamageLog,
     pub(crate) plugins: Plugins,
+    pub(crate) events: Events,
     pub(crate) settled: Settled,
 }
 
@@ -57,7 +56,7 @@ impl Deletion {
         }
         storage.delete(&photo.blob).await?;
         storage.delete(&BlobKey::manifest(&photo.id)).await?;
-        self.metadata.delete(&photo.id).await?;
+        self.events.delete(photo).await?;
         if photo.error.is_some() {
             self.queue.remove_dead_letters(&photo.id).await?;
         }

@@ -9,6 +9,7 @@ use tracing::{Instrument, debug, info, info_span, warn};
 use crate::blobs::Blobs;
 use crate::delete::Deletion;
 use crate::edit::Editing;
+use crate::events::Events;
 use crate::fault::Fault;
 use crate::models::{Live, Models, View};
 use crate::plugins::Plugins;
@@ -67,6 +68,7 @@ pub(crate) struct Ingest {
     pub(crate) plugins: Plugins,
     pub(crate) editing: Editing,
     pub(crate) deletion: Deletion,
+    pub(crate) events: Events,
     pub(crate) settled: Settled,
     /// The wait before the second try, and the longest one.
     pub(crate) backoff: Backoff,
@@ -196,7 +198,7 @@ impl Ingest {
         Ok(photo)
     }
 
-    /// Puts a photo's vector into the collection of a model, which embeds the photo unless it is there already.
+    /// Puts a photo's vector into the collection of a model, which embeds the photo unless it is stored already.
     async fn embed(&self, photo: &mut Photo, picture: &Arc<Picture>, live: &Live) -> Result<(), Fault> {
         // A photo's bytes never change, so a vector that an earlier try or an adoption has left is right.
         let vector = match self.index.vector(&live.collection, &photo.id).await? {
@@ -225,11 +227,12 @@ impl Ingest {
     }
 
     async fn make_ready(&self, mut photo: Photo) -> Result<Outcome> {
+        let before = photo.state;
         photo.state = PhotoState::Ready;
         photo.error = None;
         photo.next_attempt_at = None;
         photo.updated_at = Timestamp::now();
-        match self.metadata.update(&photo).await {
+        match self.events.update(before, &photo).await {
             Ok(updated) => Ok(Outcome::Ready(Box::new(updated))),
             Err(error) if matches!(error.kind(), ErrorKind::Conflict | ErrorKind::NotFound) => {
                 self.resolve_conflict(&photo, error).await
@@ -313,7 +316,9 @@ impl Ingest {
                 return self.queue.ack(delivery).await;
             };
             self.settled.notify(photo_id);
-            self.plugins.send(Event::Failed(photo));
+            if photo.state == PhotoState::Failed {
+                self.plugins.send(Event::Failed(photo));
+            }
             return self.queue.dead_letter(delivery, &error.to_string()).await;
         }
         warn!(%error, attempts, delay_secs = delay.as_secs_f64(), "trying a photo again later");

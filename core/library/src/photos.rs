@@ -24,8 +24,9 @@ use crate::spool::SpoolWriter;
 use crate::upload::{UploadDetails, Uploaded};
 use crate::workers::Workers;
 use lucida_core::{
-    Blob, DeadLetter, DerivedBlob, Embedder, Embeddings, Error, Fetcher, OutboxEvent, Photo, PhotoId, PhotoQuery, Picture,
-    Plugin, PluginHost, Result, SearchLimits, SearchQuery, SearchResult, Stats, TagList, UserId,
+    Blob, DeadLetter, DerivedBlob, Embedder, Embeddings, Error, Fetcher, OutboxEvent, Photo, PhotoId,
+    PhotoQuery, Picture, Plugin, PluginHost, Result, SearchLimits, SearchQuery, SearchResult, Stats, TagList,
+    UserId,
 };
 
 /// The library: every request about photos goes through one of its services.

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 
 use crate::damage::DamageLog;
+use crate::events::Events;
 use crate::models::Models;
-use lucida_core::{JobQueue, MetadataStore, Result, Storage, VectorIndex};
+use lucida_core::{JobQueue, MetadataStore, OutboxCounts, Result, Storage, VectorIndex};
 
 /// How long a component may take to answer.
 const PART_TIMEOUT: Duration = Duration::from_secs(3);
@@ -53,6 +54,7 @@ pub(crate) struct Health {
     pub(crate) queue: Arc<dyn JobQueue>,
     pub(crate) models: Models,
     pub(crate) damage: DamageLog,
+    pub(crate) events: Events,
     pub(crate) last_of_model: Arc<Mutex<LastOfModel>>,
 }
 
@@ -63,7 +65,7 @@ impl Health {
             self.index.ping().await?;
             self.models.prepare().await
         };
-        let (mut storage, metadata, mut index, queue, embedder) = tokio::join!(
+        let (mut storage, mut metadata, mut index, queue, embedder) = tokio::join!(
             health("storage", self.storage.ping()),
             health("metadata", self.metadata.ping()),
             health("index", index),
@@ -73,6 +75,11 @@ impl Health {
         if metadata.error.is_none() {
             let report = tokio::time::timeout(PART_TIMEOUT, self.damage.report()).await;
             storage.note = report.ok().and_then(Result::ok).and_then(|report| report.note());
+            let counts = tokio::time::timeout(PART_TIMEOUT, self.events.counts()).await;
+            metadata.note = counts
+                .ok()
+                .and_then(Result::ok)
+                .and_then(|counts| note_of_events(&counts));
         }
         index.note = self.index.note();
         Readiness {
@@ -96,6 +103,20 @@ impl Health {
         *last = Some((Instant::now(), health.error.clone()));
         health
     }
+}
+
+/// Says which plugins have not taken their events.
+fn note_of_events(counts: &[(&str, OutboxCounts)]) -> Option<String> {
+    let dead = counts.iter().filter(|(_, counts)| counts.dead > 0);
+    let plugins: Vec<_> = dead
+        .map(|(plugin, counts)| format!("{} of plugin `{plugin}`", counts.dead))
+        .collect();
+    (!plugins.is_empty()).then(|| {
+        format!(
+            "events were given up ({}): `lucida events` lists them",
+            plugins.join(", ")
+        )
+    })
 }
 
 async fn health(part: &'static str, ping: impl Future<Output = Result<()>>) -> PartHealth {

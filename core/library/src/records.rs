@@ -6,9 +6,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tracing::warn;
 
+use crate::events::Events;
 use lucida_core::{
-    DeadLetter, Error, ErrorKind, Job, JobQueue, MetadataStore, Photo, PhotoId, PhotoQuery, PhotoState,
-    Result, UserId,
+    DeadLetter, Error, ErrorKind, Job, JobQueue, MetadataStore, OutboxEvent, Photo, PhotoId, PhotoQuery,
+    PhotoState, Result, UserId,
 };
 
 /// How often an update is tried against others that change the same record.
@@ -28,6 +29,7 @@ pub struct PhotoPage {
 pub(crate) struct Records {
     pub(crate) metadata: Arc<dyn MetadataStore>,
     pub(crate) queue: Arc<dyn JobQueue>,
+    pub(crate) events: Events,
 }
 
 impl Records {
@@ -48,6 +50,14 @@ impl Records {
     /// Those of the queue.
     pub(crate) async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>> {
         self.queue.dead_letters(limit).await
+    }
+
+    /// Lists events that were given up, at most `limit`.
+    ///
+    /// # Errors
+    /// Those of the metadata store.
+    pub(crate) async fn dead_events(&self, limit: usize) -> Result<Vec<OutboxEvent>> {
+        self.metadata.dead_events(limit).await
     }
 
     /// Lists a user's photos; those being deleted are never shown.
@@ -121,9 +131,10 @@ impl Records {
     pub(crate) async fn change(&self, photo: Photo, change: impl Fn(&mut Photo)) -> Result<Option<Photo>> {
         let mut current = photo;
         for _ in 0..MAX_CONFLICTS {
+            let before = current.state;
             change(&mut current);
             current.updated_at = Timestamp::now();
-            match self.metadata.update(&current).await {
+            match self.events.update(before, &current).await {
                 Ok(updated) => return Ok(Some(updated)),
                 Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
                 Err(error) if error.kind() == ErrorKind::Conflict => {

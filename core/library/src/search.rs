@@ -12,17 +12,8 @@ use crate::records::Records;
 use crate::spool::SpoolWriter;
 use lucida_core::{
     Embedding, Error, ErrorKind, Hit, Lane, MetadataStore, Photo, PhotoState, Picture, Result, ScoredId,
-    SearchInput, SearchQuery, TextOptions, VectorIndex, embed_image, embed_text_with,
+    SearchInput, SearchQuery, SearchResult, TextOptions, VectorIndex, embed_image, embed_text_with,
 };
-
-/// What a search found.
-#[derive(Debug, Clone, PartialEq)]
-pub struct SearchResult {
-    /// The photos, best first.
-    pub hits: Vec<Hit>,
-    /// The model that compared them.
-    pub model: String,
-}
 
 /// Finds photos.
 #[derive(Clone)]

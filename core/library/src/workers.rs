@@ -1,4 +1,5 @@
-//! The tasks that run beside the server: workers, which take jobs, the reconciler, the scrub, and the model switch.
+//! The tasks that run beside the server: workers, which take jobs, the delivery of events, the reconciler, the scrub, and the
+//! model switch.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The life of a photo on the reference parts: what is taken in becomes ready, whatever is away meanwhile.
+//! The life of a photo on the reference parts: what is taken in becomes ready, whatever is unavailable meanwhile.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -14,6 +14,8 @@ mod decoded_size;
 mod deletions;
 #[path = "pipeline/edits.rs"]
 mod edits;
+#[path = "pipeline/events.rs"]
+mod events;
 #[path = "pipeline/faults.rs"]
 mod faults;
 #[path = "pipeline/keeping.rs"]

@@ -1,4 +1,4 @@
-//! What stores that outlive their process promise: what was acknowledged is there after a restart, also after one
+//! What stores that outlive their process promise: what was acknowledged is stored after a restart, also after one
 //! that nobody prepared for.
 //!
 //! Each test is given a function that opens a folder. A crash is played by opening a copy of the folder that was
@@ -134,8 +134,10 @@ pub mod metadata {
     use std::path::Path;
     use std::sync::Arc;
 
+    use jiff::Timestamp;
     use lucida_core::{
-        ErrorKind, Inserted, MetadataStore, Order, Photo, PhotoFilter, PhotoQuery, PhotoState,
+        ErrorKind, EventKind, Inserted, MetadataStore, Order, OutboxEvent, Photo, PhotoFilter, PhotoQuery,
+        PhotoState,
     };
     use serde_json::json;
 
@@ -155,6 +157,10 @@ pub mod metadata {
         };
     }
 
+    fn event(kind: EventKind, photo: &Photo) -> OutboxEvent {
+        OutboxEvent::new("hook", kind, photo, photo.created_at).unwrap()
+    }
+
     async fn fill(store: &dyn MetadataStore) -> Vec<Photo> {
         let mut left = Vec::new();
         for number in 0..30 {
@@ -165,10 +171,12 @@ pub mod metadata {
             if number % 2 == 0 {
                 photo.state = PhotoState::Ready;
                 photo.tags.insert("even".to_owned());
-                photo = store.update(&photo).await.unwrap();
+                let event = event(EventKind::Ready, &photo);
+                photo = store.update_with(&photo, &[event]).await.unwrap();
             }
             if number % 5 == 0 {
-                store.delete(&photo.id).await.unwrap();
+                let event = event(EventKind::Deleted, &photo);
+                store.delete_with(&photo.id, &[event]).await.unwrap();
             } else {
                 left.push(photo);
             }
@@ -190,6 +198,15 @@ pub mod metadata {
         assert_eq!(store.list(&query).await.unwrap(), left);
         let counts = store.count_by_state(None).await.unwrap();
         assert_eq!((counts.ready, counts.pending), (12, 12));
+        // Of the six deleted ones three were made ready before, and that is still their first event.
+        let counts = store.count_events("hook").await.unwrap();
+        assert_eq!((counts.pending, counts.dead), (15 + 6, 0));
+        let due = store.due_events("hook", Timestamp::MAX, 100).await.unwrap();
+        let deleted = due
+            .iter()
+            .filter(|event| event.kind == EventKind::Deleted)
+            .count();
+        assert_eq!((due.len(), deleted), (15 + 3, 3));
         let mut again = photo(&user("alice"));
         again.hash = left[3].hash;
         let inserted = store.insert(&again).await.unwrap();

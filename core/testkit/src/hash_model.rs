@@ -153,7 +153,7 @@ impl HashModel {
             });
         }
         Err(Error::unavailable(format!(
-            "the file of the {} tower is away",
+            "the file of the {} tower is missing",
             kind.as_str()
         )))
     }

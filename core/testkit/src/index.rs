@@ -366,7 +366,7 @@ pub async fn the_alias_moves_at_once(fixture: Fixture<dyn VectorIndex>) {
         index.set_alias(name).await.unwrap();
         assert_eq!(index.alias().await.unwrap().as_ref(), Some(name));
     }
-    // The alias is no collection.
+    // The alias is not a collection.
     assert_eq!(index.collections().await.unwrap().len(), 2);
 }
 

@@ -49,7 +49,7 @@ pub async fn a_record_is_written_only_over_the_version_expected(fixture: Fixture
     assert_eq!((record.version, record.value), (2, json!("second")));
 }
 
-/// Of many writers at once exactly one wins, for a new record and for one that is there.
+/// Of many writers at once exactly one wins, for a new record and for an existing one.
 pub async fn of_sixteen_writers_of_a_record_exactly_one_wins(fixture: Fixture<dyn MetadataStore>) {
     let mut expected = None;
     for version in 1..6_u64 {

@@ -116,7 +116,7 @@ pub struct PictureFile {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct ExpectedModel {
-    /// The model whose numbers these are, where this one is an export of it; nothing else is there then.
+    /// The model whose numbers these are, where this one is an export of it; at most the pictures' are its own then.
     pub same_as: Option<String>,
     /// The pictures' vectors by file, of unit length; none where the model takes texts only.
     pub pictures: BTreeMap<String, Vec<f64>>,
@@ -141,7 +141,7 @@ impl Expected {
     /// Returns what a model gives, which for an export is what its original gives.
     ///
     /// # Panics
-    /// For a model that is not there.
+    /// For a model that is missing.
     #[must_use]
     pub fn of(&self, model: &str) -> &ExpectedModel {
         let model = &self.models[model];
@@ -149,6 +149,20 @@ impl Expected {
             .same_as
             .as_ref()
             .map_or(model, |original| &self.models[original])
+    }
+
+    /// Returns what a model gives for pictures: its own numbers, also of an export whose texts are its original's.
+    ///
+    /// # Panics
+    /// For a model that is missing.
+    #[must_use]
+    pub fn pictures_of(&self, model: &str) -> &BTreeMap<String, Vec<f64>> {
+        let own = &self.models[model].pictures;
+        if own.is_empty() {
+            &self.of(model).pictures
+        } else {
+            own
+        }
     }
 }
 
@@ -292,11 +306,17 @@ pub async fn a_text_model_of_its_own_beside_a_clip_folder(open: impl Open) {
 
 /// Opens one of the fixtures' models, perhaps with another's texts, and compares whatever it takes.
 pub async fn check(open: impl Open, model: &str, text_model: Option<&str>) {
+    check_in_space(open, model, text_model, text_model.unwrap_or(model)).await;
+}
+
+/// Does the same where a pair's texts are expected to be those of the model `space`, and not what the text model gives by
+/// itself.
+pub async fn check_in_space(open: impl Open, model: &str, text_model: Option<&str>, space: &str) {
     let expected = Expected::read();
     let embedder = open(model_folder(model), text_model.map(model_folder)).await;
     let embedder = &*embedder;
     let takes = embedder.describe().modalities;
-    let pictures = &expected.of(model).pictures;
+    let pictures = expected.pictures_of(model);
     // Towers are exported one by one as well; every other model has those that it was made with.
     if expected.models[model].same_as.is_none() {
         assert_eq!(takes.image, !pictures.is_empty());
@@ -320,12 +340,11 @@ pub async fn check(open: impl Open, model: &str, text_model: Option<&str>) {
         }
     }
     if takes.text {
-        let texts = &expected.of(text_model.unwrap_or(model)).texts;
+        let texts = &expected.of(space).texts;
         let given = embed_texts(embedder, &expected.texts).await;
         assert!(given.len() >= 40, "only {} texts", given.len());
         assert_same(&given, texts, |_| SAME);
-        let name = text_model.unwrap_or(model);
-        print_distance(name, "texts", cosines(&given, texts).iter());
+        print_distance(space, "texts", cosines(&given, texts).iter());
     }
 }
 

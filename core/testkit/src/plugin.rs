@@ -16,6 +16,7 @@ macro_rules! plugin_contract {
             $crate::contract_tests! { plugin, $fixture,
                 its_name_fits_into_a_blob_key
                 it_names_each_hook_once
+                its_subscription_names_each_kind_once
                 enriching_again_gives_the_same
                 enriching_copes_with_any_picture_and_any_bytes
                 names_of_its_blobs_fit_into_blob_keys
@@ -76,6 +77,24 @@ pub async fn it_names_each_hook_once(fixture: Fixture<dyn Plugin>) {
     assert!(fixture.part.timeout() > Duration::ZERO);
 }
 
+/// A plugin that takes events takes some, and tries at least once.
+pub async fn its_subscription_names_each_kind_once(fixture: Fixture<dyn Plugin>) {
+    let Some(subscription) = fixture.part.subscription() else {
+        return;
+    };
+    let distinct: BTreeSet<_> = subscription.kinds.iter().collect();
+    assert_eq!(distinct.len(), subscription.kinds.len(), "{subscription:?}");
+    assert!(
+        !distinct.is_empty() && subscription.max_attempts > 0,
+        "{subscription:?}"
+    );
+    let backoff = subscription.backoff;
+    assert!(
+        !backoff.min.is_zero() && backoff.min <= backoff.max,
+        "{backoff:?}"
+    );
+}
+
 /// A photo may be enriched again after a crash: the outcome is the same.
 pub async fn enriching_again_gives_the_same(fixture: Fixture<dyn Plugin>) {
     if !enriches(&*fixture.part) {
@@ -109,7 +128,7 @@ pub async fn names_of_its_blobs_fit_into_blob_keys(fixture: Fixture<dyn Plugin>)
         assert!(!name.contains('/'), "{name}");
         assert!(
             blob.content_type.contains('/'),
-            "{} is no media type",
+            "{} is not a media type",
             blob.content_type
         );
     }

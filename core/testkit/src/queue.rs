@@ -97,7 +97,7 @@ pub async fn a_job_comes_back_once(fixture: Fixture<dyn JobQueue>) {
     assert_counts(queue, [0, 0, 0, 0]).await;
 }
 
-/// Waiting in vain is no error.
+/// Waiting in vain is not an error.
 pub async fn an_empty_queue_gives_nothing(fixture: Fixture<dyn JobQueue>) {
     let queue = &*fixture.part;
     assert_eq!(queue.receive(NOW).await.unwrap(), None);

@@ -86,7 +86,7 @@ pub fn unit_vector(dimensions: usize, seed: u64) -> Vec<f32> {
 /// Returns the name of a collection of this index, one for each `label`.
 ///
 /// # Panics
-/// When the index's alias is no valid name.
+/// When the index's alias is not a valid name.
 #[must_use]
 pub fn collection(index: &dyn VectorIndex, label: &str) -> CollectionName {
     let fingerprint = Fingerprint::derive(label, b"weights", "1");

@@ -166,7 +166,7 @@ pub async fn a_failing_stream_leaves_nothing(fixture: Fixture<dyn Storage>) {
     }
 }
 
-/// When the stream fails, a blob that was there stays as it was.
+/// When the stream fails, a stored blob stays as it was.
 pub async fn a_failing_stream_keeps_the_old_blob(fixture: Fixture<dyn Storage>) {
     let storage = &*fixture.part;
     let old = content(50_000, 5);
@@ -369,7 +369,7 @@ pub async fn delete_removes_a_blob(fixture: Fixture<dyn Storage>) {
     assert_eq!(read(storage, &key("a/b")).await, bytes);
 }
 
-/// Deleting what is not there is fine, once and again.
+/// Deleting what is missing is fine, once and again.
 pub async fn delete_of_a_missing_key_is_fine(fixture: Fixture<dyn Storage>) {
     let storage = &*fixture.part;
     storage.delete(&key("never/there")).await.unwrap();

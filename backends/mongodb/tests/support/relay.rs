@@ -55,7 +55,7 @@ impl Relay {
         self.lose.store(true, Ordering::SeqCst);
     }
 
-    /// Tells whether that has happened.
+    /// Returns whether that has happened.
     pub(crate) fn has_lost(&self) -> bool {
         !self.lose.load(Ordering::SeqCst)
     }

@@ -81,7 +81,7 @@ pub(crate) fn insert(connection: &Connection, photo: &Photo) -> Result<()> {
     Ok(())
 }
 
-/// Changes the row of a photo that is there.
+/// Changes the row of a photo that is stored.
 pub(crate) fn update(connection: &Connection, photo: &Photo) -> Result<()> {
     let identity: [Value; 1] = [id_bytes(&photo.id).to_vec().into()];
     let values = changing(photo)?;
@@ -97,13 +97,13 @@ pub(crate) fn update(connection: &Connection, photo: &Photo) -> Result<()> {
     Ok(())
 }
 
-/// Deletes the row of an id, where there is one.
-pub(crate) fn delete(connection: &Connection, id: &PhotoId) -> Result<()> {
-    connection
+/// Deletes the row of an id, and returns whether it existed.
+pub(crate) fn delete(connection: &Connection, id: &PhotoId) -> Result<bool> {
+    let deleted = connection
         .prepare_cached("DELETE FROM photos WHERE id = ?1")
         .and_then(|mut statement| statement.execute([id_bytes(id)]))
         .doing("deleting a photo from the metadata store")?;
-    Ok(())
+    Ok(deleted > 0)
 }
 
 /// What of a photo never changes, and its version.
@@ -128,6 +128,23 @@ pub(crate) fn identity(connection: &Connection, id: &PhotoId) -> Result<Option<I
         .prepare_cached("SELECT user_id, hash, created_at, version FROM photos WHERE id = ?1")
         .and_then(|mut statement| statement.query_row([id_bytes(id)], identity).optional())
         .doing("reading a photo from the metadata store")
+}
+
+/// Returns what an update of `photo` must keep.
+///
+/// # Errors
+/// `NotFound` when the record does not exist; `Conflict` when it has another version.
+pub(crate) fn matching(connection: &Connection, photo: &Photo) -> Result<Identity> {
+    let Some(there) = identity(connection, &photo.id)? else {
+        return Err(Error::not_found(format!("photo {} not found", photo.id)));
+    };
+    if there.version != photo.version {
+        return Err(Error::conflict(format!(
+            "photo {} has version {} by now, not {}",
+            photo.id, there.version, photo.version
+        )));
+    }
+    Ok(there)
 }
 
 /// Returns the photo for which `condition` holds, with its one parameter.
@@ -216,11 +233,17 @@ pub(crate) fn json<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlit
     serde_json::from_str(row.get_ref(column)?.as_str()?).map_err(|error| spoilt(column, error))
 }
 
-fn parsed<T>(row: &Row<'_>, column: usize, parse: impl FnOnce(String) -> Result<T>) -> rusqlite::Result<T> {
+/// Reads what is stored as text.
+pub(crate) fn parsed<T>(
+    row: &Row<'_>,
+    column: usize,
+    parse: impl FnOnce(String) -> Result<T>,
+) -> rusqlite::Result<T> {
     parse(row.get(column)?).map_err(|error| spoilt(column, error))
 }
 
-fn time(column: usize, microseconds: i64) -> rusqlite::Result<Timestamp> {
+/// Reads a time.
+pub(crate) fn time(column: usize, microseconds: i64) -> rusqlite::Result<Timestamp> {
     Timestamp::from_microsecond(microseconds).map_err(|error| spoilt(column, error))
 }
 

@@ -21,7 +21,7 @@ pub(crate) struct Writer {
 /// One write: applied inside a transaction, answered when that is committed or has failed.
 trait Work: Send {
     fn is_wanted(&self) -> bool;
-    /// Applies it and tells whether it succeeded.
+    /// Applies it and reports whether it succeeded.
     fn apply(&mut self, connection: &Connection) -> bool;
     fn answer(self: Box<Self>, uncommitted: Option<&rusqlite::Error>);
 }

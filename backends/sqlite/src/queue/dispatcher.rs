@@ -38,7 +38,7 @@ pub(crate) struct Waiter {
     pub(crate) reply: oneshot::Sender<Result<Option<Delivery>>>,
 }
 
-/// A change, and who is to be told what became of it.
+/// A change, and whoever waits for its result.
 type Asked = (Change, Option<oneshot::Sender<Result<usize>>>);
 
 /// The thread's state.
@@ -142,7 +142,7 @@ impl Dispatcher {
         self.dismiss();
     }
 
-    /// Tells whether somebody waits and there may be a job for them.
+    /// Returns whether somebody waits and there may be a job for them.
     fn may_hand_out(&mut self) -> bool {
         if self.waiters.is_empty() {
             return false;
@@ -151,7 +151,7 @@ impl Dispatcher {
             .connection
             .prepare_cached("PRAGMA data_version")
             .and_then(|mut statement| statement.query_row([], |row| row.get(0)))
-            // Whatever is wrong, the transaction will tell.
+            // Whatever is wrong, the transaction reports.
             .unwrap_or(self.data_version.wrapping_add(1));
         let others_wrote = data_version != self.data_version;
         self.data_version = data_version;

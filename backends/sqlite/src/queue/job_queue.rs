@@ -30,7 +30,7 @@ impl SqliteQueue {
     /// Opens the file, makes it if need be, and puts back the jobs that dead processes had in flight.
     ///
     /// # Errors
-    /// `ConfigInvalid` for a file that is no queue, `Unsupported` for one that a newer Lucida wrote,
+    /// `ConfigInvalid` for a file that is not a queue, `Unsupported` for one that a newer Lucida wrote,
     /// `PermissionDenied` for one that can't be written, `Unavailable` when the disk fails.
     pub async fn open(config: SqliteQueueConfig) -> Result<Self> {
         tokio::task::spawn_blocking(move || {

@@ -59,7 +59,7 @@ impl Tag {
 }
 
 impl Change {
-    /// Tells whether it must be on the disk before it is answered. What is not comes undone by a power cut, and
+    /// Returns whether it must be on the disk before it is answered. What is not comes undone by a power cut, and
     /// the job is handed out once more.
     pub(crate) fn is_durable(&self) -> bool {
         match self {

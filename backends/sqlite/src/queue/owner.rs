@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use lucida_core::{Error, Result};
 use uuid::Uuid;
 
-/// An open queue's name among the owners of jobs; dropping it tells the others that it is gone.
+/// An open queue's name among the owners of jobs; dropping it shows the others that it is gone.
 #[derive(Debug)]
 pub(crate) struct Owner {
     folder: PathBuf,
@@ -63,7 +63,7 @@ impl Owner {
         &self.name
     }
 
-    /// Tells whether the owner of that name, in whichever process, lives.
+    /// Returns whether the owner of that name, in whichever process, lives.
     pub(crate) fn is_alive(&self, name: &str) -> bool {
         name == self.name || is_alive(&self.folder, name)
     }
@@ -76,7 +76,7 @@ impl Drop for Owner {
     }
 }
 
-/// Tells whether anybody holds the lock of a name, and removes the file of one that nobody holds.
+/// Returns whether anybody holds the lock of a name, and removes the file of one that nobody holds.
 fn is_alive(folder: &Path, name: &str) -> bool {
     let path = folder.join(name);
     let file = match File::open(&path) {

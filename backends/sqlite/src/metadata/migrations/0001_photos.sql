@@ -1,4 +1,4 @@
--- The ledger. Times are microseconds since 1970, ids the 16 bytes of the UUID, hashes 32 bytes.
+-- The photos. Times are microseconds since 1970, ids the 16 bytes of the UUID, hashes 32 bytes.
 
 CREATE TABLE photos (
     position        INTEGER PRIMARY KEY,
