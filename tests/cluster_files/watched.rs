@@ -9,8 +9,8 @@ use lucida_core::{
 use lucida_library::{Damage, FindingKind};
 use serde_json::Value;
 
-use crate::files::{CLUSTER, path, strings, text, yaml};
-use crate::lucida::Server;
+use crate::files::{CLUSTER, strings, text, yaml};
+use crate::lucida::{Server, run};
 use crate::promql::{Matcher, Selector, grouped, selectors};
 use crate::with_settings::WITH_SETTINGS;
 
@@ -81,6 +81,8 @@ fn values(metric: &Metric, label: &str) -> Option<BTreeSet<String>> {
     let part = |metric: &Metric| metric.name.split('_').nth(1).unwrap().to_owned();
     let values: Vec<&str> = match (metric.name, label) {
         ("lucida_photos", "state") => PhotoState::ALL.map(PhotoState::as_str).to_vec(),
+        ("lucida_outbox_events", "state") => vec!["pending", "dead"],
+        ("lucida_outbox_deliveries_total", "outcome") => vec!["delivered", "retried", "dead"],
         ("lucida_queue_jobs", "state") => vec!["ready", "delayed", "in_flight", "dead"],
         ("lucida_model_change_photos", "state") => vec!["done", "total"],
         ("lucida_ingest_photos_total", "outcome") => vec!["ready", "added", "retried", "failed", "dropped"],
@@ -306,15 +308,7 @@ async fn a_server_at_work_shows_every_series_asked_for() {
     }
     // What the load balancer, Kubernetes and the image ask.
     server.get("/readyz?parts=metadata,index,embedder").await;
-    let check = |path: &str| {
-        let script = self::path(&format!("{CLUSTER}/healthcheck.sh"));
-        let port = server.port.to_string();
-        std::process::Command::new(script)
-            .args([&port, path])
-            .status()
-            .unwrap()
-            .success()
-    };
-    assert!(check("/healthz"));
-    assert!(!check("/no-such-page"));
+    let listen = format!("127.0.0.1:{}", server.port);
+    let check = run(&["health", "--listen", &listen], []);
+    assert!(check.status.success(), "{check:?}");
 }
