@@ -1,11 +1,13 @@
 //! A library whose model is on another Lucida, which may go away, come back, and be replaced.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use lucida_core::{
-    BuildContext, Embedder, Fingerprint, Lane, Picture, Scope, Secret, embed_image, embed_text,
+    BuildContext, Embedder, Fingerprint, Lane, Picture, Prompt, Scope, Secret, TextInfo, TextOptions,
+    embed_image, embed_text, embed_text_with,
 };
 use lucida_remote::{PictureFormat, Remote, RemoteConfig};
 use lucida_testkit::{Fixture, HashModel, eventually, jpeg};
@@ -17,7 +19,7 @@ const RED: [u8; 3] = [220, 30, 30];
 
 fn context() -> BuildContext {
     BuildContext {
-        cache_dir: PathBuf::new(),
+        cache_dir: Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache"),
         served_as: None,
         inspection: None,
     }
@@ -134,6 +136,69 @@ async fn a_model_there_is_the_same_model_as_here() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_model_there_with_a_default_prompt_is_asked_without_it_and_with_any_other() {
+    let texts = TextInfo {
+        prompts: BTreeMap::from([
+            ("query".to_owned(), "asked ".to_owned()),
+            ("passage".to_owned(), "told ".to_owned()),
+        ]),
+        default_prompt: Some("query".to_owned()),
+        ..TextInfo::default()
+    };
+    let here = HashModel::named("e5").with_texts(texts.clone()).start();
+    let server = Setup::new()
+        .model(Arc::new(HashModel::named("e5").with_texts(texts).start()))
+        .start()
+        .await;
+    let there = open(RemoteConfig {
+        model: Some("e5".to_owned()),
+        ..config(&server)
+    })
+    .await;
+    let ask = async |embedder: &dyn Embedder, prompt: Prompt| {
+        let options = TextOptions {
+            prompt,
+            ..TextOptions::default()
+        };
+        let embedded = embed_text_with(embedder, "red".to_owned(), &options, Lane::Interactive).await;
+        embedded.unwrap().embedding
+    };
+    let mut seen = Vec::new();
+    for prompt in [
+        Prompt::None,
+        Prompt::Default,
+        Prompt::Document,
+        Prompt::Text("photo of ".to_owned()),
+    ] {
+        let vector = ask(&there, prompt.clone()).await;
+        assert_eq!(vector, ask(&here, prompt).await);
+        assert!(!seen.contains(&vector));
+        seen.push(vector);
+    }
+}
+
+#[cfg(feature = "plugin-api-openai")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prompt_is_put_before_the_text_here_where_the_server_there_takes_none() {
+    let server = Server::start().await;
+    let there = open(RemoteConfig {
+        url: format!("http://{}/v1", server.address),
+        protocol: lucida_remote::Protocol::Openai,
+        model: Some("hash".to_owned()),
+        openai_images: true,
+        ..config(&server)
+    })
+    .await;
+    let options = TextOptions {
+        prompt: Prompt::Text("photo of ".to_owned()),
+        ..TextOptions::default()
+    };
+    let embedded = embed_text_with(&there, "red".to_owned(), &options, Lane::Interactive).await;
+    let whole = embed_text(&there, "photo of red".to_owned(), Lane::Interactive).await;
+    assert_eq!(embedded.unwrap().embedding, whole.unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_further_model_there_is_asked_by_its_name_with_a_key() {
     let other = HashModel::named("other").start();
     let server = Setup::new()
@@ -208,6 +273,36 @@ async fn an_import_during_which_the_far_server_is_stopped_fails_no_photo() {
         .json();
     assert_eq!(hits["hits"].as_array().unwrap().len(), 16, "{hits}");
     eventually("the server is ready again", async || ready().await == 200).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_library_starts_while_its_far_server_is_unavailable_and_catches_up() {
+    let cache = tempfile::tempdir().unwrap();
+    let context = BuildContext {
+        cache_dir: cache.path().to_owned(),
+        ..context()
+    };
+    let far = Server::start().await;
+    let config = config(&far);
+    drop(Remote::open(config.clone(), &context).await.unwrap());
+    let address = far.stop().await;
+    let remote = Remote::open(config, &context).await.unwrap();
+    let library = Setup::new().embedder(Arc::new(remote)).start().await;
+    let form = file_form(&jpeg(64, 64, RED), "red.jpg");
+    let reply = send(library.post("/v1/photos").multipart(form)).await;
+    assert_eq!(reply.status, 202, "{}", reply.text());
+    assert_eq!(send(library.get("/readyz")).await.status, 503);
+    let search = async || library.post_json("/v1/search", json!({"text": "red"})).await;
+    assert_eq!(search().await.status, 503);
+    let _far = Setup::new().listen(&address).start().await;
+    eventually("the photo is found", async || {
+        let found = search().await;
+        found.status == 200
+            && found.json()["hits"]
+                .as_array()
+                .is_some_and(|hits| hits.len() == 1)
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

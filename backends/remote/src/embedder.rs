@@ -9,15 +9,16 @@ use lucida_core::{
     Picture, Result, TextOptions, TowerKind,
 };
 use lucida_models::Batched;
+use tracing::warn;
 
 use crate::client::Client;
 use crate::config::RemoteConfig;
-use crate::picture::PictureFile;
+use crate::greeting::{Greeting, GreetingFile, may_come_back};
 use crate::probe::{check, probe_picture, similarity_hash};
-use crate::protocol::{RemoteModel, Speak, Vector, speaker};
+use crate::protocol::{Vector, speaker};
 use crate::runtime::OwnRuntime;
 use crate::tower::{Link, RemoteTowers};
-use crate::watch::{Watch, embed_probe};
+use crate::watch::Watch;
 
 /// Changes when fingerprints are made in another way.
 const FINGERPRINT_VERSION: &str = "remote-probe-1";
@@ -33,28 +34,36 @@ pub struct Remote {
     watches: Vec<Arc<Watch>>,
 }
 
-/// What the server gave at start.
-struct Greeting {
-    model: RemoteModel,
-    image: Option<Vector>,
-    text: Option<Vector>,
-}
-
 impl Remote {
-    /// Asks the server what its model is, embeds a probe with each tower, and starts the queues.
+    /// Asks the server what its model is, embeds a probe with each tower, and starts the queues. While the server is
+    /// unavailable, what it said last is used.
     ///
     /// # Errors
-    /// `Unavailable` for a server that doesn't answer; `ConfigInvalid` for a model that it doesn't have, that takes no pictures
-    /// where a library needs them, or whose vectors are not what the settings say.
+    /// `Unavailable` for a server that doesn't answer and never has, or that refuses the key; `ConfigInvalid` for a model that
+    /// it doesn't have, that takes no pictures where a library needs them, or whose vectors are not what the settings say.
     pub async fn open(config: RemoteConfig, context: &BuildContext) -> Result<Self> {
         let key = config.find_key().await?;
         let client = Client::new(&config, key.as_ref())?;
         let speaker = speaker(&config, client.clone());
         let runtime = OwnRuntime::start()?;
         let probe = probe_picture()?;
-        let greeting = {
+        let asked = {
             let (speaker, probe) = (Arc::clone(&speaker), probe.clone());
-            runtime.run(async move { greet(&*speaker, &probe).await }).await?
+            let asking = async move { Greeting::ask(&*speaker, &probe).await };
+            runtime.run(asking).await
+        };
+        let file = GreetingFile::of(&config, &client, context);
+        let (greeting, is_new) = match asked {
+            Ok(greeting) => (greeting, true),
+            Err(error) if may_come_back(&error) => {
+                let Some(greeting) = file.read().await else {
+                    return Err(error);
+                };
+                let server = client.server();
+                warn!(%error, server, model = greeting.model.name, "starting with what the remote server said last");
+                (greeting, false)
+            }
+            Err(error) => return Err(error),
         };
         if !greeting.model.modalities.image && context.served_as.is_none() {
             let message = format!(
@@ -64,6 +73,9 @@ impl Remote {
             return Err(Error::config("model", message));
         }
         let info = describe(&config, &greeting, context)?;
+        if is_new {
+            file.keep(&greeting).await;
+        }
         let link = Arc::new(Link::new(
             &config,
             runtime,
@@ -97,19 +109,6 @@ impl Remote {
             watches,
         })
     }
-}
-
-async fn greet(speaker: &dyn Speak, probe: &PictureFile) -> Result<Greeting> {
-    let model = speaker.describe().await?;
-    let image = match model.modalities.image {
-        true => Some(embed_probe(speaker, TowerKind::Image, probe).await?),
-        false => None,
-    };
-    let text = match model.modalities.text {
-        true => Some(embed_probe(speaker, TowerKind::Text, probe).await?),
-        false => None,
-    };
-    Ok(Greeting { model, image, text })
 }
 
 fn describe(config: &RemoteConfig, greeting: &Greeting, context: &BuildContext) -> Result<EmbedderInfo> {

@@ -17,6 +17,9 @@ const MAX_RETRY_AFTER: Duration = Duration::from_secs(600);
 /// How much of a server's own words is kept, in characters.
 const MAX_DETAIL_CHARS: usize = 300;
 
+/// The code of a server that refuses the key.
+pub(crate) const KEY_REFUSED: &str = "remote_key_refused";
+
 /// What makes a call fail as a whole, or one of its inputs.
 pub(crate) struct Refusal {
     pub(crate) status: StatusCode,
@@ -44,7 +47,9 @@ impl Refusal {
         };
         match status.as_u16() {
             429 => Error::overloaded(says("it is overloaded"), wait.unwrap_or(RETRY_AFTER)),
-            401 | 403 => Error::unavailable(says("it refuses the key: set key or key_file")),
+            401 | 403 => {
+                Error::unavailable(says("it refuses the key: set key or key_file")).with_code(KEY_REFUSED)
+            }
             404 | 405 => Error::unavailable(says(
                 "it has no such call or model: check url, protocol and model",
             )),

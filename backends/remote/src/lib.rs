@@ -10,6 +10,7 @@ mod config;
 mod embedder;
 mod error;
 mod factory;
+mod greeting;
 mod picture;
 mod probe;
 mod protocol;

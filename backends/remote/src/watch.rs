@@ -125,7 +125,7 @@ impl Watch {
 
     fn changed(&self, cosine: f64) -> Error {
         let message = format!(
-            "the model at {} is another one than at the start of this process (the cosine of its probe is {cosine:.4}): restart \
+            "the model at {} is another one than this process started with (the cosine of its probe is {cosine:.4}): restart \
              to use the new one, or bring the earlier one back",
             self.client.server()
         );

@@ -105,6 +105,74 @@ async fn no_vector_of_a_model_that_took_the_place_of_another_one_gets_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_start_while_the_server_is_unavailable_waits_for_the_model_of_before() {
+    for shape in [Shape::Immich, Shape::Openai, Shape::Tei] {
+        let cache = tempfile::tempdir().unwrap();
+        let context = BuildContext {
+            cache_dir: cache.path().to_owned(),
+            ..context(shape)
+        };
+        let server = StandIn::start(shape).await;
+        let config = server.config();
+        let remote = Remote::open(config.clone(), &context).await.unwrap();
+        let info = remote.describe().clone();
+        let before = embed(&remote, "dog").await.unwrap();
+        drop(remote);
+        let address = server.stop().await;
+
+        let remote = Remote::open(config.clone(), &context).await.unwrap();
+        assert_eq!(remote.describe(), &info, "{shape:?}");
+        let error = embed(&remote, "dog").await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+        assert!(remote.ping().await.is_err());
+        // Another model in its place gives no vector, and this process stays with the one that it started with.
+        let server = StandIn::serve(shape, "other", 1.0, address).await;
+        let error = embed(&remote, "dog").await.unwrap_err();
+        assert_eq!(error.code(), "remote_model_changed", "{error}");
+        let address = server.stop().await;
+        let server = StandIn::serve(shape, "hash", 1.0, address).await;
+        eventually("the earlier model is used", async || {
+            embed(&remote, "dog").await.is_ok_and(|vector| vector == before)
+        })
+        .await;
+        remote.ping().await.unwrap();
+        drop(remote);
+
+        // What it said is said by this server, of this model, and to this key.
+        server.refuse(Some(Refuse {
+            status: 401,
+            retry_after: None,
+        }));
+        let error = refusal(config.clone(), &context).await;
+        assert!(error.message().contains("refuses the key"), "{error}");
+        server.stop().await;
+        let of_another = RemoteConfig {
+            model: Some("org/another".to_owned()),
+            ..config.clone()
+        };
+        let error = refusal(of_another, &context).await;
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+        for file in std::fs::read_dir(cache.path().join("remote")).unwrap() {
+            std::fs::write(file.unwrap().path(), "{\"model\":").unwrap();
+        }
+        let error = refusal(config, &context).await;
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cache_that_can_not_be_written_to_costs_nothing_while_the_server_answers() {
+    let cache = tempfile::NamedTempFile::new().unwrap();
+    let context = BuildContext {
+        cache_dir: cache.path().to_owned(),
+        ..context(Shape::Immich)
+    };
+    let server = StandIn::start(Shape::Immich).await;
+    let remote = Remote::open(server.config(), &context).await.unwrap();
+    embed(&remote, "dog").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_fingerprint_is_the_models_and_not_the_servers() {
     let fingerprint = async |shape, model: &str| {
         let server = StandIn::serve(shape, model, 1.0, "127.0.0.1:0".parse().unwrap()).await;

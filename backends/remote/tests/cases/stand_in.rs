@@ -2,6 +2,7 @@
 //! behind it, and that can be stopped, replaced and made to refuse.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -148,10 +149,10 @@ impl StandIn {
 
 /// Returns the context of the library's model where the protocol takes pictures, else that of a further model.
 pub(crate) fn context(shape: Shape) -> BuildContext {
-    let served_as = (shape == Shape::Tei).then(|| "words".to_owned());
     BuildContext {
-        served_as,
-        ..BuildContext::from_env()
+        cache_dir: Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache"),
+        served_as: (shape == Shape::Tei).then(|| "words".to_owned()),
+        inspection: None,
     }
 }
 
