@@ -153,7 +153,8 @@ fn parse(files: &TlsFiles, contents: &Contents) -> Result<Arc<ServerConfig>> {
         .with_no_client_auth()
         .with_single_cert(chain, key)
         .map_err(unusable)?;
-    // HTTP/2 has neither one request per connection nor a `Host`, which the bounds of this server rely on.
+    // Not HTTP/2: hyper 1.12 bounds there neither the time of a request's head nor an idle connection, and a stop would wait for a
+    // client that doesn't answer its ping. A proxy in front speaks HTTP/2 to browsers.
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }
