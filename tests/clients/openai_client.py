@@ -31,7 +31,8 @@ same("a picture as a content part", parts.data[0].embedding, pictures.data[1].em
 same("a text as a content part", parts.data[1].embedding, expected[0])
 
 check("models", "starter" in [model.id for model in client.models.list()], client.models.list().data[0].id)
-check("model by name", client.models.retrieve("starter").object == "model", client.models.retrieve("starter").id)
+one = client.models.retrieve("starter")
+check("model by name", (one.object, one.created, one.owned_by) == ("model", 0, "lucida"), one.id)
 
 try:
     client.embeddings.create(model="text-embedding-3-small", input=texts)

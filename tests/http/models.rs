@@ -146,6 +146,9 @@ async fn the_list_of_models_says_which_are_in_memory() {
     text(&server, Some("left")).await;
     assert_eq!(one("left").await.json()["loaded"], true);
     assert_eq!(one("right%2Fone").await.json()["loaded"], false);
+    // As OpenAI's clients write it.
+    assert_eq!(one("right/one").await.json()["id"], "right/one");
+    one("right/two").await.problem(404, "model_not_found");
     assert_eq!(one("hash").await.json()["configured"], true);
 }
 
