@@ -26,7 +26,7 @@ RUN pip download --no-cache-dir --no-deps --only-binary :all: --require-hashes -
     && cp /unpacked/onnxruntime/LICENSE /unpacked/onnxruntime/ThirdPartyNotices.txt /onnxruntime/ \
     && cp /unpacked/onnxruntime/capi/libonnxruntime.so.* /onnxruntime/libonnxruntime.so
 
-# Debian's smallest, for its C++ library, which ONNX Runtime needs, and for Bash, which the health check needs.
+# Debian's smallest, for its C++ library, which ONNX Runtime needs.
 FROM debian:bookworm-slim
 LABEL org.opencontainers.image.title="Lucida" \
       org.opencontainers.image.description="An embedding server for photos and text" \
@@ -39,7 +39,6 @@ RUN groupadd --system --gid 10001 lucida \
 COPY --from=onnxruntime /onnxruntime /usr/local/lib/onnxruntime
 COPY --from=build /build/LICENSE /usr/local/share/doc/lucida/LICENSE
 COPY --from=build /build/config/production.toml /usr/local/share/doc/lucida/production.toml
-COPY --chmod=755 examples/cluster/healthcheck.sh /usr/local/bin/lucida-healthcheck
 COPY --from=build /lucida /usr/local/bin/lucida
 ENV ORT_DYLIB_PATH=/usr/local/lib/onnxruntime/libonnxruntime.so \
     LUCIDA_CACHE_DIR=/var/cache/lucida
@@ -47,7 +46,9 @@ USER 10001:10001
 WORKDIR /var/lib/lucida
 VOLUME ["/var/lib/lucida", "/var/cache/lucida"]
 EXPOSE 8080 8081
-HEALTHCHECK --interval=10s --timeout=10s --start-period=30s --retries=3 CMD ["lucida-healthcheck"]
+# It reads the settings that `serve` reads, from LUCIDA_CONFIG and the other variables: the flags of a command are not seen. A
+# worker is asked by `lucida health --worker`.
+HEALTHCHECK --interval=10s --timeout=10s --start-period=30s --retries=3 CMD ["lucida", "health"]
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["lucida"]
 CMD ["serve"]

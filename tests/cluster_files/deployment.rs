@@ -84,7 +84,6 @@ fn services(compose: &Value) -> Vec<(&str, &Value, String)> {
 fn compose_runs_what_there_is_with_settings_that_there_are() {
     let compose = yaml("compose.yaml");
     let services = services(&compose);
-    let (api, worker) = ports();
     assert_eq!(services.len(), 4);
     for (name, service, command) in services {
         check_process(
@@ -109,9 +108,14 @@ fn compose_runs_what_there_is_with_settings_that_there_are() {
             "{name}: {grace}"
         );
         // Without a check of its own a service has the image's, which asks an API process.
-        let asked = strings(&service["healthcheck"]["test"]);
-        let asked = asked.get(2).map_or(api, |port| port.parse().unwrap());
-        assert_eq!(asked, if command == "serve" { api } else { worker }, "{name}");
+        let asked = match &service["healthcheck"]["test"] {
+            Value::Null => vec!["CMD".to_owned(), "lucida".to_owned(), "health".to_owned()],
+            test => strings(test),
+        };
+        assert_eq!(asked[..3], ["CMD", "lucida", "health"], "{name}");
+        let asks_worker = asked[3..] == ["--worker"];
+        assert!(asks_worker || asked.len() == 3, "{name}: {asked:?}");
+        assert_eq!(asks_worker, command == "worker", "{name}");
     }
 }
 
@@ -403,11 +407,7 @@ fn the_image_is_built_of_what_the_repository_says() {
     }
     let (api, worker) = ports();
     assert!(dockerfile.contains(&format!("EXPOSE {api} {worker}\n")));
-    let check = text(&format!("{CLUSTER}/healthcheck.sh"));
-    assert!(
-        check.contains(&format!("port=${{1:-{api}}}")),
-        "the image's check asks an API process"
-    );
+    assert!(dockerfile.contains("CMD [\"lucida\", \"health\"]\n"));
     // Cargo reads every member's manifest, so each must reach the builder.
     let ignored = text(".dockerignore");
     for member in strings(&toml("Cargo.toml")["workspace"]["members"]) {

@@ -19,7 +19,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts a server whose data lies in `dir`, with settings as `(key, value)`, and waits until it is ready.
+    /// Starts a server whose data is in `dir`, with settings as `(key, value)`, and waits until it is ready.
     pub(crate) async fn start(dir: &Path, settings: &[(&str, &str)]) -> Self {
         let listen = free_address();
         let mut command = command(dir, settings);
@@ -136,8 +136,8 @@ pub(crate) fn run(dir: &Path, settings: &[(&str, &str)], arguments: &[&str]) -> 
     command(dir, settings).args(arguments).output().unwrap()
 }
 
-/// The binary, in `dir`, where all the defaults' relative paths lie; settings are environment variables.
-fn command(dir: &Path, settings: &[(&str, &str)]) -> Command {
+/// The binary, in `dir`, where all the defaults' relative paths lead; settings are environment variables.
+pub(crate) fn command(dir: &Path, settings: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lucida"));
     command.current_dir(dir).stdin(Stdio::null());
     for (key, value) in settings {

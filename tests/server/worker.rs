@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
-use crate::process::{Server, free_address};
+use crate::process::{Server, free_address, run};
 use lucida::Registry;
 use lucida_core::config::{NoSettings, factory_fn};
 use lucida_memory::MemoryIndex;
@@ -110,6 +110,16 @@ async fn a_worker_embeds_what_a_server_takes_in_tells_how_it_is_and_finishes_wha
 
     assert_eq!(worker.json("/healthz").await["status"], "ok");
     assert_eq!(worker.json("/readyz").await["status"], "ready");
+    let settings = [("worker.listen", worker.url.trim_start_matches("http://"))];
+    let health = |arguments: &[&str]| {
+        let output = run(
+            dir.path(),
+            &settings,
+            &[&["health", "--worker"], arguments].concat(),
+        );
+        output.status.success()
+    };
+    assert!(health(&[]) && health(&["--ready"]));
     let told = metrics(&worker).await;
     for line in [
         "lucida_ingest_photos_total{outcome=\"ready\"} 1",
@@ -142,6 +152,7 @@ async fn a_worker_embeds_what_a_server_takes_in_tells_how_it_is_and_finishes_wha
         status == 503 && body["detail"].as_str().unwrap().starts_with("not ready: server;")
     })
     .await;
+    assert!(health(&[]) && !health(&["--ready"]));
     assert!(!is_ready(&server, &second).await);
     std::fs::remove_file(&hold).unwrap();
     assert!(worker.ended(), "the worker did not stop cleanly");
