@@ -34,8 +34,19 @@ pub(crate) struct Form(Bytes);
 impl Form {
     /// Puts a JPEG into a form, as its part `file`.
     pub(crate) fn of(jpeg: &[u8]) -> Self {
+        Self::behind("", jpeg)
+    }
+
+    /// Puts a JPEG into a form behind the name of the model that embeds it.
+    pub(crate) fn for_model(model: &str, jpeg: &[u8]) -> Self {
+        let part =
+            format!("--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\n{model}\r\n");
+        Self::behind(&part, jpeg)
+    }
+
+    fn behind(parts: &str, jpeg: &[u8]) -> Self {
         let head = format!(
-            "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"photo.jpg\"\r\n\
+            "{parts}--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"photo.jpg\"\r\n\
              Content-Type: image/jpeg\r\n\r\n"
         );
         let tail = format!("\r\n--{BOUNDARY}--\r\n");
@@ -93,6 +104,10 @@ impl Call {
         Self::json("/embed/text", &json!({ "text": text }))
     }
 
+    fn text_for(model: &str, text: &str) -> Self {
+        Self::json("/embed/text", &json!({ "text": text, "model": model }))
+    }
+
     fn form(path: &'static str, Form(body): Form) -> Self {
         let kind = format!("multipart/form-data; boundary={BOUNDARY}");
         Self {
@@ -141,6 +156,11 @@ impl Client {
         self.embed(Call::text(text)).await
     }
 
+    /// Embeds one text by one of several models. The vector is not read.
+    pub(crate) async fn embed_text_for(&self, model: &str, text: &str) -> Result<()> {
+        self.embed(Call::text_for(model, text)).await
+    }
+
     /// Sends a photo to be embedded, and returns the answer's status, whatever it is.
     pub(crate) async fn embed_image_status(&self, form: Form) -> Result<StatusCode> {
         Ok(self.ask(Call::image(form)).await?.0)
@@ -182,6 +202,16 @@ impl Client {
 
     /// Searches by words; returns the ids of the hits.
     pub(crate) async fn search(&self, text: &str, limit: usize) -> Result<HashSet<String>> {
+        self.search_tagged(text, &[], limit).await
+    }
+
+    /// Searches by words among the photos with these tags; returns the ids of the hits.
+    pub(crate) async fn search_tagged(
+        &self,
+        text: &str,
+        tags: &[&str],
+        limit: usize,
+    ) -> Result<HashSet<String>> {
         #[derive(Deserialize)]
         struct Photo {
             id: String,
@@ -194,9 +224,8 @@ impl Client {
         struct Answer {
             hits: Vec<Hit>,
         }
-        let answer: Answer = self
-            .call(Call::json("/v1/search", &json!({ "text": text, "limit": limit })))
-            .await?;
+        let search = json!({ "text": text, "filter": { "tags": tags }, "limit": limit });
+        let answer: Answer = self.call(Call::json("/v1/search", &search)).await?;
         Ok(answer.hits.into_iter().map(|hit| hit.photo.id).collect())
     }
 
@@ -213,6 +242,22 @@ impl Client {
             photos: PhotoCounts,
         }
         Ok(self.call::<Answer>(Call::get("/v1/stats")).await?.photos)
+    }
+
+    /// Returns the names of the models that are loaded.
+    pub(crate) async fn loaded_models(&self) -> Result<Vec<String>> {
+        #[derive(Deserialize)]
+        struct Model {
+            id: String,
+            loaded: Option<bool>,
+        }
+        #[derive(Deserialize)]
+        struct Answer {
+            data: Vec<Model>,
+        }
+        let answer: Answer = self.call(Call::get("/v1/models")).await?;
+        let loaded = answer.data.into_iter().filter(|model| model.loaded == Some(true));
+        Ok(loaded.map(|model| model.id).collect())
     }
 
     /// Returns the metrics as text.

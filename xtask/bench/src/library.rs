@@ -30,6 +30,12 @@ const INSERTS: usize = 256;
 /// The length of what is a photo's own, where that of what it shares is 1: the cosine of the two is then 0.78.
 const SPREAD: f32 = 0.8;
 
+/// The tags that searches are filtered by, each with one photo of how many that has it.
+pub(crate) const TAGS: [(&str, usize); 3] = [("half", 2), ("twentieth", 20), ("rare", 200)];
+
+/// The share of a search without tags.
+pub(crate) const ALL: usize = 1;
+
 /// A folder with a library that grows.
 pub(crate) struct Library {
     program: Program,
@@ -124,8 +130,9 @@ impl Library {
         }
         let (stores, collection) = open(&self.program, self.folder.path()).await?;
         while self.ids.len() < size {
-            let points: Vec<_> = (self.ids.len()..size).take(CHUNK).map(|_| self.point()).collect();
-            let photos = points.iter().map(|point| self.photo(point.photo_id));
+            let numbers = (self.ids.len()..size).take(CHUNK);
+            let points: Vec<_> = numbers.map(|number| self.point(number)).collect();
+            let photos = points.iter().map(|point| self.photo(point));
             let metadata = &stores.metadata;
             stream::iter(photos)
                 .map(|photo| async move { metadata.insert(&photo).await })
@@ -141,7 +148,8 @@ impl Library {
         Ok(())
     }
 
-    fn photo(&self, id: PhotoId) -> Photo {
+    fn photo(&self, point: &Point) -> Photo {
+        let id = point.photo_id;
         let now = Timestamp::now();
         // The metadata store wants every content once.
         let hash = ContentHash::of(id.as_uuid().as_bytes());
@@ -151,11 +159,12 @@ impl Library {
             created_at: now,
             updated_at: now,
             version: 1,
+            tags: point.tags.clone(),
             ..self.template.clone()
         }
     }
 
-    fn point(&mut self) -> Point {
+    fn point(&mut self, number: usize) -> Point {
         let centre = &self.centres[self.random.random_range(0..self.centres.len())];
         #[expect(clippy::cast_precision_loss, reason = "a few hundred dimensions")]
         let spread = SPREAD / (centre.len() as f32).sqrt();
@@ -170,17 +179,26 @@ impl Library {
             user_id: self.template.user_id.clone(),
             taken_at: self.template.taken_at,
             taken_at_local: self.template.taken_at_local,
-            tags: self.template.tags.clone(),
+            tags: TAGS
+                .iter()
+                .filter(|(_, share)| is_tagged(number, *share))
+                .map(|(tag, _)| (*tag).to_owned())
+                .collect(),
         }
     }
 
-    /// Finds the nearest photos by comparing all.
-    pub(crate) fn nearest(&self, query: &[f32], limit: usize) -> HashSet<String> {
+    /// Finds the nearest photos by comparing all, or all that have the tag of one in `share`.
+    pub(crate) fn nearest(&self, query: &[f32], share: usize, limit: usize) -> HashSet<String> {
         let scores = self
             .vectors
             .chunks_exact(query.len())
             .map(|vector| dot(vector, query));
-        let mut ranked: Vec<_> = scores.zip(&self.ids).collect();
+        let mut ranked: Vec<_> = scores
+            .zip(&self.ids)
+            .enumerate()
+            .filter(|(number, _)| share == ALL || is_tagged(*number, share))
+            .map(|(_, scored)| scored)
+            .collect();
         ranked.sort_unstable_by(|(left, _), (right, _)| right.total_cmp(left));
         ranked
             .into_iter()
@@ -188,6 +206,11 @@ impl Library {
             .map(|(_, id)| id.to_string())
             .collect()
     }
+}
+
+/// Says whether the photo with this number has the tag of one in `share`. The first photo, uploaded, has none.
+const fn is_tagged(number: usize, share: usize) -> bool {
+    number % share == 1
 }
 
 /// Makes every run's library the same but for its ids.

@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use crate::client::Client;
 use crate::explain::Snapshot;
-use crate::library::Library;
+use crate::library::{ALL, Library, TAGS};
 use crate::load::{Length, closed_loop};
 use crate::process::wait_until_quiet;
 use crate::report::{Section, figure, milliseconds, thousands};
@@ -20,24 +20,26 @@ const LIMIT: usize = 20;
 const CLIENTS: usize = 8;
 /// How many searches are held against the truth.
 const CHECKED: usize = 50;
-/// How long the graph of a large library may take to build.
+/// How long the server may be busy with a large library after its start.
 const QUIET_LIMIT: Duration = Duration::from_secs(900);
 
 /// Measures.
 pub(crate) async fn measure(program: &Program, library: &mut Library, effort: Effort) -> Result<Section> {
     let about = format!(
-        "`POST /v1/search` with a text, {LIMIT} hits with their records, {} different searches by one client; \
-         then the same text through `/embed/text`, which is the share of the model. Recall is how many of the \
-         {LIMIT} nearest photos, found by comparing all, a search finds. The last column is with {CLIENTS} clients.",
+        "`POST /v1/search` with a text, {LIMIT} hits with their records, {} different searches by one client, without \
+         a filter and among the photos with a tag that 50, 5 and 0.5 % of all have; the same text through \
+         `/embed/text` is the share of the model. Cells are p50 / p99. Recall is how many of the {LIMIT} nearest \
+         photos, found by comparing all, a search finds, the least of the four. The last column is with {CLIENTS} \
+         clients and no filter.",
         thousands(effort.searches())
     );
     let columns = &[
         "photos",
-        "p50",
-        "p95",
-        "p99",
-        "text alone, p50",
-        "p99",
+        "no filter",
+        "filter 50 %",
+        "filter 5 %",
+        "filter 0.5 %",
+        "text alone",
         "recall",
         "searches/s",
     ];
@@ -63,7 +65,7 @@ async fn at_size(
     );
     let server = program.start(library.folder()).await?;
     let client = server.client();
-    // Both the model and the graph are there afterwards.
+    // Both the model and the index are there afterwards.
     client.search(&text(0), LIMIT).await?;
     let begun = Instant::now();
     if !wait_until_quiet(server.pid(), QUIET_LIMIT).await? {
@@ -77,13 +79,21 @@ async fn at_size(
         client.search(&text(number), LIMIT).await?;
     }
 
+    let filters: [(&[&str], usize); 4] = [
+        (&[], ALL),
+        (&[TAGS[0].0], TAGS[0].1),
+        (&[TAGS[1].0], TAGS[1].1),
+        (&[TAGS[2].0], TAGS[2].1),
+    ];
     let before = Snapshot::parse(&client.metrics().await?);
-    let (mut searches, mut texts) = (Vec::new(), Vec::new());
+    let (mut searches, mut texts) = (filters.map(|_| Vec::new()), Vec::new());
     for number in 0..effort.searches() {
         let text = text(number);
-        let begun = Instant::now();
-        client.search(&text, LIMIT).await?;
-        searches.push(begun.elapsed());
+        for ((tags, _), searches) in filters.iter().zip(&mut searches) {
+            let begun = Instant::now();
+            client.search_tagged(&text, tags, LIMIT).await?;
+            searches.push(begun.elapsed());
+        }
         let begun = Instant::now();
         client.embed_text(&text).await?;
         texts.push(begun.elapsed());
@@ -91,14 +101,18 @@ async fn at_size(
     let after = Snapshot::parse(&client.metrics().await?);
     progress!("  the server's time:\n{}", after.since(&before));
 
-    let mut found = 0;
-    for number in 0..CHECKED {
-        let text = text(number);
-        let nearest = library.nearest(&client.text_vector(&text).await?, LIMIT);
-        found += client.search(&text, LIMIT).await?.intersection(&nearest).count();
+    let mut recall = f64::INFINITY;
+    for (tags, share) in filters {
+        let (mut found, mut wanted) = (0_u32, 0_u32);
+        for number in 0..CHECKED {
+            let text = text(number);
+            let nearest = library.nearest(&client.text_vector(&text).await?, share, LIMIT);
+            let hits = client.search_tagged(&text, tags, LIMIT).await?;
+            found += u32::try_from(hits.intersection(&nearest).count())?;
+            wanted += u32::try_from(nearest.len())?;
+        }
+        recall = recall.min(f64::from(found) / f64::from(wanted));
     }
-    #[expect(clippy::cast_precision_loss, reason = "a thousand hits at most")]
-    let recall = found as f64 / (CHECKED * LIMIT) as f64;
 
     let clients = Client::several(server.address(), CLIENTS);
     let request = |client: &Client, number: usize| {
@@ -108,14 +122,19 @@ async fn at_size(
     let together = closed_loop(&clients, Length::For(effort.window()), request).await?;
     server.stop().await?;
 
-    let (searches, texts) = (Latencies::new(searches), Latencies::new(texts));
+    let cell = |latencies: Vec<Duration>| {
+        let latencies = Latencies::new(latencies);
+        let (middle, late) = (latencies.percentile_ms(50), latencies.percentile_ms(99));
+        format!("{} / {}", milliseconds(middle), milliseconds(late))
+    };
+    let [all, half, twentieth, rare] = searches.map(cell);
     let row = [
         thousands(size),
-        milliseconds(searches.percentile_ms(50)),
-        milliseconds(searches.percentile_ms(95)),
-        milliseconds(searches.percentile_ms(99)),
-        milliseconds(texts.percentile_ms(50)),
-        milliseconds(texts.percentile_ms(99)),
+        all,
+        half,
+        twentieth,
+        rare,
+        cell(texts),
         format!("{recall:.3}"),
         figure(together.per_second),
     ];
