@@ -273,6 +273,7 @@ fn a_model_or_a_value_that_is_not_read_is_named() {
             json!("siglipp"),
             "the nearest that is read is `siglip`",
         ),
+        ("model_type", json!("siglipp"), "needs an ONNX export in `onnx/`"),
         ("model_type", json!("llava"), "generative"),
         ("model_type", json!("qwen2_vl"), "tiles"),
         ("model_type", json!("deberta-v2"), "type = \"onnx\""),
@@ -425,7 +426,7 @@ fn a_tower_of_open_clip_that_is_not_read_is_refused_by_its_name() {
         ("/model_cfg/text_cfg/pool_type", json!("none"), "`none`"),
         ("/model_cfg/text_cfg/tokenizer_mode", json!("clips"), "`clips`"),
         ("/model_cfg/multimodal_cfg", json!({"layers": 2}), "CoCa"),
-        ("/preprocess_cfg/resize_mode", json!("longest"), "longest"),
+        ("/preprocess_cfg/resize_mode", json!("widest"), "`widest`"),
     ] {
         let folder = copy("openclip-quickgelu");
         change(&folder.path().join("open_clip_config.json"), pointer, value);
