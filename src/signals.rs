@@ -1,4 +1,4 @@
-//! Stops the process when it is told to: the first signal asks politely, the second one ends it.
+//! Stops the process on a signal: the first signal asks politely, the second one ends it.
 
 use lucida_core::{Error, Result};
 use tokio_util::sync::CancellationToken;

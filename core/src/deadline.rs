@@ -64,7 +64,7 @@ impl Deadline {
             .saturating_sub(self.started.elapsed().saturating_sub(paused))
     }
 
-    /// Reports whether the deadline has passed.
+    /// Returns whether the deadline has passed.
     #[must_use]
     pub fn has_passed(&self) -> bool {
         self.left().is_zero()

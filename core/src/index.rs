@@ -42,7 +42,7 @@ impl CollectionName {
     /// Returns the collection that belongs to a fingerprint, under the alias's name.
     ///
     /// # Errors
-    /// `InvalidInput` when the alias is no valid name.
+    /// `InvalidInput` when the alias is not a valid name.
     pub fn for_fingerprint(alias: &str, fingerprint: &Fingerprint) -> Result<Self> {
         Self::new(format!("{alias}-{fingerprint}"))
     }
@@ -132,7 +132,7 @@ pub struct IndexFilter {
 }
 
 impl IndexFilter {
-    /// Tells whether a point meets every condition, for indexes that filter in process.
+    /// Returns whether a point meets every condition, for indexes that filter in process.
     #[must_use]
     pub fn matches(&self, point: &Point) -> bool {
         self.user_id.as_ref().is_none_or(|user| *user == point.user_id)
@@ -168,10 +168,10 @@ pub struct ScoredId {
 /// `NotFound`, unless said otherwise. Implementations must not retry, time or log: the decorators do.
 #[async_trait]
 pub trait VectorIndex: Send + Sync {
-    /// Makes sure that a collection for unit vectors of this many dimensions, compared by cosine, is there.
+    /// Makes sure that a collection for unit vectors of this many dimensions, compared by cosine, exists.
     ///
     /// # Errors
-    /// `Conflict` when it is there with other dimensions or another distance; it is left as it was.
+    /// `Conflict` when it exists with other dimensions or another distance; it is left as it was.
     async fn ensure(&self, collection: &CollectionName, dimensions: usize) -> Result<()>;
 
     /// Writes points, each over the one of the same photo.

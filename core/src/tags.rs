@@ -74,7 +74,7 @@ pub fn clean_tags<T: AsRef<str>>(field: &str, tags: impl IntoIterator<Item = T>)
     Ok(clean)
 }
 
-/// Reports whether a character is invisible in a way that makes two tags look alike or a line run backwards: control
+/// Returns whether a character is invisible in a way that makes two tags look alike or a line run backwards: control
 /// characters, line separators, the byte order mark, and the marks, embeddings, overrides and isolates of direction.
 /// Joiners stay: scripts and emoji need them.
 fn is_hidden(character: char) -> bool {

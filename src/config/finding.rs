@@ -47,12 +47,12 @@ impl Finding {
         &self.message
     }
 
-    /// Reports whether one finding's key is the other's, or one inside the other.
+    /// Returns whether one finding's key is the other's, or one inside the other.
     pub(crate) fn overlaps(&self, path: &str) -> bool {
         within(&self.path, path) || within(path, &self.path)
     }
 
-    /// Reports whether it is about a key of a section such as `storage`, or about one that was meant to be.
+    /// Returns whether it is about a key of a section such as `storage`, or about one that was meant to be.
     pub(crate) fn concerns(&self, section: &str) -> bool {
         within(&self.path, section) || self.meant.as_ref().is_some_and(|meant| within(meant, section))
     }

@@ -71,7 +71,7 @@ impl Merged {
         self.place(value.tag(), &keys(path)).unwrap_or_default()
     }
 
-    /// Reports whether a value is one of the defaults.
+    /// Returns whether a value is one of the defaults.
     pub(super) fn is_default(&self, value: &Value) -> bool {
         let metadata = self.figment.get_metadata(value.tag());
         metadata.is_none_or(|metadata| metadata.name == DEFAULTS)

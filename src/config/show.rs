@@ -106,7 +106,7 @@ fn ordered<'a>(
         .collect()
 }
 
-/// Reports whether a value is printed behind a header of its own.
+/// Returns whether a value is printed behind a header of its own.
 fn has_header(value: &Value) -> bool {
     match value {
         Value::Dict(..) => true,

@@ -109,7 +109,7 @@ fn is_json(headers: &HeaderMap) -> bool {
     kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json"))
 }
 
-/// Reports whether a request says that its body is a form.
+/// Returns whether a request says that its body is a form.
 pub(super) fn is_form(headers: &HeaderMap) -> bool {
     media_type(headers) == "multipart/form-data"
 }

@@ -44,7 +44,7 @@ pub(super) const CODES: [(&str, &str); 45] = [
     ),
     (
         "invalid_cursor",
-        "the cursor is no cursor, or belongs to another list",
+        "the cursor is not valid, or belongs to another list",
     ),
     (
         "invalid_field",
@@ -112,7 +112,7 @@ pub(super) const CODES: [(&str, &str); 45] = [
     ("unauthorized", "there is no key, or it is not valid"),
     (
         "unavailable",
-        "a part of the server is away for now; try again later",
+        "a part of the server is unavailable; try again later",
     ),
     (
         "unknown_field",

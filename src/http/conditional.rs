@@ -5,7 +5,7 @@ use std::ops::Range;
 use axum::http::header::{IF_NONE_MATCH, IF_RANGE, RANGE};
 use axum::http::{HeaderMap, HeaderValue};
 
-/// Tells whether the client has this very content already.
+/// Returns whether the client has this very content already.
 pub(super) fn is_fresh(headers: &HeaderMap, etag: &str) -> bool {
     let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
     headers

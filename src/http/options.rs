@@ -1,4 +1,4 @@
-//! What the HTTP surface can be told, and the limits that nobody needs to set.
+//! The settings of the HTTP surface, and the limits that nobody needs to set.
 
 use std::time::Duration;
 

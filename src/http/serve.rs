@@ -53,7 +53,7 @@ async fn serve_with(listener: TcpListener, state: HttpState, tls: Option<Arc<Tls
 }
 
 /// Serves only health, readiness and metrics until `stop` is cancelled, which is later than the state's shutdown token:
-/// a process that still finishes its work tells that it is stopping.
+/// a process that still finishes its work reports that it is stopping.
 pub async fn serve_probes(listener: TcpListener, state: HttpState, stop: CancellationToken) {
     answer((listener, None), super::probes(state.clone()), &state, &stop).await;
 }
@@ -123,7 +123,7 @@ async fn welcome(stream: TcpStream, acceptor: Option<TlsAcceptor>, router: Route
     }
 }
 
-/// Begins TLS; `None` where the client speaks HTTP without it, and has been told.
+/// Begins TLS; `None` where the client speaks HTTP without it, and has been answered.
 async fn begin_tls(
     mut stream: TcpStream,
     acceptor: &TlsAcceptor,

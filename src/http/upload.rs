@@ -23,7 +23,7 @@ use super::state::HttpState;
     reason = "says in the OpenAPI document what the form has; the form is read as a stream"
 )]
 pub(super) struct UploadForm {
-    /// The photo: JPEG, PNG, WebP, HEIC, GIF, BMP or TIFF, told from its bytes.
+    /// The photo: JPEG, PNG, WebP, HEIC, GIF, BMP or TIFF, recognised by its bytes.
     #[schema(value_type = Option<String>, format = Binary)]
     file: Option<Vec<u8>>,
     /// Where to fetch the photo from instead, on a server with the plugin `url-ingest`.

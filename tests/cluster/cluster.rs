@@ -18,7 +18,7 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    /// Starts the servers; `None` where there are none, which is told.
+    /// Starts the servers; `None` where there are none, which is printed.
     pub(crate) fn start() -> Option<Self> {
         let kinds = [Kind::Minio, Kind::Ferretdb, Kind::Rabbitmq, Kind::QdrantStandIn];
         let programs = Programs::or_skip(&kinds)?;

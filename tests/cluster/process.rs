@@ -50,7 +50,7 @@ impl Process {
         process
     }
 
-    /// The binary with a configuration; relative paths lie in `dir`.
+    /// The binary with a configuration; relative paths are below `dir`.
     pub(crate) fn command(dir: &Path, config: &Path) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_lucida"));
         command

@@ -21,7 +21,7 @@ const FIRST: usize = 20;
 /// How long a victim stays dead.
 const DEAD: Duration = Duration::from_secs(3);
 
-/// How soon a probe has to name a store that is away.
+/// How soon a probe has to name a store that is unavailable.
 const NAMED_WITHIN: Duration = Duration::from_secs(60);
 
 /// Who is dead now.
@@ -37,7 +37,7 @@ enum Victim {
 }
 
 impl Victim {
-    /// Tells whether searches can be answered without it.
+    /// Returns whether searches can be answered without it.
     const fn leaves_searches(self) -> bool {
         match self {
             Self::Nobody | Self::Worker | Self::Api(_) | Self::Storage | Self::Queue => true,
@@ -45,7 +45,7 @@ impl Victim {
         }
     }
 
-    /// Tells whether originals can be read without it.
+    /// Returns whether originals can be read without it.
     const fn leaves_originals(self) -> bool {
         match self {
             Self::Nobody | Self::Worker | Self::Api(_) | Self::Index | Self::Queue => true,

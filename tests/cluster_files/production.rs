@@ -18,7 +18,7 @@ const MARKER: &str = "marker-4f1d0c";
 /// The parts that are servers.
 const PARTS: [&str; 4] = ["storage", "metadata", "index", "queue"];
 
-/// How long stores that are away may keep a command busy before what it printed is looked at.
+/// How long unavailable stores may keep a command busy before what it printed is looked at.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The name of every secret that the file names.

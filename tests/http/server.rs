@@ -328,7 +328,7 @@ impl Server {
         send(self.get(&format!("/v1/photos/{id}"))).await.json()
     }
 
-    /// Waits until nothing lies in the spool any more, which is soon, or never.
+    /// Waits until the spool is empty, which is soon, or never.
     pub(crate) async fn assert_spool_is_clean(&self) {
         let count = async || std::fs::read_dir(self.spool.path()).unwrap().count() == 0;
         lucida_testkit::eventually("the spool is clean", count).await;

@@ -35,7 +35,7 @@ fn errors(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// A server that asks for a key, whose file lies beside its data.
+/// A server that asks for a key, whose file is beside its data.
 async fn server_with_key(dir: &Path) -> Server {
     fs::write(dir.join("key"), format!("{KEY}\n")).unwrap();
     let config = r#"

@@ -56,7 +56,7 @@ async fn a_blob_store_that_is_away_holds_up_nothing_else_and_comes_back_by_itsel
     let detail = refused.text().await.unwrap();
     assert!(
         detail.contains("the storage did not answer"),
-        "{detail} tells what is away"
+        "{detail} names what is unavailable"
     );
     let found = server.search_text("red", 5).await;
     assert_eq!(found["hits"][0]["photo"]["id"], id, "{found}");

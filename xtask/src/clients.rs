@@ -48,7 +48,7 @@ impl Installation {
 }
 
 impl Clients {
-    /// The variables that tell tests where the clients are.
+    /// The variables by which tests find the clients.
     pub(crate) fn variables(&self) -> Vec<(&'static str, OsString)> {
         let mut variables = vec![
             (PYTHON, self.python.program().into()),

@@ -8,7 +8,7 @@ use lucida_setup::cache::{Cache, files_below};
 use lucida_setup::python::Python;
 use lucida_setup::wheel::{self, Wheel};
 
-/// The variable that tells tests where the photos are.
+/// The variable by which tests find the photos.
 pub(crate) const VARIABLE: &str = "LUCIDA_TEST_PHOTOS";
 
 const WHEELS: [Wheel; 2] = [

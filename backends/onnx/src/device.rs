@@ -94,7 +94,7 @@ impl Device {
         }
     }
 
-    /// Tells whether the ONNX Runtime library in `folder` comes with what the device needs. It can be tried only once,
+    /// Returns whether the ONNX Runtime library in `folder` comes with what the device needs. It can be tried only once,
     /// since a process holds one library; but a provider is a file of its own beside it.
     pub(crate) fn is_served_from(self, folder: &Path) -> bool {
         let provider = match self {
@@ -185,7 +185,7 @@ impl Compute {
     }
 }
 
-/// Tells whether the processor adds products of 8-bit integers in 16 bits, which are too few: x86-64 without VNNI. ONNX
+/// Returns whether the processor adds products of 8-bit integers in 16 bits, which are too few: x86-64 without VNNI. ONNX
 /// Runtime then has other kernels, exact and slower, and takes them wherever it is told to: with VNNI a photo takes 19 ms in
 /// int8 and 48 by those, for the same bits.
 fn int8_sums_overflow() -> bool {

@@ -1,4 +1,4 @@
-//! Writes graphs of ONNX operators whose weights stay in the files that they lie in.
+//! Writes graphs of ONNX operators whose weights stay in the files that hold them.
 
 use bytes::Bytes;
 use lucida_models::checkpoint::{ElementType, Tensor};
@@ -94,7 +94,7 @@ impl Weight<'_> {
     }
 }
 
-/// Where a weight's bytes are: a file's path below the folder that the runtime is told, and the place of the first byte.
+/// Where a weight's bytes are: a file's path below the folder that the runtime is given, and the place of the first byte.
 #[derive(Debug, Clone)]
 pub(crate) struct Location {
     pub(crate) file: String,

@@ -45,7 +45,7 @@ impl Runtime {
     /// Returns the process's runtime, which can use `device`, loading it the first time.
     ///
     /// # Errors
-    /// `Unavailable`, naming every place that was tried, when there is no library that can be used; `ConfigInvalid`
+    /// `Unavailable`, naming every place that was tried, when no usable library is found; `ConfigInvalid`
     /// when `library` names another one than is loaded already, or the one that is was not built for the device.
     pub fn load(device: Device, library: Option<&Path>, context: &BuildContext) -> Result<Self> {
         let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -93,7 +93,7 @@ impl Runtime {
     }
 }
 
-/// Returns what ONNX Runtime tells about its build.
+/// Returns what ONNX Runtime reports about its build.
 fn version() -> &'static str {
     ort::info()
 }

@@ -17,7 +17,7 @@ use crate::runtime::Runtime;
 /// faster here; spinning only for as long as two operators lie apart. Those of a device are its own.
 ///
 /// # Errors
-/// `Internal`, naming the file, when it is no graph or hasn't exactly these inputs and this output.
+/// `Internal`, naming the file, when it is not a graph or hasn't exactly these inputs and this output.
 pub(crate) fn open(
     runtime: &Runtime,
     file: &str,
@@ -75,7 +75,7 @@ pub(crate) fn open_with_weights(
     Ok(session)
 }
 
-/// The option that tells where the files are that a graph in memory refers to.
+/// The option that says where the files are that a graph in memory refers to.
 const WEIGHTS_FOLDER_KEY: &str = "session.model_external_initializers_file_folder_path";
 
 /// How long a thread waits busily for the next operator before it sleeps. Waking it takes about as long, a hundred times

@@ -70,7 +70,7 @@ pub trait Service: Clone + Debug + Send + Sync + 'static {
     /// Those of [`Storage::ping`](lucida_core::Storage::ping).
     async fn ping(&self) -> Result<()>;
 
-    /// Reports whether the error means that there is no blob of that name.
+    /// Returns whether the error means that there is no blob of that name.
     fn is_absent(error: &opendal::Error) -> bool;
 
     /// Makes the error of an operation that failed; never `NotFound`.

@@ -75,7 +75,7 @@ impl<S: Service> Upload<S> {
     /// Takes back what was written.
     ///
     /// # Errors
-    /// When the store can't be told; it keeps what it has until its own rules remove it.
+    /// When the store can't be reached; it keeps what it has until its own rules remove it.
     pub(crate) async fn abort(mut self) -> opendal::Result<()> {
         let aborting = async move { self.discard().await };
         tokio::spawn(aborting)

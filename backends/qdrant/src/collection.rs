@@ -171,7 +171,7 @@ pub(crate) fn missing_indexes(
     .collect()
 }
 
-/// Tells whether an index that is there does what is wanted of it.
+/// Returns whether an existing index does what is wanted of it.
 fn serves(there: &PayloadSchemaInfo, kind: FieldType, wanted: &IndexParams) -> bool {
     let wanted_type = if kind == FieldType::Datetime {
         PayloadSchemaType::Datetime

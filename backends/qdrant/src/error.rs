@@ -14,7 +14,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// How qdrant-client begins the message of an `Internal` status when it can't connect; what follows is Rust's `Debug`.
 const NOT_CONNECTED: &str = "Failed to connect to";
 
-/// Reports whether the server has no such collection or point.
+/// Returns whether the server has no such collection or point.
 pub(crate) fn is_absent(error: &QdrantError) -> bool {
     matches!(error, QdrantError::ResponseError { status } if status.code() == Code::NotFound)
 }

@@ -137,7 +137,7 @@ fn id(id: PointId) -> String {
     }
 }
 
-/// Returns the id that [`id`] made a text of; the server refuses one that is none.
+/// Returns the id that [`id`] made a text of; the server refuses any other.
 fn place(text: &str) -> PointId {
     match text.parse::<u64>() {
         Ok(number) => number.into(),

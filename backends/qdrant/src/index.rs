@@ -37,7 +37,7 @@ const PAGE_IDS: usize = 1000;
 pub struct QdrantIndex {
     server: Server,
     config: QdrantConfig,
-    /// The dimensions of collections, which never change while a collection is there.
+    /// The dimensions of collections, which never change while a collection exists.
     known: Mutex<HashMap<CollectionName, usize>>,
 }
 
@@ -303,7 +303,7 @@ impl VectorIndex for QdrantIndex {
         if let Some(target) = self.directory().alias_target().await? {
             return self.directory().ours(&target).map(Some).ok_or_else(|| {
                 Error::conflict(format!(
-                    "alias `{alias}` of qdrant points to `{target}`, which is no collection of lucida: set \
+                    "alias `{alias}` of qdrant points to `{target}`, which is not a collection of Lucida: set \
                      index.qdrant.collection to another name, or delete that alias"
                 ))
             });

@@ -6,7 +6,7 @@ use lapin::ErrorKind as Lapin;
 use lapin::protocol::AMQPError;
 use lucida_core::{Error, ErrorKind};
 
-/// The broker's reply codes that tell what to do about it.
+/// The broker's reply codes that say what to do about it.
 mod code {
     pub(super) const ACCESS_REFUSED: u16 = 403;
     pub(super) const NOT_FOUND: u16 = 404;
@@ -43,12 +43,12 @@ pub(crate) fn failed(doing: &str, error: &lapin::Error) -> Error {
     made.context(doing.to_owned())
 }
 
-/// Tells whether the broker doesn't know a queue, which somebody must have deleted.
+/// Returns whether the broker doesn't know a queue, which somebody must have deleted.
 pub(crate) fn is_missing_queue(error: &lapin::Error) -> bool {
     has_code(error, code::NOT_FOUND)
 }
 
-/// Tells whether another connection has what this one wanted for itself.
+/// Returns whether another connection has what this one wanted for itself.
 pub(crate) fn is_locked(error: &lapin::Error) -> bool {
     has_code(error, code::RESOURCE_LOCKED)
 }

@@ -81,12 +81,12 @@ impl Link {
         self.connection.create_channel().await
     }
 
-    /// Tells whether it still serves.
+    /// Returns whether it still serves.
     pub(crate) fn is_connected(&self) -> bool {
         self.connection.status().connected()
     }
 
-    /// Tells whether the broker, low on memory or disk, reads nothing from it for now.
+    /// Returns whether the broker, low on memory or disk, reads nothing from it for now.
     pub(crate) fn is_blocked(&self) -> bool {
         self.connection.status().blocked()
     }

@@ -46,7 +46,7 @@ impl Message {
         }
     }
 
-    /// Reads a message; `None` for one that is no job.
+    /// Reads a message; `None` for one that is not a job.
     pub(crate) fn read(received: &Received) -> Option<Self> {
         let letter: Letter = serde_json::from_slice(&received.data).ok()?;
         let header = |name| integer(received.properties.headers().as_ref()?.inner().get(name)?);

@@ -206,7 +206,7 @@ pub(crate) struct Settling {
 }
 
 impl Settling {
-    /// Tells the broker that the job is done with.
+    /// Reports to the broker that the job is done.
     pub(crate) async fn ack(self) -> Result<()> {
         let Some(acker) = self.session.in_hand().get(&self.tag).map(|job| job.acker.clone()) else {
             return Ok(());

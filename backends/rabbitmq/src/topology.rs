@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! lucida.photos                  jobs that can be handed out
-//! lucida.photos.delay.100ms …    jobs that wait: whatever lies there for 100 ms goes to `lucida.photos` by itself
+//! lucida.photos.delay.100ms …    jobs that wait: whatever stays there for 100 ms goes to `lucida.photos` by itself
 //! lucida.photos.dead             jobs given up
 //! ```
 //!

@@ -271,7 +271,7 @@ async fn a_model_that_does_not_load_is_unavailable_and_comes_back() {
     let error = subject.text("red").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert!(error.retry_after().is_some());
-    assert!(error.to_string().contains("text tower is away"), "{error}");
+    assert!(error.to_string().contains("text tower is missing"), "{error}");
     let ping = subject.embedder.ping().await.unwrap_err();
     assert_eq!(ping.kind(), ErrorKind::Unavailable);
     assert!(ping.to_string().contains("text tower"), "{ping}");

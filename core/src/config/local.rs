@@ -60,7 +60,7 @@ pub fn readable_file(field: &str, file: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Reports whether nothing is at a path, also because a part of it is a file.
+/// Returns whether nothing is at a path, also because a part of it is a file.
 fn is_missing(error: &io::Error) -> bool {
     matches!(
         error.kind(),

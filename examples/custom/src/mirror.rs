@@ -67,7 +67,7 @@ impl Mirror {
     }
 }
 
-/// Tells whether the second folder may still have what the first one couldn't give.
+/// Returns whether the second folder may still have what the first one couldn't give.
 fn try_the_second(error: &Error) -> bool {
     match error.kind() {
         ErrorKind::NotFound

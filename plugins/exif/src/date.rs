@@ -189,7 +189,7 @@ impl Reader<'_> {
             "UTC" | "GMT" => Some(Some(Offset::UTC)),
             // Names of zones mean another offset in each country.
             name if name.bytes().all(|byte| byte.is_ascii_alphabetic()) && name.len() > 1 => Some(None),
-            // An offset that is none leaves the time as it is.
+            // An offset that is not valid leaves the time as it is.
             written => written
                 .starts_with(['+', '-', 'Z', 'z'])
                 .then(|| parse_offset(written)),

@@ -262,7 +262,7 @@ fn the_time_of_the_shot_goes_before_that_of_the_digitisation() {
     let both = [shot, scanned, scanned_at, changed.clone()];
     assert_eq!(taken_at(&both).as_deref(), Some("1985-05-04T10:00:00Z"));
     assert_eq!(taken_at(&both[1..]).as_deref(), Some("2020-01-02T02:04:05Z"));
-    assert_eq!(taken_at(&[changed]), None, "a program's time is no camera's");
+    assert_eq!(taken_at(&[changed]), None, "a program's time is not a camera's");
 }
 
 #[test]

@@ -54,7 +54,7 @@ pub struct IngestSettings {
     /// record names is never removed.
     #[schemars(example = 3600)]
     pub orphan_grace_secs: u64,
-    /// The most photos per second that are embedded again while the model is being changed; 0 is no limit.
+    /// The most photos per second that are embedded again while the model is being changed; 0 means no limit.
     #[schemars(example = 20)]
     pub model_change_photos_per_sec: u32,
     /// How many MiB of originals a second are read again in the background and compared with their hashes, so that damage

@@ -56,7 +56,7 @@ pub struct ServerSettings {
     /// that are listed by name.
     #[schemars(example = ["https://photos.example.com"])]
     pub cors_origins: Vec<String>,
-    /// The most bytes that the weights of all models of `[[models]]` may take in memory at a time; 0 is no limit. The least
+    /// The most bytes that the weights of all models of `[[models]]` may take in memory at a time; 0 means no limit. The least
     /// recently used is unloaded first.
     #[schemars(example = 4_294_967_296_u64)]
     pub models_memory_bytes: u64,
@@ -151,7 +151,7 @@ impl Settings for ServerSettings {
     }
 }
 
-/// The first segments of the server's own paths, below which a proxy's prefix can't be told from a call.
+/// The first segments of the server's own paths, below which a proxy's prefix can't be distinguished from a call.
 const OWN_SEGMENTS: [&str; 9] = [
     "docs",
     "embed",
@@ -225,7 +225,7 @@ impl Listen {
         self.0
     }
 
-    /// Reports whether only this machine can reach it.
+    /// Returns whether only this machine can reach it.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
         self.0.ip().to_canonical().is_loopback()

@@ -276,7 +276,7 @@ export class Watch {
       const ids = await this.#candidates();
       await eachAtOnce(ids, 3, (id) => this.#refresh(id));
     } catch {
-      // The server is away or busy: the next look tells.
+      // The server is unavailable or busy: the next look shows.
     }
     const moved = this.#pending.size < before;
     this.#delayMs = moved ? 600 : Math.min(this.#delayMs * 1.4, document.hidden ? 60_000 : 6_000);

@@ -309,7 +309,7 @@ function zoneOf(photo) {
   return [offset ? `UTC${offset}` : null, known].filter(Boolean).join(", ") || null;
 }
 
-/// The camera's attributes without its clock, which the photo's own rows tell.
+/// The camera's attributes without its clock, which the photo's own rows show.
 function withoutTime(values) {
   return Object.fromEntries(Object.entries(values ?? {}).filter(([name]) => !name.startsWith("taken_at")));
 }

@@ -32,7 +32,7 @@ impl Snapshot {
         Self(totals)
     }
 
-    /// Tells what took time since `earlier`, the longest in all first: a line for each series.
+    /// Reports what took time since `earlier`, the longest in all first: a line for each series.
     pub(crate) fn since(&self, earlier: &Self) -> String {
         let grown = self.0.iter().map(|(series, now)| {
             let before = earlier.0.get(series).copied().unwrap_or_default();

@@ -27,7 +27,7 @@ pub(crate) async fn measure(
     effort: Effort,
 ) -> Result<Section> {
     let about = format!(
-        "Resident memory of the whole process, and in parentheses the part of it that is no mapped file. Idle is \
+        "Resident memory of the whole process, and in parentheses the part of it that is not a mapped file. Idle is \
          after the start; under load is the largest seen while {} embed photos, upload photos and search.",
         crate::embed::clients_text(ingest::CLIENTS)
     );

@@ -1,4 +1,4 @@
-//! Ten times more photos to embed than the server can: what the clients are told, and what it costs.
+//! Ten times more photos to embed than the server can: how the clients are answered, and what it costs.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};

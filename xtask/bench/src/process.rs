@@ -1,4 +1,4 @@
-//! What the system tells about a running process: its memory and its processor time (Linux only).
+//! What the system reports about a running process: its memory and its processor time (Linux only).
 
 use std::fs;
 use std::path::Path;

@@ -48,7 +48,7 @@ impl Relays {
     pub(crate) async fn to(targets: &[String]) -> Result<Self> {
         let (mut urls, mut counts) = (Vec::new(), Vec::new());
         for target in targets {
-            let server = address(target).with_context(|| format!("{target} is no address of {HOST}"))?;
+            let server = address(target).with_context(|| format!("{target} is not an address of {HOST}"))?;
             let listener = TcpListener::bind("127.0.0.1:0").await?;
             let own = listener.local_addr()?;
             urls.push(target.replace(&server.to_string(), &own.to_string()));

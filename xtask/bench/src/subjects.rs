@@ -104,7 +104,7 @@ impl Subjects {
     }
 }
 
-/// Tells whether the library for the device `openvino` is in the cache.
+/// Returns whether the library for the device `openvino` is in the cache.
 pub(crate) fn has_openvino() -> bool {
     let folder = BuildContext::from_env().cache_dir.join("onnxruntime-openvino");
     folder.is_dir()

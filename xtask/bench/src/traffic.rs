@@ -89,7 +89,7 @@ async fn take_in(api: &Server, worker: &Server, photos: &Photos, first: usize, c
     Ok(())
 }
 
-/// Tells how much went to and from each server for one of `count`.
+/// Reports how much went to and from each server for one of `count`.
 fn row(name: &str, before: &[Bytes], after: &[Bytes], count: usize) -> [String; 5] {
     let cell = |server: usize| {
         let Bytes { sent, received } = after[server].since(before[server]);

@@ -118,7 +118,7 @@ async fn until_ready(workers: &[Server], count: usize) -> Result<f64> {
     }
 }
 
-/// Tells how many photos a worker has brought to ready.
+/// Returns how many photos a worker has brought to ready.
 pub(crate) async fn ready(worker: &Server) -> Result<usize> {
     Ok(ready_in(&worker.client().metrics().await?))
 }

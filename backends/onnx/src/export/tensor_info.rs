@@ -48,7 +48,7 @@ impl TensorInfo {
         DataType::try_from(self.elem_type).unwrap_or(DataType::Undefined)
     }
 
-    /// Reports whether a tensor of this shape fits.
+    /// Returns whether a tensor of this shape fits.
     pub(super) fn takes(&self, shape: &[usize]) -> bool {
         self.shape.len() == shape.len()
             && self

@@ -306,7 +306,7 @@ fn label_vectors(folder: &Path) -> Vec<Vec<f32>> {
     .collect()
 }
 
-/// Reports whether one of the `patterns`, separated by `|`, with a `*` before or after for anything, fits the label.
+/// Returns whether one of the `patterns`, separated by `|`, with a `*` before or after for anything, fits the label.
 fn is_meant(patterns: &str, label: &str) -> bool {
     let label = label.to_lowercase();
     patterns.to_lowercase().split('|').any(|pattern| {

@@ -32,7 +32,7 @@ pub(super) fn io_error(error: &opendal::Error) -> io::Error {
     io::Error::new(kind, error.message().to_owned())
 }
 
-/// Reports whether the error means that there is no blob of that name, and can't be; a folder of that name is not one.
+/// Returns whether the error means that there is no blob of that name, and can't be; a folder of that name is not one.
 pub(super) fn is_absent(error: &io::Error) -> bool {
     matches!(
         error.kind(),

@@ -225,7 +225,7 @@ fn check_root(folders: &Folders) -> Result<()> {
     }
 }
 
-/// Reports whether the file that the reader has opened, or opens now, has that size: a last byte, and none after it.
+/// Returns whether the file that the reader has opened, or opens now, has that size: a last byte, and none after it.
 async fn has_size(reader: &Reader, size_bytes: u64) -> opendal::Result<bool> {
     let is_there = async |at: u64| match reader.read(at..at + 1).await {
         Ok(_) => Ok(true),

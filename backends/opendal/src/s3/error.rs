@@ -15,18 +15,18 @@ const UNSIGNED_WITHOUT_REASON: &str = "failed to load signing credential";
 /// How much of a text that is not an answer of S3's is repeated; a proxy may send a whole page.
 const EXCERPT_CHARS: usize = 200;
 
-/// Reports whether the store says that there is no such blob; OpenDAL distinguishes a missing bucket where the
+/// Returns whether the store says that there is no such blob; OpenDAL distinguishes a missing bucket where the
 /// answer has a body.
 pub(super) fn is_absent(error: &opendal::Error) -> bool {
     error.kind() == opendal::ErrorKind::NotFound
 }
 
-/// Reports whether the answer had no body, which would say more than its status.
+/// Returns whether the answer had no body, which would say more than its status.
 pub(super) fn is_bare(error: &opendal::Error) -> bool {
     error.message().is_empty()
 }
 
-/// Reports whether the store answered, and not by what a short outage or an overload would explain.
+/// Returns whether the store answered, and not by what a short outage or an overload would explain.
 pub(super) fn is_answered(error: &opendal::Error) -> bool {
     !error.is_temporary() && ![NO_ANSWER, UNSIGNED].contains(&error.message())
 }

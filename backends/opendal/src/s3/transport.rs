@@ -88,7 +88,7 @@ fn disconnected(error: reqwest::Error) -> opendal::Error {
         .set_source(error.without_url())
 }
 
-/// A request's body, piece by piece as it lies in memory.
+/// A request's body, piece by piece as it is in memory.
 struct Pieces(Buffer);
 
 impl Body for Pieces {

@@ -1,4 +1,4 @@
-//! Stores that are away: killed and started again, never there, or without their bucket.
+//! Stores that are unavailable: killed and started again, never there, or without their bucket.
 
 use std::fs;
 

@@ -47,7 +47,7 @@ impl Matcher {
         })
     }
 
-    /// Tells whether a point meets the filter.
+    /// Returns whether a point meets the filter.
     pub(crate) fn matches(&self, id: &Id, point: &Stored) -> bool {
         self.must.iter().all(|test| test.holds(id, point))
             && !self.must_not.iter().any(|test| test.holds(id, point))

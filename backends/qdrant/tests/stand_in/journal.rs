@@ -1,6 +1,6 @@
 //! The changes that were acknowledged, in order, in a file.
 //!
-//! A record is a byte that tells its kind, and the request as it came, behind its length. A SIGKILL can cut off the last
+//! A record is a byte for its kind, and the request as it came, behind its length. A SIGKILL can cut off the last
 //! one, which was not acknowledged then.
 
 use std::fs::File;

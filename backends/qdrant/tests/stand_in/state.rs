@@ -33,7 +33,7 @@ impl State {
         Ok(self.collections.get_mut(name).expect("it was there a moment ago"))
     }
 
-    /// Applies a change; tells whether there was anything to do.
+    /// Applies a change; returns whether there was anything to do.
     fn apply(&mut self, change: &Change) -> Result<bool, Status> {
         match change {
             Change::CreateCollection(request) => self.create(request),

@@ -40,7 +40,7 @@ async fn the_jobs_of_a_cut_connection_go_to_another_and_it_recovers() {
         assert!(again.contains(&(held.job.clone(), 1)), "{again:?}");
     }
     assert!(again.contains(&(delayed, 0)), "{again:?}");
-    // Settling what the broker took back does nothing, and is no error.
+    // Settling what the broker took back does nothing, and is not an error.
     cut.ack(&held[0]).await.unwrap();
     cut.dead_letter(&held[1], "too late").await.unwrap();
     let published = publish_at_last(&cut).await;
@@ -68,7 +68,7 @@ async fn assert_unavailable(queue: &RabbitmqQueue) {
     ];
     assert!(start.elapsed() < AT_ONCE, "{:?}", start.elapsed());
     for error in errors {
-        let error = error.expect("the broker is away");
+        let error = error.expect("the broker is unavailable");
         assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
         assert!(error.to_string().contains("RabbitMQ at 127.0.0.1:"), "{error}");
     }

@@ -1,4 +1,4 @@
-//! What is refused, and that no refusal tells the password.
+//! What is refused, and that no refusal prints the password.
 
 use std::fs;
 

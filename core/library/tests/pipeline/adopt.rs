@@ -131,7 +131,7 @@ async fn photos_that_are_not_here_are_counted_and_without_any_nothing_can_be_com
     assert_eq!(error.code(), "nothing_to_compare");
     let mut originals = before.originals();
     originals.remove(&before.ids[2].to_string());
-    // A file that is no photo.
+    // A file that is not a photo.
     std::fs::write(&originals[&before.ids[3].to_string()], "text").unwrap();
     let index = &library.parts.index;
     let unknown = picture(10, 10, RED);

@@ -87,7 +87,7 @@ async fn a_check_that_was_interrupted_goes_on_where_it_was() {
         );
     }
     library.stop(workers).await;
-    // The first look at the blobs fails after the whole ledger was compared.
+    // The first look at the blobs fails after the whole metadata store was compared.
     let mut looks = 0;
     library.storage.switch_off_list();
     let mut tell = |news: CheckNews<'_>| looks += u64::from(matches!(news, CheckNews::Progress(_)));

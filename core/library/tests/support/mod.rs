@@ -31,7 +31,7 @@ pub struct Switchable<T> {
     pub inner: T,
     away: AtomicBool,
     list_away: AtomicBool,
-    /// How many calls succeed before it is away.
+    /// How many calls succeed before it is unavailable.
     calls_left: AtomicUsize,
 }
 

@@ -5,7 +5,7 @@
 //!                     refs/<branch or tag>     the commit that it was when last asked
 //!                     snapshots/<commit>/…     links to the blobs, named as in the repository
 //!                     .lucida/<commit>.json    the names of all the commit's files: ours
-//! .locks/models--owner--name/<hash>.lock       held by who downloads that blob
+//! .locks/models--owner--name/<hash>.lock       held by the process that downloads that blob
 //! ```
 //!
 //! A blob under its final name has been checked, and a ref is written when its snapshot is whole.
@@ -48,17 +48,17 @@ impl RepoCache {
         self.folder.join("snapshots").join(commit.as_str())
     }
 
-    /// Tells whether a file of a commit is there.
+    /// Returns whether a file of a commit is cached.
     pub(super) fn has(&self, commit: &Commit, file: &str) -> bool {
         self.snapshot(commit).join(file).is_file()
     }
 
-    /// Returns the names of a commit's files that are there.
+    /// Returns the names of a commit's files that are cached.
     pub(super) fn files(&self, commit: &Commit) -> Vec<String> {
         let mut files = Vec::new();
         let mut folders = vec![(self.snapshot(commit), String::new())];
         while let Some((folder, prefix)) = folders.pop() {
-            // What can't be read is not there for us; the caller says what is missing.
+            // What can't be read is missing for us; the caller says what is missing.
             for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
                 let path = entry.path();
                 let Ok(name) = entry.file_name().into_string() else {

@@ -310,7 +310,7 @@ fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
 
-/// Tells whether a file's name can't lead out of the folder that it is put into.
+/// Returns whether a file's name can't lead out of the folder that it is put into.
 fn stays_inside(file: &str) -> bool {
     !file.contains(['\\', ':', '\0']) && file.split('/').all(|part| !matches!(part, "" | "." | ".."))
 }

@@ -28,7 +28,7 @@ pub(super) struct Download<'a> {
 }
 
 impl Download<'_> {
-    /// Puts files into the snapshot, those that are there already aside.
+    /// Puts files into the snapshot, those that exist already aside.
     ///
     /// # Errors
     /// Those of the hub, I/O errors of the cache by kind, `Unavailable` for a file that doesn't have its hash.
@@ -175,7 +175,7 @@ impl Download<'_> {
     }
 }
 
-/// Tells whether a file is there and has its hash.
+/// Returns whether a file exists and has its hash.
 fn is_intact(file: &RemoteFile, path: &Path) -> io::Result<bool> {
     match fs::metadata(path) {
         Ok(found) if found.len() == file.size_bytes => Ok(file.hash.of_file(path)? == file.hash),

@@ -22,7 +22,7 @@ impl Asked<'_> {
     }
 }
 
-/// An answer that is no success, as far as an error tells about it.
+/// An answer other than success, as far as an error reports it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Refusal<'a> {
     pub(super) status: StatusCode,

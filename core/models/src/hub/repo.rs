@@ -62,7 +62,7 @@ fn is_name(part: &str) -> bool {
         && !part.contains("..")
 }
 
-/// Tells whether a text can be a branch, a tag or a commit: it becomes part of a path in the cache.
+/// Returns whether a text can be a branch, a tag or a commit: it becomes part of a path in the cache.
 pub(super) fn is_revision(text: &str) -> bool {
     text.split('/')
         .all(|part| !part.is_empty() && !part.starts_with('.') && part.chars().all(is_plain))

@@ -1,4 +1,4 @@
-//! What the cache is good for: a second start, a hub that is away, a pinned commit.
+//! What the cache is good for: a second start, a hub that is unavailable, a pinned commit.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! A hub of one repository on this machine, with the store that large files lie in, and what goes wrong with them.
+//! A hub of one repository on this machine, with the store of large files, and what goes wrong with them.
 
 use std::sync::Arc;
 use std::sync::{Mutex, MutexGuard, PoisonError};
