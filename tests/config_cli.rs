@@ -329,7 +329,13 @@ fn importing_a_folder_that_is_not_there_names_it() {
     let folder = tempfile::tempdir().unwrap();
     let output = lucida(folder.path(), &["import", "holiday"], &[]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(stderr(&output).contains("holiday"), "{}", stderr(&output));
+    let errors = stderr(&output);
+    assert!(
+        errors.contains("can't import holiday: no such file or folder"),
+        "{errors}"
+    );
+    assert!(!errors.contains("run the same command again"), "{errors}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "", "nothing was done");
 }
 
 /// A library's model and a further one, which a test damages.

@@ -131,7 +131,7 @@ fn a_folder_is_taken_in_once_and_a_missing_blob_is_found() {
         assert_eq!(names, ["(b.png)", "(c.webp)", "(c.webp)"], "{report}");
         assert!(
             report.contains(
-                "; 4 findings, 4 not repaired\n4 originals are missing and 0 are damaged: restore them"
+                "; 4 findings, 4 not repaired\n4 originals are missing and 0 originals are damaged: restore them"
             ),
             "{report}"
         );
@@ -221,7 +221,8 @@ fn what_was_left_out_is_counted_and_what_was_refused_is_named_and_reported() {
     fs::write(photos.join("Thumbs.db"), "x").unwrap();
     fs::write(photos.join("c.NEF"), "raw bytes of a camera").unwrap();
     fs::write(photos.join("empty.jpg"), "").unwrap();
-    fs::write(photos.join("clip.mov"), "moving").unwrap();
+    // The first bytes of a film, as a phone keeps one beside each photo.
+    fs::write(photos.join("clip.mov"), b"\0\0\0\x14ftypqt  \0\0\0\0qt  ").unwrap();
     fs::write(photos.join("clip.MP4"), "moving").unwrap();
 
     let arguments = [
@@ -260,7 +261,7 @@ fn what_was_left_out_is_counted_and_what_was_refused_is_named_and_reported() {
     let expected = [
         ("photos/a.jpg", "ready "),
         ("photos/c.NEF", "refused not_an_image"),
-        ("photos/clip.mov", "not_a_picture not_an_image"),
+        ("photos/clip.mov", "not_a_picture unsupported_image_type"),
         ("photos/empty.jpg", "refused empty_file"),
     ];
     assert_eq!(
@@ -337,6 +338,22 @@ fn a_library_inside_the_folder_is_not_imported_into_itself() {
         again.starts_with("2 of 2 files: 0 new, 2 already in the library"),
         "{again}"
     );
+}
+
+#[test]
+fn the_report_and_the_log_may_be_written_into_the_imported_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    photo(&folder.path().join("a.jpg"), 10, ImageFormat::Jpeg);
+    let import = ["import", ".", "--report", "report", "--log-file", "./log"];
+    for summary in [
+        "1 of 1 files: 1 new",
+        "1 of 1 files: 0 new, 1 already in the library",
+    ] {
+        let text = printed(&lucida(folder.path(), &import), 0);
+        assert!(text.starts_with(summary), "{text}");
+    }
+    let report = fs::read_to_string(folder.path().join("report")).unwrap();
+    assert_eq!(report.lines().count(), 1, "{report}");
 }
 
 #[test]

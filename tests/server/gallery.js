@@ -1,6 +1,6 @@
 // What the test of the gallery does in a browser: opens the page in a frame, looks at it, and writes what it saw.
 
-const WIDTHS = [380, 640, 800, 900, 901, 950, 1100, 1280, 1600];
+const WIDTHS = [320, 380, 640, 800, 900, 901, 950, 1100, 1280, 1600];
 const given = JSON.parse(document.getElementById("given").textContent);
 
 const sleep = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
@@ -111,6 +111,28 @@ async function failed() {
   return words;
 }
 
+/// What happens to files of a folder that is added: the names in the tray with what they came to, and the notes.
+async function added() {
+  const { frame, page } = await open("./");
+  const { DataTransfer, File, Event } = frame.contentWindow;
+  const chosen = new DataTransfer();
+  const files = [["IMG_1.NEF", ""], ["noextension", ""], ["clip.mov", "video/quicktime"], ["notes.txt", "text/plain"],
+    ["._IMG_1.jpg", "image/jpeg"], [".DS_Store", ""], ["Thumbs.db", ""]];
+  for (const [name, type] of files) chosen.items.add(new File([`bytes of ${name}`], name, { type }));
+  const input = page.querySelector("#pick-folder");
+  input.files = chosen.files;
+  input.dispatchEvent(new Event("change"));
+  const rows = await until("the tray", () => {
+    const found = [...page.querySelectorAll("#tray-list li")];
+    return found.length && found.every((row) => row.dataset.state === "failed") && found;
+  });
+  const textOf = (row, part) => row.querySelector(part).textContent;
+  return {
+    tray: rows.map((row) => `${textOf(row, ".name")}: ${textOf(row, ".how")}`).sort(),
+    notes: [...page.querySelectorAll(".toast")].map((note) => note.textContent),
+  };
+}
+
 async function readOnly() {
   localStorage.setItem("lucida.api-key", given.readOnlyKey);
   const seen = await deepLink();
@@ -126,6 +148,7 @@ try {
   seen.days = [await day("2024-09-30"), await day("2024-10-01")];
   seen.badges = await search();
   seen.failed = await failed();
+  seen.added = await added();
   seen.readOnly = await readOnly();
 } catch (error) {
   seen.error = String(error);

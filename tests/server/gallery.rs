@@ -235,5 +235,13 @@ async fn the_gallery_looks_right_in_a_browser() {
         seen["failed"],
         "There is no preview, since this photo could not be read. Download the original to see it."
     );
+    let refused = "the file is not an image: send JPEG, PNG, WebP, HEIC, GIF, BMP or TIFF";
+    assert_eq!(
+        seen["added"],
+        json!({
+            "tray": [format!("IMG_1.NEF: {refused}"), format!("noextension: {refused}")],
+            "notes": ["2 files skipped: not photos"],
+        })
+    );
     assert_eq!(seen["readOnly"], json!({ "mayAdd": false, "mayDelete": false }));
 }

@@ -171,7 +171,7 @@ async fn a_damaged_journal_of_the_metadata_store_loses_no_acknowledged_photo() {
         "{text}"
     );
     assert!(
-        text.contains("1 originals are in storage and in no record"),
+        text.contains("1 original is in storage and in no record"),
         "{text}"
     );
     // Nothing deletes it.

@@ -1,4 +1,4 @@
-// Sending photos: the files of a drop or a folder, four at a time, and the tray that tells how each fares.
+// Sending photos: the files of a drop or a folder, four at a time, and the tray that shows how each fares.
 
 import { Problem, pause, retryPhoto, uploadPhoto } from "./api.js";
 import { OWN_PHOTO, bytesOf, countOf, el, icon } from "./photos.js";
@@ -7,8 +7,13 @@ const AT_ONCE = 4;
 const MOST_BREAKS = 5;
 /// Answers about the file itself: the same bytes get the same answer again.
 const FINAL = new Set([413, 415, 422]);
-const PHOTO_NAMES = /\.(jpe?g|png|webp|gif|bmp|tiff?|heic|heif|avif)$/i;
-const JUNK_NAMES = /^(\.|thumbs\.db$|desktop\.ini$)/i;
+/// Names of pictures that browsers may know no type for, those of formats that the server refuses by name included.
+const PHOTO_NAMES = new RegExp(
+  "\\.(jpe?g|jpe|jfif|mpo|a?png|webp|gif|bmp|dib|tiff?|hei[cf]|hif|avif|jxl|jp2|psd" +
+  "|dng|nef|nrw|cr2|cr3|crw|arw|srf|sr2|raf|orf|rw2|rwl|pef|srw|x3f|3fr|erf|kdc|dcr|mrw|iiq|raw)$", "i");
+/// What systems and NAS keep beside photos, as `lucida import` leaves it out.
+const JUNK_NAMES = /^(\.|thumbs\.db$|ehthumbs|desktop\.ini$)/i;
+const JUNK_FOLDERS = /^(\..*|@eaDir|#recycle|#snapshot|@Recycle|@Recently-Snapshot|~snapshot|\$RECYCLE\.BIN|RECYCLER|System Volume Information|lost\+found|__MACOSX)$/i;
 
 /// Takes what is dropped on the page: on the search box, a file or a photo of the grid is what to search
 /// by; anywhere else, files and folders are added.
@@ -76,11 +81,18 @@ async function walk(entry) {
     // A reader hands out a folder in parts, an empty one last.
     const part = await new Promise((resolve) => reader.readEntries(resolve, () => resolve([])));
     if (!part.length) return files;
-    for (const child of part) files.push(...(await walk(child)));
+    for (const child of part) {
+      if (!child.isDirectory || !JUNK_FOLDERS.test(child.name)) files.push(...(await walk(child)));
+    }
   }
 }
 
-const isPhoto = (file) => file.type.startsWith("image/") || PHOTO_NAMES.test(file.name);
+/// The bytes of a file decide, on the server: one without an extension may well be a photo.
+const isPhoto = (file) => file.type.startsWith("image/") || PHOTO_NAMES.test(file.name) ||
+  (!file.type && !file.name.includes("."));
+
+const isJunk = (file) => JUNK_NAMES.test(file.name) ||
+  (file.webkitRelativePath ?? "").split("/").slice(1, -1).some((folder) => JUNK_FOLDERS.test(folder));
 
 /// The queue of uploads and its tray.
 export class Uploads {
@@ -115,8 +127,9 @@ export class Uploads {
   }
 
   add(files) {
-    const photos = files.filter(isPhoto);
-    const skipped = files.filter((file) => !isPhoto(file) && !JUNK_NAMES.test(file.name)).length;
+    const wanted = files.filter((file) => !isJunk(file));
+    const photos = wanted.filter(isPhoto);
+    const skipped = wanted.length - photos.length;
     if (skipped) this.#on.skipped(skipped);
     for (const file of photos) {
       const item = { file, state: "queued", share: 0, photo: null, message: "", stop: null, breaks: 0, final: false };
@@ -210,7 +223,7 @@ export class Uploads {
     const broke = problem instanceof Problem && problem.status === 0;
     if (broke) item.breaks += 1;
     if (!problem.busy && (!broke || item.breaks > MOST_BREAKS)) {
-      const text = broke ? `${problem.message}: the server is away, or the file is larger than it takes` : problem.message;
+      const text = broke ? `${problem.message}: the server is unavailable, or the file is larger than it takes` : problem.message;
       item.final = FINAL.has(problem.status);
       return this.#set(item, "failed", text);
     }
