@@ -6,8 +6,9 @@ use axum::extract::{Extension, Request, State};
 use axum::response::Json;
 use futures::StreamExt;
 use futures::stream::FuturesOrdered;
+use lucida_api::field::invalid;
 use lucida_core::{
-    Deadline, Embedder, EmbedderInfo, Embedding, Error, ErrorKind, Prompt, Result, TextOptions,
+    Deadline, Embedder, EmbedderInfo, Embedding, Error, ErrorKind, PromptFields, Result, TextOptions,
 };
 use lucida_library::{EmbedRequest, SpoolWriter};
 use serde::{Deserialize, Serialize};
@@ -17,7 +18,7 @@ use utoipa::ToSchema;
 use super::json::JsonBody;
 use super::multipart::{Form, fetch, missing_file};
 use super::problem::{Answer, ItemProblem, Problem};
-use super::query::{Query, invalid};
+use super::query::Query;
 use super::refusals::Refusals;
 use super::state::HttpState;
 
@@ -42,8 +43,12 @@ pub(super) struct TextRequest {
     /// default.
     #[serde(default)]
     prompt_name: Option<String>,
+    /// What is put before each text, as it is written, instead of a prompt of the model; `""` is nothing, also for a model with
+    /// a default prompt.
+    #[serde(default)]
+    prompt: Option<String>,
     /// What the texts are: `query` or `document`, for models that have a prompt for each; a model without one has nothing put
-    /// before them. `search_query`, `search_document` and `passage` are read, too. Instead of `prompt_name`.
+    /// before them. `search_query`, `search_document` and `passage` are read, too. Instead of `prompt_name` and `prompt`.
     #[serde(default)]
     input_type: Option<String>,
     /// The length of the vectors, for models that may be cut shorter (`GET /v1/models`); without it, the model's.
@@ -58,7 +63,12 @@ pub(super) struct TextRequest {
 impl TextRequest {
     fn options(&self) -> Result<TextOptions> {
         Ok(TextOptions {
-            prompt: Prompt::of_request(self.prompt_name.as_deref(), self.input_type.as_deref())?,
+            prompt: PromptFields {
+                prompt: self.prompt.as_deref(),
+                prompt_name: self.prompt_name.as_deref(),
+                input_type: self.input_type.as_deref(),
+            }
+            .choose()?,
             dimensions: self.dimensions,
             truncate: self.truncate.unwrap_or(true),
         })

@@ -3,7 +3,7 @@
 use axum::extract::{Extension, State};
 use axum::response::Json;
 use lucida_api::check_text;
-use lucida_core::{Deadline, Error, Prompt, TextOptions};
+use lucida_core::{Deadline, Error, PromptFields, TextOptions};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -28,8 +28,12 @@ pub(super) struct TokenizeRequest {
     /// default.
     #[serde(default)]
     prompt_name: Option<String>,
+    /// What is put before each text, as it is written, instead of a prompt of the model; `""` is nothing, also for a model with
+    /// a default prompt.
+    #[serde(default)]
+    prompt: Option<String>,
     /// What the texts are: `query` or `document`, for models that have a prompt for each; a model without one has nothing put
-    /// before them. `search_query`, `search_document` and `passage` are read, too. Instead of `prompt_name`.
+    /// before them. `search_query`, `search_document` and `passage` are read, too. Instead of `prompt_name` and `prompt`.
     #[serde(default)]
     input_type: Option<String>,
 }
@@ -70,7 +74,12 @@ pub(super) async fn tokenize(
 ) -> Answer<Json<Tokenized>> {
     query.finish("none")?;
     let options = TextOptions {
-        prompt: Prompt::of_request(asked.prompt_name.as_deref(), asked.input_type.as_deref())?,
+        prompt: PromptFields {
+            prompt: asked.prompt.as_deref(),
+            prompt_name: asked.prompt_name.as_deref(),
+            input_type: asked.input_type.as_deref(),
+        }
+        .choose()?,
         ..TextOptions::default()
     };
     let model = state.models().choose(asked.model.as_deref())?;

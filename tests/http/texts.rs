@@ -81,6 +81,68 @@ async fn a_query_and_a_document_get_the_prompts_of_the_model() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_request_gives_the_prompt_itself_or_none_to_a_model_with_a_default() {
+    let server = server().await;
+    let nested = async |mut body: Value| {
+        body["model"] = json!("nested");
+        numbers(&embed(&server, body).await)
+    };
+    let without = nested(json!({"text": "red", "prompt": ""})).await;
+    // The model has no prompt for documents.
+    let document = nested(json!({"text": "red", "input_type": "document"})).await;
+    assert_eq!(without, document);
+    assert_ne!(nested(json!({"text": "red"})).await, without);
+    let null = nested(json!({"text": "red", "prompt": null})).await;
+    assert_eq!(null, nested(json!({"text": "red"})).await);
+    assert_eq!(
+        nested(json!({"text": "red", "prompt": "asked "})).await,
+        nested(json!({"text": "red"})).await
+    );
+    let literal = nested(json!({"text": "red", "prompt": "query"})).await;
+    assert_eq!(literal, nested(json!({"text": "queryred", "prompt": ""})).await);
+
+    let tokens = async |body: Value| server.post_json("/tokenize", body).await.json()["tokens"][0].clone();
+    let seen = tokens(json!({"texts": ["red"], "model": "nested", "prompt": ""})).await;
+    assert_eq!(seen, tokens(json!({"texts": ["red"]})).await);
+    for path in ["/embed/text", "/tokenize"] {
+        let ask = async |body: Value| server.post_json(path, body).await;
+        ask(json!({"texts": ["red"], "model": "nested", "prompt": "", "prompt_name": "query"}))
+            .await
+            .problem_of(422, "invalid_field", "prompt_name");
+        ask(json!({"texts": ["red"], "model": "nested", "prompt": "a".repeat(100_000)}))
+            .await
+            .problem_of(422, "text_too_long", "prompt");
+    }
+}
+
+#[cfg(feature = "plugin-api-openai")]
+#[tokio::test(flavor = "multi_thread")]
+async fn an_openai_client_asks_a_model_with_a_default_prompt_for_none() {
+    let server = server().await;
+    let ask = async |body: Value| {
+        let answer = server.post_json("/v1/embeddings", body).await.json();
+        answer["data"][0]["embedding"].clone()
+    };
+    let without = ask(json!({"input": "red", "model": "nested", "prompt": ""})).await;
+    // The model has no prompt for documents.
+    let document = ask(json!({"input": "red", "model": "nested", "input_type": "document"})).await;
+    assert_eq!(without, document);
+    let by_default = ask(json!({"input": "red", "model": "nested"})).await;
+    assert_ne!(without, by_default);
+    assert_eq!(
+        ask(json!({"input": "red", "model": "nested", "prompt": null})).await,
+        by_default
+    );
+    server
+        .post_json(
+            "/v1/embeddings",
+            json!({"input": "red", "model": "nested", "prompt": "", "input_type": "query"}),
+        )
+        .await
+        .problem_of(422, "invalid_field", "input_type");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_prompt_is_refused_with_the_names_of_the_known() {
     let server = server().await;
     for path in ["/embed/text", "/tokenize"] {

@@ -10,7 +10,7 @@ use lucida_models::{Model, TextInput, Tower};
 use crate::config::{PictureFormat, RemoteConfig};
 use crate::error::{copy, malformed};
 use crate::picture::PictureFile;
-use crate::protocol::{Speak, TextForm, Vector};
+use crate::protocol::{FarPrompt, Speak, TextForm, Vector};
 use crate::runtime::OwnRuntime;
 use crate::watch::Watch;
 
@@ -45,26 +45,27 @@ impl Model for RemoteTowers {
         PictureFile::of(picture, self.short_side_pixels, self.format)
     }
 
-    /// The far server puts the prompt before the text, by the prompt's name.
+    /// A Lucida puts the prompt before the text, by its name where it has one; for another server that is done here.
     fn prepare_text(&self, text: TextInput<'_>) -> Result<RemoteText> {
         let texts = &self.info.texts;
         let default = texts
             .default_prompt
             .as_ref()
             .and_then(|name| texts.prompts.get(name));
-        let prompt_name = if text.prompt == default.map_or("", String::as_str) {
-            None
+        let named = || texts.prompts.iter().find(|(_, prompt)| *prompt == text.prompt);
+        let (prompt, text_to_send) = if text.prompt == default.map_or("", String::as_str) {
+            (FarPrompt::Default, text.text.to_owned())
+        } else if !self.link.speaker.takes_prompts() {
+            (FarPrompt::Default, format!("{}{}", text.prompt, text.text))
+        } else if let Some((name, _)) = named() {
+            (FarPrompt::Named(name.clone()), text.text.to_owned())
         } else {
-            let mut prompts = texts.prompts.iter();
-            let (name, _) = prompts
-                .find(|(_, prompt)| *prompt == text.prompt)
-                .ok_or_else(|| self.no_prompt())?;
-            Some(name.clone())
+            (FarPrompt::Text(text.prompt.to_owned()), text.text.to_owned())
         };
         Ok(RemoteText {
-            text: text.text.to_owned(),
+            text: text_to_send,
             form: TextForm {
-                prompt_name,
+                prompt,
                 truncate: text.truncate,
             },
         })
@@ -84,16 +85,6 @@ impl Model for RemoteTowers {
             link: Arc::clone(&self.link),
             watch,
         }))
-    }
-}
-
-impl RemoteTowers {
-    fn no_prompt(&self) -> Error {
-        let message = format!(
-            "the remote model `{}` can't be asked without its default prompt",
-            self.info.model
-        );
-        Error::new(ErrorKind::Unsupported, message)
     }
 }
 
