@@ -406,6 +406,34 @@ impl TwoModels {
 
 #[cfg(feature = "embedder-candle")]
 #[test]
+fn check_models_names_the_engine_that_runs_a_jina_clip() {
+    let models = TwoModels::new("jina-clip-v2");
+    models.assert_refused("models[0].model", &["`jina_clip`", "`onnx`"]);
+}
+
+#[cfg(all(feature = "embedder-candle", feature = "embedder-onnx"))]
+#[test]
+fn check_models_names_the_files_that_a_jina_clip_lacks_and_where_they_are_published() {
+    let models = TwoModels::new("jina-clip-v2");
+    models.replace(
+        "my.toml",
+        "\"second\"\ntype = \"candle\"",
+        "\"second\"\ntype = \"onnx\"",
+    );
+    let whole = models.check_models();
+    assert_eq!(whole.status.code(), Some(0), "{}", stderr(&whole));
+    std::fs::remove_dir_all(models.folder.path().join("further/onnx")).unwrap();
+    std::fs::write(models.folder.path().join("further/model.safetensors"), "").unwrap();
+    let checked = models.check_models();
+    assert_eq!(checked.status.code(), Some(2), "{}", stdout(&checked));
+    let found = stderr(&checked);
+    for word in ["models[0].model", "`onnx/model.onnx`", "`jinaai/jina-clip-v2`"] {
+        assert!(found.contains(word), "{word}: {found}");
+    }
+}
+
+#[cfg(feature = "embedder-candle")]
+#[test]
 fn check_models_opens_every_folder_and_loads_nothing() {
     let models = TwoModels::new("bert");
     let output = models.check_models();
@@ -414,6 +442,26 @@ fn check_models_opens_every_folder_and_loads_nothing() {
     assert_eq!(written.len(), 3, "{written:?}");
     let both = models.run(&["config", "check", "--models", "--offline-only"]);
     assert_eq!(both.status.code(), Some(2));
+}
+
+#[cfg(all(feature = "embedder-candle", not(feature = "cuda")))]
+#[test]
+fn a_graphics_card_that_the_build_has_no_kernels_for_is_refused_with_the_feature() {
+    let models = TwoModels::new("bert");
+    let path = models.folder.path().join("my.toml");
+    let config = std::fs::read_to_string(&path).unwrap();
+    let config = config.replace("[embedder.candle]\n", "[embedder.candle]\ndevice = \"cuda:1\"\n");
+    std::fs::write(&path, config).unwrap();
+    for arguments in [["config", "check"].as_slice(), &["serve"]] {
+        let refused = models.run(arguments);
+        assert_ne!(refused.status.code(), Some(0));
+        let found = stdout(&refused) + &stderr(&refused);
+        assert!(
+            found.contains("embedder.candle.device")
+                && found.contains("device `cuda:1` needs the feature `cuda`; this build has: cpu"),
+            "{found}"
+        );
+    }
 }
 
 #[cfg(feature = "embedder-candle")]

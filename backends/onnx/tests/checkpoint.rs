@@ -121,6 +121,29 @@ async fn int8_stays_close_to_fp32_and_tells_that_it_is_another_space() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn every_part_of_a_siglip_is_rounded_to_int8_and_stays_close_to_fp32() {
+    let cache = tempfile::tempdir().unwrap();
+    for name in ["siglip", "siglip2"] {
+        let settings = |precision: &str| {
+            json!({
+                "model": model(name), "precision": precision, "threads": 2, "preload": false, "hub": {"offline": true},
+            })
+        };
+        let exact = open(&settings("fp32"), cache.path()).await.unwrap();
+        let rounded = open(&settings("int8"), cache.path()).await.unwrap();
+        let pairs = vectors(&*exact).await.into_iter().zip(vectors(&*rounded).await);
+        for (exact, rounded) in pairs {
+            let cosine: f32 = exact.iter().zip(&rounded).map(|(a, b)| a * b).sum();
+            assert!(cosine > INT8_COSINE, "{name}: the cosine is {cosine}");
+            assert!(exact != rounded, "nothing was rounded");
+        }
+        let alone = embed_text(&*rounded, TEXTS[1].to_owned(), Lane::Interactive).await;
+        let beside = embed_texts(&*rounded, TEXTS.map(str::to_owned).into(), Lane::Interactive).await;
+        assert_eq!(alone.unwrap(), *beside[1].as_ref().unwrap());
+    }
+}
+
 /// The files of 8-bit weights, by name, each with when it was made.
 fn files(cache: &Path) -> Vec<(PathBuf, std::time::SystemTime)> {
     let mut files: Vec<_> = std::fs::read_dir(cache.join("int8"))
