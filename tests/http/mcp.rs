@@ -537,6 +537,7 @@ async fn what_is_refused_before_a_tool_is_a_json_rpc_error_with_its_status() {
         assert_eq!(reply.header("content-type"), "application/json");
         let body: Value = serde_json::from_slice(&reply.body).unwrap();
         assert_eq!(body["jsonrpc"], "2.0", "{body}");
+        assert!(body.get("id").is_some_and(Value::is_null), "{body}");
         assert_eq!(body["error"]["data"]["code"], code, "{body}");
         assert!(body["error"]["message"].is_string(), "{body}");
         reply.header("www-authenticate").to_owned()

@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use lucida_core::{Access, BodyKind, Endpoint, Failure, Hook, Plugin, PluginHost, Scope};
 use rmcp::ErrorData;
-use rmcp::model::{ErrorCode, JsonRpcError};
+use rmcp::model::ErrorCode;
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use serde_json::{Value, json};
@@ -94,7 +94,8 @@ impl Plugin for McpPlugin {
         };
         let data = json!({ "code": failure.code });
         let error = ErrorData::new(code, failure.message.clone(), Some(data));
-        Some(Json(JsonRpcError::new(None, error)).into_response())
+        // rmcp's own type leaves out an unknown id, and the official Python client (2.3) reads no error without one.
+        Some(Json(json!({ "jsonrpc": "2.0", "id": null, "error": error })).into_response())
     }
 }
 
