@@ -51,4 +51,6 @@ mod survives_kill;
 ))]
 mod webhooks;
 mod with_settings;
+#[cfg(feature = "plugin-api-weaviate")]
+mod weaviate;
 mod worker;

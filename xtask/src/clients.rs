@@ -1,4 +1,5 @@
-//! The real clients that tests run against a server: packages of PyPI and npm, pinned in `tests/clients`, put into the cache.
+//! The real clients that tests run against a server: packages of PyPI and npm, pinned in `tests/clients`, and Weaviate, which is
+//! one; put into the cache.
 
 use std::ffi::OsString;
 use std::fs;
@@ -8,10 +9,11 @@ use std::process::{Command, Stdio};
 use std::thread::JoinHandle;
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use lucida_setup::cache::{Cache, Key};
+use lucida_setup::cache::{Cache, CacheLock, Key};
 use lucida_setup::python::{Environment, Python};
 
 use crate::cargo::Workspace;
+use crate::servers::go::{Go, WEAVIATE};
 
 /// The Python that has the clients of PyPI.
 const PYTHON: &str = "LUCIDA_TEST_CLIENTS_PYTHON";
@@ -22,11 +24,16 @@ const PACKAGES: &str = "LUCIDA_TEST_CLIENTS_PACKAGES";
 /// The folder that has the clients of npm in `node_modules`.
 const NODE: &str = "LUCIDA_TEST_CLIENTS_NODE";
 
+/// The program of Weaviate.
+const WEAVIATE_PROGRAM: &str = "LUCIDA_TEST_WEAVIATE";
+
 /// The clients of an installation.
 #[derive(Debug)]
 pub(crate) struct Clients {
     python: Environment,
     node: PathBuf,
+    /// Missing where it can't be built.
+    weaviate: Option<PathBuf>,
 }
 
 /// An installation that goes on beside something else: it takes a minute or two.
@@ -54,6 +61,8 @@ impl Clients {
             (PYTHON, self.python.program().into()),
             (NODE, self.node.clone().into()),
         ];
+        let weaviate = self.weaviate.iter();
+        variables.extend(weaviate.map(|program| (WEAVIATE_PROGRAM, program.into())));
         variables.extend(
             self.python
                 .packages_folder()
@@ -88,7 +97,28 @@ fn ensure(cache: &Cache, lists: &Path) -> Result<Clients> {
             npm_ci(made).context("cannot install the clients of npm")
         })?;
     }
-    Ok(Clients { python, node })
+    let weaviate = weaviate(&cache, &lock)
+        .inspect_err(|error| {
+            eprintln!("warning: no Weaviate, and the test that needs it is skipped: {error:#}")
+        })
+        .ok();
+    Ok(Clients {
+        python,
+        node,
+        weaviate,
+    })
+}
+
+/// Makes sure that Weaviate is in the cache, and returns its program.
+fn weaviate(cache: &Cache, lock: &CacheLock<'_>) -> Result<PathBuf> {
+    let folder = cache.path("weaviate");
+    let key = Key::of([WEAVIATE.as_bytes()]);
+    if !cache.holds(&folder, &key) {
+        let go = Go::find()?;
+        eprintln!("building Weaviate, which takes some minutes");
+        lock.replace(&folder, &key, |made| go.install(WEAVIATE, made))?;
+    }
+    Ok(folder.join("weaviate-server"))
 }
 
 /// Installs exactly what the lock file in a folder says, and runs no script of a package.

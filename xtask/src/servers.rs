@@ -7,7 +7,7 @@
 //! packages to be tested use any, and `cargo xtask ci` always; both end them with the tests.
 
 mod debian;
-mod go;
+pub(crate) mod go;
 mod install;
 mod program;
 

@@ -6,11 +6,14 @@ use std::process::{Command, Output};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 
-/// The oldest Go that builds both servers.
-const OLDEST: (u32, u32) = (1, 24);
+/// The oldest Go that builds every server.
+const OLDEST: (u32, u32) = (1, 25);
 
 /// MinIO, whose makers publish its source only. Go checks that the module is the one its public log of checksums knows.
 pub(super) const MINIO: &str = "github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c";
+
+/// Weaviate, which asks an inference container for its vectors; its makers publish images only.
+pub(crate) const WEAVIATE: &str = "github.com/weaviate/weaviate/cmd/weaviate-server@v1.35.2";
 
 /// FerretDB as a library and the program around it: name and content of each file.
 ///
@@ -26,11 +29,11 @@ pub(super) const FERRETDB: [(&str, &str); 3] = [
 pub(super) const FERRETDB_TAGS: &str = "ferretdb_no_postgresql";
 
 /// A Go that is new enough.
-pub(super) struct Go(());
+pub(crate) struct Go(());
 
 impl Go {
     /// Looks for `go` on the PATH.
-    pub(super) fn find() -> Result<Self> {
+    pub(crate) fn find() -> Result<Self> {
         let fix = || {
             let (major, minor) = OLDEST;
             format!(
@@ -50,7 +53,7 @@ impl Go {
     }
 
     /// Builds the program of the module `module`, with its version after an `@`, into `folder`.
-    pub(super) fn install(&self, module: &str, folder: &Path) -> Result<()> {
+    pub(crate) fn install(&self, module: &str, folder: &Path) -> Result<()> {
         let mut go = Command::new("go");
         go.args(["install", "-trimpath", "-ldflags=-s -w", module])
             .env("GOBIN", folder);
