@@ -120,7 +120,7 @@ mod tests {
     /// Starts a call that blocks its thread until the sender is dropped.
     fn block(isolation: &Isolation) -> (Running<()>, mpsc::Sender<()>) {
         let (release, held) = mpsc::channel::<()>();
-        let call = isolation.start(async move { drop(held.recv()) }).unwrap();
+        let call = isolation.start(async move { _ = held.recv() }).unwrap();
         (call, release)
     }
 
