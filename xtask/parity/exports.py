@@ -94,6 +94,12 @@ def write_clip_xenova(folder: Path) -> None:
         quantize_dynamic(graph, graph.with_stem(f"{graph.stem}_quantized"), weight_type=weights)
 
 
+def export_vision(model: nn.Module, path: Path) -> None:
+    """Exports the image tower of a model that transformers runs like a CLIP, in fp32 and, as Xenova does, in int8."""
+    export(_VisionTower(model), path, ["pixel_values"], ["image_embeds"])
+    quantize_dynamic(path, path.with_stem(f"{path.stem}_int8"), weight_type=QuantType.QUInt8)
+
+
 def write_clip_qdrant_vision(folder: Path, full: bool = False) -> None:
     """`Qdrant/clip-ViT-B-32-vision`: one tower and what it needs, at the root."""
     model = _clip_without_weights(folder, full)
@@ -132,14 +138,16 @@ def _keep_one_tower(folder: Path, key: str, architecture: str) -> None:
     write_json(folder / "config.json", {"architectures": [architecture], **config[key]})
 
 
-def export(model: nn.Module, path: Path, inputs: list[str], outputs: list[str]) -> None:
-    """Exports with every batch and the number of tokens open, into one file."""
+def export(
+    model: nn.Module, path: Path, inputs: list[str], outputs: list[str], side: int = 224, beside: bool = False
+) -> None:
+    """Exports with every batch and the number of tokens open, into one file, or with the weights `beside` it."""
     text = {0: Dim("text_batch_size"), 1: Dim("sequence_length", max=77)}
     shape = (SAMPLE_TEXTS, SAMPLE_TOKENS)
     known = {
         "input_ids": (torch.zeros(shape, dtype=torch.int64), text),
         "attention_mask": (torch.ones(shape, dtype=torch.int64), text),
-        "pixel_values": (torch.zeros(SAMPLE_PICTURES, 3, 224, 224), {0: Dim("image_batch_size")}),
+        "pixel_values": (torch.zeros(SAMPLE_PICTURES, 3, side, side), {0: Dim("image_batch_size")}),
     }
     path.parent.mkdir(exist_ok=True)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
@@ -163,4 +171,5 @@ def export(model: nn.Module, path: Path, inputs: list[str], outputs: list[str]) 
     proto.graph.ClearField("value_info")
     # A tower gives more than some exporters ask of it.
     del proto.graph.output[len(outputs) :]
-    onnx.save(proto, path)
+    external = {"save_as_external_data": True, "location": f"{path.name}_data"} if beside else {}
+    onnx.save(proto, path, **external)

@@ -50,21 +50,21 @@ class _Layer(nn.Module):
 
     def forward(self, x: torch.Tensor, heads: int, bias: torch.Tensor) -> torch.Tensor:
         asking = self.attention.get_submodule("self")
-        split = (len(x), heads, -1)
         query, key, value = (
-            asking.get_submodule(name)(x).view(split).transpose(0, 1) for name in ("query", "key", "value")
+            asking.get_submodule(name)(x).unflatten(-1, (heads, -1)).transpose(-2, -3)
+            for name in ("query", "key", "value")
         )
-        scores = query @ key.transpose(1, 2) / math.sqrt(query.shape[-1]) + bias
-        mixed = (scores.softmax(-1) @ value).transpose(0, 1).reshape(x.shape)
+        scores = query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1]) + bias
+        mixed = (scores.softmax(-1) @ value).transpose(-2, -3).flatten(-2)
         x = self.attention.output.LayerNorm(self.attention.output.dense(mixed) + x)
         gated = self.mlp.gated_layers(x)
         inner = gated.shape[-1] // 2
-        inner = nn.functional.gelu(gated[:, :inner]) * gated[:, inner:]
+        inner = nn.functional.gelu(gated[..., :inner]) * gated[..., inner:]
         return self.mlp.layernorm(x + self.mlp.wo(inner))
 
 
 class JinaBert(nn.Module):
-    """Token ids `(s,)` to rows `(s, h)`."""
+    """Token ids `(…, s)` to rows `(…, s, h)`."""
 
     def __init__(self, config: dict[str, Any]) -> None:
         super().__init__()
@@ -78,13 +78,14 @@ class JinaBert(nn.Module):
         layers = [_Layer(hidden, config["intermediate_size"], epsilon) for _ in range(config["num_hidden_layers"])]
         self.encoder = _Block(layer=nn.ModuleList(layers))
 
-    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+    def forward(self, ids: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
         embeddings = self.embeddings
         x = embeddings.word_embeddings(ids) + embeddings.token_type_embeddings(torch.zeros_like(ids))
         x = embeddings.LayerNorm(x)
-        places = torch.arange(len(ids))
+        places = torch.arange(ids.shape[-1])
         distances = (places[None, :] - places[:, None]).abs()
         bias = -torch.tensor(slopes(self.heads))[:, None, None] * distances
+        bias = bias if mask is None else bias + mask
         for layer in self.encoder.layer:
             x = layer(x, self.heads, bias)
         return x

@@ -20,7 +20,9 @@ import text_families
 from check_exports import largest_difference
 from chinese_clip import ChineseClipReference
 from jina_bert import JinaReference
+from jina_clip import JinaClipReference
 from make_models import TINY, write_model
+from nomic_vision import NomicVisionReference
 from pictures import Fixture, make_pictures, upright_rgb
 from reference import Reference, Vectors, centred_cosines
 from siglip import SiglipReference
@@ -53,7 +55,7 @@ def main() -> None:
     for name in sorted(TINY):
         write_model(TINY[name], output / "models" / name)
     for name in sorted(TINY.keys() - exports.SOURCES.keys()):
-        reference = _reference(output / "models" / name)
+        reference = _reference(output / "models" / name, models)
         models[name] = expected_of(name, reference, fixtures, images)
         _finish(name, output / "models" / name)
         if name == "clip":
@@ -74,7 +76,9 @@ def _add_models(output: Path, names: list[str]) -> None:
     expected = json.loads((output / "expected.json").read_text(encoding="utf-8"))
     for name in names:
         write_model(TINY[name], output / "models" / name)
-        expected["models"][name] = expected_of(name, _reference(output / "models" / name), fixtures, images)
+        expected["models"][name] = expected_of(
+            name, _reference(output / "models" / name, expected["models"]), fixtures, images
+        )
         _finish(name, output / "models" / name)
     write_expected(output, expected)
 
@@ -87,11 +91,16 @@ def _finish(name: str, folder: Path) -> None:
         finish(folder)
 
 
-def _reference(folder: Path) -> Reference | SiglipReference | JinaReference | ChineseClipReference:
+def _reference(folder: Path, made: dict[str, Any]) -> Any:
+    """The reference of a folder; `made` are the expected vectors so far, for a model that shares another's texts."""
     if folder.name.startswith("siglip"):
         return SiglipReference(folder)
     if folder.name == "chinese-clip":
         return ChineseClipReference(folder)
+    if folder.name.startswith("jina-clip"):
+        return JinaClipReference(folder)
+    if folder.name == "nomic-vision":
+        return NomicVisionReference(folder, made["nomic-bert"])
     if folder.name == "jina-bert":
         return JinaReference(folder, text_families.read_config(folder), text_families.TOKENS)
     reference = Reference(folder)
@@ -130,15 +139,18 @@ def expected_of(name: str, reference: Any, fixtures: list[Fixture], images: list
         _print_spread(f"{name}, pictures", vectors)
         if name in FAULTS_OF:
             _print_faults(reference, fixtures, images, vectors)
-        expected["pictures"] = {
-            fixture.name: _rounded(vector) for fixture, vector in zip(fixtures, vectors, strict=True)
-        }
+        expected["pictures"] = pictures_of(vectors, fixtures)
     vectors = reference.embed(list(TEXTS.values()))
     _print_spread(f"{name}, texts", vectors)
     expected["max_tokens"] = reference.most_tokens()
     expected["token_ids"] = {label: reference.token_ids(text) for label, text in TEXTS.items()}
     expected["texts"] = {label: _rounded(vector) for label, vector in zip(TEXTS, vectors, strict=True)}
     return expected
+
+
+def pictures_of(vectors: Vectors, fixtures: list[Fixture]) -> dict[str, list[float]]:
+    """The vectors by the pictures' names, as `expected.json` has them."""
+    return {fixture.name: _rounded(vector) for fixture, vector in zip(fixtures, vectors, strict=True)}
 
 
 def _rounded(vector: Vectors) -> list[float]:

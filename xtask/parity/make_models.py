@@ -13,6 +13,8 @@ from pathlib import Path
 import chinese_clip
 import exports
 import families
+import jina_clip
+import nomic_vision
 import siglip
 import text_families
 import text_models
@@ -33,12 +35,15 @@ TINY: dict[str, Callable[[Path], None]] = {
     "embedding-gemma": text_families.write_gemma,
     "gte": text_families.write_gte,
     "jina-bert": text_families.write_jina,
+    "jina-clip-v1": jina_clip.write_jina_clip_v1,
+    "jina-clip-v2": jina_clip.write_jina_clip_v2,
     "modernbert": text_families.write_modern_bert,
     "modernbert-onnx": text_models.write_modern_bert,
     "mpnet": text_families.write_mpnet,
     "multilingual": families.write_multilingual,
     "multilingual-onnx": exports.write_multilingual_onnx,
     "nomic-bert": text_families.write_nomic_bert,
+    "nomic-vision": nomic_vision.write_nomic_vision,
     "qwen3-embedding": text_families.write_qwen3,
     "siglip": siglip.write_siglip,
     "siglip2": siglip.write_siglip2,

@@ -23,12 +23,14 @@ import torch
 from open_clip.factory import _MODEL_CONFIGS
 from open_clip.tokenizer import canonicalize_text
 from PIL import Image
-from transformers import AutoTokenizer
+from transformers import AutoTokenizer, CLIPImageProcessorPil, PreTrainedTokenizerFast
 
 import configs
+import exports
+import immich_pictures
 import tokenizer_files
 from layouts import weights_of, write_bpe_files, write_json, write_tokenizer_json
-from make_fixtures import expected_of, write_expected
+from make_fixtures import expected_of, pictures_of, write_expected
 from pictures import make_pictures, upright_rgb
 from weights import randomise
 
@@ -52,6 +54,8 @@ class Model:
     # The sizes of timm's image tower, which its name alone would set.
     trunk: Json | None = None
     dtype: torch.dtype = torch.float32
+    # One of full size keeps the library's own initial weights, drawn from the seed.
+    full: bool = False
 
 
 def _clip_tokenizer(folder: Path) -> None:
@@ -190,8 +194,9 @@ def _seeded(name: str, config: Json, model: Model) -> torch.nn.Module:
         vision = config["vision_cfg"]
         sizes = {"num_classes": config["embed_dim"], "global_pool": vision["timm_pool"], **model.trunk}
         built.visual.trunk = timm.create_model(vision["timm_model_name"], **sizes).eval()
-    randomise(built, model.seed)
-    if model.trunk is not None:
+    if not model.full:
+        randomise(built, model.seed)
+    if "timm_model_name" in config["vision_cfg"]:
         _calibrate(built.visual, config["vision_cfg"]["image_size"])
     # What is stored is what is run.
     return built.to(model.dtype).to(torch.float32)
@@ -210,9 +215,8 @@ def _calibrate(model: torch.nn.Module, side: int) -> None:
     model.eval()
 
 
-def write_model(name: str, folder: Path) -> torch.nn.Module:
+def write_model(name: str, model: Model, folder: Path) -> torch.nn.Module:
     """Writes one folder as `push_to_hf_hub` does; returns the model."""
-    model = MODELS[name]
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     write_json(folder / "open_clip_config.json", {"model_cfg": model.config, "preprocess_cfg": model.preprocessing})
@@ -266,10 +270,10 @@ IMMICH = {
 }
 
 
-def write_immich(name: str, built: torch.nn.Module, source: Path, folder: Path) -> None:
+def write_immich(
+    description: Model, built: torch.nn.Module, source: Path, folder: Path, dtype: torch.dtype, normalize: bool
+) -> None:
     """Writes an export in the layout of Immich, whose graphs take one input at a time."""
-    _, dtype, normalize = IMMICH[name]
-    description = MODELS[name]
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "visual").mkdir(parents=True)
     (folder / "textual").mkdir()
@@ -305,6 +309,91 @@ def _export(model: torch.nn.Module, inputs: tuple[torch.Tensor, ...], names: lis
         part.ClearField("metadata_props")
     proto.graph.ClearField("value_info")
     onnx.save(proto, folder / "model.onnx")
+
+
+class _TransformersText(torch.nn.Module):
+    def __init__(self, model: torch.nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, input_ids: torch.Tensor) -> torch.Tensor:
+        return self.model.encode_text(input_ids)
+
+
+class _TransformersVision(torch.nn.Module):
+    def __init__(self, model: torch.nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        return self.model.encode_image(pixel_values)
+
+
+# The export of a MobileCLIP for Transformers.js.
+TRANSFORMERS_JS = "mobileclip-onnx-xenova"
+
+
+def write_transformers_js(built: torch.nn.Module, source: Path, folder: Path) -> None:
+    """`Xenova/mobileclip_s0`: a graph for each tower, and a configuration that says no more than `clip`.
+
+    The length of the vectors is 512 in every model that is published so, which is what transformers takes for granted; this
+    one has to say its own.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    config = MODELS["mobileclip"].config
+    side = config["vision_cfg"]["image_size"]
+    write_json(folder / "config.json", {"model_type": "clip", "projection_dim": config["embed_dim"]})
+    preprocessor = {
+        "crop_size": {"height": side, "width": side},
+        "do_center_crop": True,
+        "do_convert_rgb": True,
+        "do_normalize": False,
+        "do_rescale": True,
+        "do_resize": True,
+        "feature_extractor_type": "CLIPFeatureExtractor",
+        "image_processor_type": "CLIPFeatureExtractor",
+        "resample": 2,
+        "rescale_factor": 0.00392156862745098,
+        "size": {"shortest_edge": side},
+    }
+    write_json(folder / "preprocessor_config.json", preprocessor)
+    shutil.copy(source / "tokenizer.json", folder / "tokenizer.json")
+    # With the token 0, as OpenCLIP fills up texts.
+    write_json(folder / "tokenizer_config.json", configs.clip_tokenizer_config() | {"pad_token": "!"})
+    graphs = folder / "onnx"
+    exports.export(_TransformersText(built), graphs / "text_model.onnx", ["input_ids"], ["text_embeds"])
+    exports.export(_TransformersVision(built), graphs / "vision_model.onnx", ["pixel_values"], ["image_embeds"], side)
+
+
+class TransformersJsReference:
+    """A model as Transformers.js runs its export: transformers' pictures, and texts filled up to 77 tokens."""
+
+    def __init__(self, built: torch.nn.Module, folder: Path) -> None:
+        self.model = built
+        self.image_processor = CLIPImageProcessorPil.from_pretrained(folder)
+        # Without the settings: transformers would take every `!` of a text for padding.
+        self.tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(folder / "tokenizer.json"))
+
+    def embed(self, inputs: list[Image.Image] | list[str]) -> numpy.ndarray:
+        """Embeds one by one: `(inputs, dimensions)` f32 of unit length."""
+        with torch.no_grad():
+            return numpy.stack([self._one(value)[0].numpy() for value in inputs]).astype(numpy.float32)
+
+    def _one(self, value: Image.Image | str) -> torch.Tensor:
+        if isinstance(value, str):
+            return self.model.encode_text(torch.tensor([self.token_ids(value)]), normalize=True)
+        pixels = self.image_processor(value, return_tensors="pt")["pixel_values"]
+        return self.model.encode_image(pixels, normalize=True)
+
+    def token_ids(self, text: str) -> list[int]:
+        """The ids that reach the model, padding among them."""
+        ids = self.tokenizer(text, max_length=77, truncation=True)["input_ids"]
+        return ids + [0] * (77 - len(ids))
+
+    def most_tokens(self) -> int:
+        """How many tokens a text is cut to."""
+        return 77
 
 
 class OpenClipReference:
@@ -362,13 +451,21 @@ def main() -> None:
     expected = json.loads((output / "expected.json").read_text(encoding="utf-8"))
     for name in sorted(arguments.only or MODELS):
         folder = output / "models" / name
-        built = write_model(name, folder)
+        built = write_model(name, MODELS[name], folder)
         reference = OpenClipReference(name, built, folder)
         expected["models"][name] = expected_of(name, reference, fixtures, images)
         if name in IMMICH:
-            export = IMMICH[name][0]
-            write_immich(name, built, folder, output / "models" / export)
+            export, dtype, normalize = IMMICH[name]
+            write_immich(MODELS[name], built, folder, output / "models" / export, dtype, normalize)
             expected["models"][export] = {"same_as": name}
+            if MODELS[name].preprocessing.get("resize_mode", "shortest") == "shortest":
+                vectors = immich_pictures.embed(output / "models" / export, images)
+                expected["models"][export]["pictures"] = pictures_of(vectors, fixtures)
+        if name == "mobileclip":
+            export_folder = output / "models" / TRANSFORMERS_JS
+            write_transformers_js(built, folder, export_folder)
+            reference = TransformersJsReference(built, export_folder)
+            expected["models"][TRANSFORMERS_JS] = expected_of(TRANSFORMERS_JS, reference, fixtures, images)
     write_expected(output, expected)
 
 

@@ -56,7 +56,12 @@ impl ImageExport {
         let (recipe, dimensions) = (folder.image_recipe()?, folder.image_dimensions()?);
         let graph = OnnxFile::read(&file)?;
         Ok(Some(Self {
-            plan: image_tower::Plan::of(&graph, recipe.size_pixels() as usize, dimensions)?,
+            plan: image_tower::Plan::of(
+                &graph,
+                recipe.size_pixels() as usize,
+                dimensions,
+                folder.takes_first_row(),
+            )?,
             file,
             recipe,
             dimensions,

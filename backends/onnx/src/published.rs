@@ -4,9 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use lucida_core::{BuildContext, Embedder, Error, Result};
-use lucida_models::checkpoint::{Checkpoint, CheckpointModel, ModelFolder, ModelPlace, Towers, check_pair};
+use lucida_models::checkpoint::{
+    Checkpoint, CheckpointModel, ImageEncoder, ModelFolder, ModelPlace, TextSettings, Towers, check_pair,
+    fast_vit_refusal,
+};
 use lucida_models::{BatchOptions, Batched, Model};
 
+use crate::centred::Centred;
 use crate::checkpoint::OnnxEngine;
 use crate::config::OnnxConfig;
 use crate::export::{self, Export, ImageExport, TextExport};
@@ -34,31 +38,35 @@ pub(crate) fn open(
         image,
         text,
     } = Found::look(config, place, text_place)?;
+    let centres = texts.as_ref().is_some_and(|texts| model.centres_texts(texts));
+    let text_settings = if texts.is_some() {
+        model.pair_settings(&settings)
+    } else {
+        settings.clone()
+    };
     let texts = texts.as_ref().unwrap_or(&model);
 
     let engine = OnnxEngine::new(runtime.clone(), compute, context.cache_dir.clone());
     let limited = engine.limit(options.clone());
-    let checkpoint = |folder: &Path, text_folder| {
-        Checkpoint::open(name, folder, text_folder, &settings)
+    let checkpoint = |folder: &Path, text_folder, settings: &TextSettings| {
+        Checkpoint::open(name, folder, text_folder, settings)
             .and_then(|checkpoint| CheckpointModel::new(checkpoint, engine))
     };
-    let export = |image, text| Export::new(name, image, text, runtime, compute);
+    let export = |image, text| Export::new(name, image, text, runtime.clone(), compute);
     match (image, text) {
-        (None, None) => start(checkpoint(folder, text_folder)?, &limited),
+        (None, None) => start(checkpoint(folder, text_folder, &settings)?, &limited),
         (Some(image), None) if texts.takes_texts() => {
             let visual = export(Some(image), None)?;
-            let textual = checkpoint(texts.path(), None)?;
+            let textual = checkpoint(texts.path(), None, &text_settings)?;
             let image_batch_cost = options.image_batch_cost;
-            start(
-                Pair { visual, textual },
-                &BatchOptions {
-                    image_batch_cost,
-                    ..limited
-                },
-            )
+            let options = BatchOptions {
+                image_batch_cost,
+                ..limited
+            };
+            start_pair(visual, textual, centres, &options)
         }
         (None, Some(text)) if model.takes_images() => {
-            let visual = checkpoint(folder, None)?;
+            let visual = checkpoint(folder, None, &settings)?;
             let textual = export(None, Some(text))?;
             let text_batch_cost = options.text_batch_cost;
             start(
@@ -68,6 +76,10 @@ pub(crate) fn open(
                     ..limited
                 },
             )
+        }
+        (Some(image), Some(text)) if centres => {
+            let (visual, textual) = (export(Some(image), None)?, export(None, Some(text))?);
+            start_pair(visual, textual, centres, &options)
         }
         (image, text) => start(export(image, text)?, &options),
     }
@@ -97,6 +109,11 @@ pub(crate) fn inspect(
         (None, Some(_)) if model.takes_images() => Some(Towers::locate(folder, None, &settings)?),
         (Some(_) | None, Some(_) | None) => None,
     };
+    if let Some(towers) = &of_checkpoint
+        && let Some(ImageEncoder::FastVit(_)) = towers.image()
+    {
+        return Err(fast_vit_refusal());
+    }
     let of_exports = export::weight_bytes(image.as_ref(), text.as_ref()).unwrap_or(0);
     Ok(of_checkpoint.map_or(0, |towers| towers.weight_bytes()) + of_exports)
 }
@@ -113,11 +130,13 @@ struct Found {
 impl Found {
     fn look(config: &OnnxConfig, place: &ModelPlace, text_place: Option<&ModelPlace>) -> Result<Self> {
         let (settings, compute) = (config.text_settings(), config.compute());
-        let open = |place: &ModelPlace| {
-            Ok::<_, Error>(ModelFolder::open(&place.folder)?.with_text_settings(&settings))
+        let open = |place: &ModelPlace, settings: &TextSettings| {
+            Ok::<_, Error>(ModelFolder::open(&place.folder)?.with_text_settings(settings))
         };
-        let model = open(place)?;
-        let texts = text_place.map(open).transpose()?;
+        let model = open(place, &settings)?;
+        let texts = text_place
+            .map(|place| open(place, &model.pair_settings(&settings)))
+            .transpose()?;
         if let Some(texts) = &texts {
             check_pair(&model, texts)?;
         }
@@ -128,6 +147,20 @@ impl Found {
             texts,
         })
     }
+}
+
+/// Starts pictures by one model and texts by another, whose vectors are centred where their family's are.
+fn start_pair(
+    visual: impl Model,
+    textual: impl Model,
+    centres: bool,
+    options: &BatchOptions,
+) -> Result<Arc<dyn Embedder>> {
+    if centres {
+        let textual = Centred(textual);
+        return start(Pair { visual, textual }, options);
+    }
+    start(Pair { visual, textual }, options)
 }
 
 fn start(model: impl Model, options: &BatchOptions) -> Result<Arc<dyn Embedder>> {

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use lucida_core::{
-    BuildContext, Embedder, ErrorKind, Factory as _, Lane, Modalities, Picture, Result, embed_image,
-    embed_text, embed_texts,
+    BuildContext, Embedder, ErrorKind, Factory as _, Lane, Modalities, Picture, Prompt, Result, TextOptions,
+    embed_image, embed_text, embed_texts,
 };
-use lucida_testkit::parity::{check, model_folder};
+use lucida_testkit::parity::{check, check_in_space, model_folder};
 use serde_json::{Value, json};
 
 fn settings(folder: &Path, text_folder: Option<&Path>, precision: &str) -> Value {
@@ -130,6 +130,164 @@ async fn files_named_visual_and_textual_are_taken() {
     }
     let named = async |_: PathBuf, _: Option<PathBuf>| open(folder.path().to_path_buf(), None).await;
     check(named, "clip-onnx-xenova", None).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_jina_clip_of_the_first_version_with_a_file_for_each_tower() {
+    assert_eq!(takes("jina-clip-v1").await, (true, true));
+    check(open, "jina-clip-v1", None).await;
+    let folder = model_folder("jina-clip-v1");
+    let rounded = build(&settings(&folder, None, "int8")).await.unwrap();
+    let exact = open(folder, None).await;
+    let picture = Arc::new(Picture::gradient(300, 200));
+    let [rounded, exact] = [
+        embed_image(&*rounded, Arc::clone(&picture), Lane::Interactive).await,
+        embed_image(&*exact, picture, Lane::Interactive).await,
+    ]
+    .map(Result::unwrap);
+    assert!(rounded != exact && cosine(&rounded, &exact) > INT8);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_jina_clip_of_the_second_version_with_both_towers_in_one_file_and_weights_beside_it() {
+    assert_eq!(takes("jina-clip-v2").await, (true, true));
+    check(open, "jina-clip-v2", None).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_jina_clip_has_the_prompt_of_its_task_and_vectors_of_the_lengths_that_it_was_trained_for() {
+    let embedder = open(model_folder("jina-clip-v2"), None).await;
+    let text = "beautiful sunset over the beach".to_owned();
+    let embed = async |text: &str, options: TextOptions| {
+        let mut vectors = embedder
+            .embed_texts(vec![text.to_owned()], &options, Lane::Interactive)
+            .await;
+        vectors.remove(0).unwrap().embedding
+    };
+    let query = TextOptions {
+        prompt: Prompt::Query,
+        ..TextOptions::default()
+    };
+    let prompted = embed(
+        &format!("Represent the query for retrieving evidence documents: {text}"),
+        TextOptions::default(),
+    )
+    .await;
+    assert_eq!(embed(&text, query.clone()).await, prompted);
+    assert_ne!(embed(&text, TextOptions::default()).await, prompted);
+    let named = Prompt::Named("retrieval.query".to_owned());
+    let named = TextOptions {
+        prompt: named,
+        ..TextOptions::default()
+    };
+    assert_eq!(embed(&text, named).await, prompted);
+
+    let shorter = TextOptions {
+        dimensions: Some(8),
+        ..query.clone()
+    };
+    let shorter = embed(&text, shorter).await;
+    let length = prompted[..8]
+        .iter()
+        .map(|number| number * number)
+        .sum::<f32>()
+        .sqrt();
+    assert_eq!(shorter.len(), 8);
+    for (given, whole) in shorter.iter().zip(prompted.iter()) {
+        assert!((given - whole / length).abs() < 1e-6);
+    }
+    let other = TextOptions {
+        dimensions: Some(7),
+        ..query
+    };
+    let refused = embedder.embed_texts(vec![text], &other, Lane::Interactive).await;
+    let error = refused[0].as_ref().unwrap_err();
+    assert!(error.message().contains("was trained for 4, 8"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_jina_clip_without_its_export_says_which_file_is_missing_and_where_it_is_published() {
+    let folder = copy("jina-clip-v1");
+    for file in ["text_model.onnx", "text_model_quantized.onnx"] {
+        std::fs::remove_file(folder.path().join("onnx").join(file)).unwrap();
+    }
+    let error = refused(&settings(folder.path(), None, "fp32")).await;
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    assert!(
+        error.message().contains("lacks `onnx/text_model.onnx` of it")
+            && error.message().contains("`jinaai/jina-clip-v1`"),
+        "{error}"
+    );
+
+    let folder = copy("jina-clip-v2");
+    std::fs::remove_file(folder.path().join("onnx/model.onnx_data")).unwrap();
+    let error = refused(&settings(folder.path(), None, "fp32")).await;
+    assert!(error.message().contains("model.onnx_data"), "{error}");
+    std::fs::remove_dir_all(folder.path().join("onnx")).unwrap();
+    std::fs::write(folder.path().join("model.safetensors"), "").unwrap();
+    let error = refused(&settings(folder.path(), None, "fp32")).await;
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    for part in [
+        "`onnx/model.onnx` and `onnx/model.onnx_data`",
+        "`jinaai/jina-clip-v2`",
+    ] {
+        assert!(error.message().contains(part), "{error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_nomic_vision_export_beside_its_text_model_in_their_shared_space() {
+    assert_eq!(takes("nomic-vision").await, (true, false));
+    check_in_space(open, "nomic-vision", Some("nomic-bert"), "nomic-vision").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn texts_of_the_first_nomic_models_are_not_centred() {
+    let place = tempfile::tempdir().unwrap();
+    let folder = place.path().join("nomic-embed-vision-v1");
+    std::fs::create_dir(&folder).unwrap();
+    copy_into(&model_folder("nomic-vision"), &folder);
+    let named = async |_: PathBuf, texts: Option<PathBuf>| open(folder.clone(), texts).await;
+    check(named, "nomic-vision", Some("nomic-bert")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_search_among_nomic_s_pictures_has_the_prompt_of_its_text_model() {
+    let embedder = open(model_folder("nomic-vision"), Some(model_folder("nomic-bert"))).await;
+    let texts = &embedder.describe().texts;
+    assert_eq!(texts.prompt(&Prompt::Query).unwrap(), "search_query: ");
+    assert_eq!(texts.prompt(&Prompt::Document).unwrap(), "search_document: ");
+    let options = TextOptions {
+        prompt: Prompt::Query,
+        ..TextOptions::default()
+    };
+    let query = embedder
+        .embed_texts(vec!["a dog".to_owned()], &options, Lane::Interactive)
+        .await;
+    let plain = embed_text(&*embedder, "search_query: a dog".to_owned(), Lane::Interactive)
+        .await
+        .unwrap();
+    assert_eq!(query[0].as_ref().unwrap().embedding, plain);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nomic_s_pictures_are_refused_beside_texts_of_another_space() {
+    let settings = settings(&model_folder("nomic-vision"), Some(&model_folder("bert")), "fp32");
+    let error = refused(&settings).await;
+    assert_eq!(
+        (error.kind(), error.field()),
+        (ErrorKind::ConfigInvalid, Some("text_model"))
+    );
+    assert!(
+        error.message().contains("nomic-ai/nomic-embed-text-v1.5"),
+        "{error}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mobile_clip_for_transformers_js_whose_configuration_says_nothing_of_its_towers() {
+    assert_eq!(takes("mobileclip-onnx-xenova").await, (true, true));
+    check(open, "mobileclip-onnx-xenova", None).await;
 }
 
 /// What int8 leaves of the cosine of the tiny random models, once per model; theirs is within 0.01 of fp32's.

@@ -9,6 +9,7 @@ mod client;
 mod config;
 mod download;
 mod error;
+mod exports;
 mod hash;
 mod pick;
 mod progress;
@@ -21,14 +22,23 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 pub use config::{HubConfig, HubOptions};
+pub use exports::Exports;
 pub use repo::RepoId;
 
 use self::cache::RepoCache;
 use self::client::Hub;
 use self::download::Download;
-use self::pick::{Picked, pick};
+use self::pick::{Picked, Preference, pick};
 use self::repo::{Commit, is_revision};
+use crate::export_only::is_export_only;
 use lucida_core::{Backoff, Error, ErrorKind, Result};
+
+/// What tells a model's family.
+const CONFIG_FILE: &str = "config.json";
+/// How the name of an ONNX file ends.
+const GRAPH: &str = ".onnx";
+/// The code of an error about a model that is published for another engine.
+const EXPORT_ONLY: &str = "export_only";
 
 /// How often a hub that fails is asked before that is the answer.
 const TRIES: u32 = 3;
@@ -80,7 +90,7 @@ impl<'a> Fetch<'a> {
     fn new(repo: &'a RepoId, options: &'a HubOptions) -> Result<Self> {
         let revision = repo.revision().unwrap_or(&options.revision);
         if !is_revision(revision) {
-            let message = format!("`{revision}` is no branch, tag or commit, such as \"main\"");
+            let message = format!("`{revision}` is not a branch, tag or commit; expected one like \"main\"");
             return Err(Error::config("hub.revision", message));
         }
         let cache = RepoCache::new(&options.cache_dir, repo);
@@ -98,7 +108,7 @@ impl<'a> Fetch<'a> {
         }
         if let Some(commit) = Commit::parse(self.revision)
             && let Some(listing) = self.cache.listing(&commit)
-            && self.missing(&commit, &self.pick(&listing)?).is_empty()
+            && self.missing(&commit, &self.pick(&commit, &listing)?).is_empty()
         {
             return Ok(self.cache.snapshot(&commit));
         }
@@ -109,7 +119,7 @@ impl<'a> Fetch<'a> {
                 Ok(snapshot) => return Ok(snapshot),
                 Err(error) => error,
             };
-            // A token that has run out is no reason not to start with what it was good for.
+            // A token that has run out does not keep a start from using what it was good for.
             let replaceable = error.is_transient() || error.kind() == ErrorKind::PermissionDenied;
             if replaceable && let Ok(snapshot) = self.cached() {
                 warn!(%error, repo = %self.repo, snapshot = %snapshot.display(), "using the model as it is cached");
@@ -130,13 +140,18 @@ impl<'a> Fetch<'a> {
     fn download(&self, hub: &Hub) -> Result<PathBuf> {
         let listing = hub.list(self.repo, self.revision)?;
         self.cache.keep_listing(&listing.commit, &listing.files);
-        let picked = self.pick(&listing.files)?;
         let download = Download {
             hub,
             cache: &self.cache,
             repo: self.repo,
             commit: &listing.commit,
         };
+        let is_graph = |file: &String| file.ends_with(GRAPH);
+        if listing.files.iter().any(is_graph) && listing.files.iter().any(|file| file == CONFIG_FILE) {
+            // It tells whether the export is needed.
+            download.fetch(&[CONFIG_FILE.to_owned()])?;
+        }
+        let picked = self.pick(&listing.commit, &listing.files)?;
         download.fetch(&picked.files)?;
         self.cache.set_commit(self.revision, &listing.commit)?;
         Ok(self.cache.snapshot(&listing.commit))
@@ -149,7 +164,7 @@ impl<'a> Fetch<'a> {
             Some(commit) => {
                 let present = self.cache.files(&commit);
                 let listing = self.cache.listing(&commit).unwrap_or(present);
-                match self.pick(&listing) {
+                match self.pick(&commit, &listing) {
                     Ok(picked) => {
                         let missing = self.missing(&commit, &picked);
                         if missing.is_empty() {
@@ -157,6 +172,7 @@ impl<'a> Fetch<'a> {
                         }
                         format!("lacks {}", missing.join(", "))
                     }
+                    Err(error) if error.code() == EXPORT_ONLY => return Err(error),
                     Err(_) => "has no weights".to_owned(),
                 }
             }
@@ -176,8 +192,21 @@ impl<'a> Fetch<'a> {
         picked.files.iter().filter(absent).cloned().collect()
     }
 
-    fn pick(&self, files: &[String]) -> Result<Picked> {
-        let picked = pick(files, self.options.prefer_onnx);
+    /// Picks what a model needs. The weights of some families are of no use to any engine: the export is fetched then.
+    fn pick(&self, commit: &Commit, files: &[String]) -> Result<Picked> {
+        let export_only = self.is_export_only(commit);
+        if export_only && self.options.exports == Exports::Unused {
+            let message = format!(
+                "`{}` is published as an ONNX export, and no engine computes its weights: set the embedder's type to `onnx`",
+                self.repo
+            );
+            return Err(Error::new(ErrorKind::Unsupported, message).with_code(EXPORT_ONLY));
+        }
+        let preference = Preference {
+            exports_first: export_only,
+            int8: self.options.exports == Exports::Int8,
+        };
+        let picked = pick(files, preference);
         if picked.has_weights {
             return Ok(picked);
         }
@@ -189,5 +218,14 @@ impl<'a> Fetch<'a> {
                 self.repo, self.revision
             ),
         ))
+    }
+
+    /// Returns by the configuration in a snapshot, if it is cached, whether no engine computes the model's weights.
+    fn is_export_only(&self, commit: &Commit) -> bool {
+        let path = self.cache.snapshot(commit).join(CONFIG_FILE);
+        let config = std::fs::read(path).ok();
+        config
+            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+            .is_some_and(|config| is_export_only(&config))
     }
 }

@@ -1,6 +1,6 @@
 //! The image tower of an export.
 
-use lucida_core::{Result, TowerKind};
+use lucida_core::{Error, Result, TowerKind};
 use lucida_models::Tower;
 use lucida_models::checkpoint::{ImageRecipe, Pixels};
 use ort::session::Session;
@@ -14,27 +14,34 @@ use crate::proto::DataType;
 use crate::runtime::Runtime;
 
 /// The names that exporters give a picture's vector, the best first.
-const OUTPUTS: [&str; 5] = [
+const OUTPUTS: [&str; 7] = [
     "image_embeds",
     "image_features",
     "unnorm_image_features",
+    "image_embeddings",
+    "l2norm_image_embeddings",
     "embedding",
     "pooler_output",
 ];
+
+/// The name of an encoder's rows, `(1, rows, dimensions)`, where the first is the picture's vector.
+const ROWS: &str = "last_hidden_state";
 
 /// How pictures go through a graph.
 #[derive(Debug, Clone)]
 pub(super) struct Plan {
     input: String,
     output: String,
+    dimensions: usize,
 }
 
 impl Plan {
-    /// Recognises the graph's input and output.
+    /// Recognises the graph's input and output; a model whose vector is the first row of its encoder's says so by
+    /// `first_row`.
     ///
     /// # Errors
     /// `Internal`, listing what there is, where it can't be told or doesn't fit the model's configuration.
-    pub(super) fn of(graph: &OnnxFile, side: usize, dimensions: usize) -> Result<Self> {
+    pub(super) fn of(graph: &OnnxFile, side: usize, dimensions: usize, first_row: bool) -> Result<Self> {
         let shape = [1, 3, side, side];
         // A combined export takes texts too, as whole numbers.
         let is_picture =
@@ -46,13 +53,32 @@ impl Plan {
             let problem = format!("can't take one picture of {side} × {side} as `{}`", input.name);
             return Err(graph.unsuited(&problem));
         }
-        let output = graph.vector(&OUTPUTS, TowerKind::Image, dimensions)?;
+        let rows = graph
+            .outputs
+            .iter()
+            .find(|output| first_row && output.name == ROWS);
+        let output = match rows {
+            Some(rows) => match rows.shape[..] {
+                [_, _, length]
+                    if rows.data_type() == DataType::Float
+                        && length.is_none_or(|length| length == dimensions) =>
+                {
+                    rows
+                }
+                _ => {
+                    let problem = format!("gives `{ROWS}`, whose rows are not of {dimensions} floats");
+                    return Err(graph.unsuited(&problem));
+                }
+            },
+            None => graph.vector(&OUTPUTS, TowerKind::Image, dimensions)?,
+        };
         if graph.inputs_of(&output.name) != [input.clone()] {
             return Err(graph.unsuited(&format!("makes `{}` of more than a picture", output.name)));
         }
         Ok(Self {
             input: input.name.clone(),
             output: output.name.clone(),
+            dimensions,
         })
     }
 }
@@ -91,7 +117,9 @@ impl ImageTower {
         let inputs = ort::inputs![self.plan.input.as_str() => input];
         let outputs = self.session.run(inputs).map_err(running)?;
         let output = &outputs[self.plan.output.as_str()];
-        let (_, vector) = output.try_extract_tensor::<f32>().map_err(running)?;
+        let (_, numbers) = output.try_extract_tensor::<f32>().map_err(running)?;
+        let vector = numbers.get(..self.plan.dimensions);
+        let vector = vector.ok_or_else(|| Error::internal("the image tower gave too few numbers"))?;
         Ok(vector.to_vec())
     }
 }

@@ -17,10 +17,12 @@ use crate::proto::DataType;
 use crate::runtime::Runtime;
 
 /// The names that exporters give a text's vector, the best first.
-const OUTPUTS: [&str; 6] = [
+const OUTPUTS: [&str; 8] = [
     "text_embeds",
     "text_features",
     "unnorm_text_features",
+    "text_embeddings",
+    "l2norm_text_embeddings",
     "sentence_embedding",
     "embedding",
     "pooler_output",

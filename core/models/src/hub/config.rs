@@ -12,6 +12,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::downloaded;
+use super::exports::Exports;
 use super::repo::{RepoId, is_revision};
 
 const DEFAULT_ENDPOINT: &str = "https://huggingface.co";
@@ -58,8 +59,8 @@ pub struct HubOptions {
     pub offline: bool,
     /// The cache's folder.
     pub cache_dir: PathBuf,
-    /// Whether ONNX files are taken where there are weights as well.
-    pub prefer_onnx: bool,
+    /// The ONNX files that the engine runs.
+    pub exports: Exports,
 }
 
 impl HubConfig {
@@ -78,7 +79,7 @@ impl HubConfig {
         if let Some(revision) = &self.revision
             && !is_revision(revision)
         {
-            let message = format!("`{revision}` is no branch, tag or commit, such as \"main\"");
+            let message = format!("`{revision}` is not a branch, tag or commit; expected one like \"main\"");
             return Err(Error::config("hub.revision", message));
         }
         Ok(())
@@ -97,9 +98,9 @@ impl HubConfig {
     ///
     /// # Errors
     /// `ConfigInvalid` for a setting or a variable that can't be, I/O errors of the token's file by kind.
-    pub async fn options(&self) -> Result<HubOptions> {
+    pub async fn options(&self, exports: Exports) -> Result<HubOptions> {
         let config = self.clone();
-        let resolve = move || config.resolve(&|name| std::env::var_os(name));
+        let resolve = move || config.resolve(exports, &|name| std::env::var_os(name));
         tokio::task::spawn_blocking(resolve)
             .await
             .map_err(|error| Error::internal("reading the hub's settings failed").with_source(error))?
@@ -109,12 +110,12 @@ impl HubConfig {
     ///
     /// # Errors
     /// `ConfigInvalid` for a setting or a variable that can't be, I/O errors of the token's file by kind.
-    pub fn downloaded(&self, repo: &RepoId) -> Result<Option<PathBuf>> {
-        let options = self.resolve(&|name| std::env::var_os(name))?;
+    pub fn downloaded(&self, repo: &RepoId, exports: Exports) -> Result<Option<PathBuf>> {
+        let options = self.resolve(exports, &|name| std::env::var_os(name))?;
         downloaded(repo, &options)
     }
 
-    fn resolve(&self, env: Env<'_>) -> Result<HubOptions> {
+    fn resolve(&self, exports: Exports, env: Env<'_>) -> Result<HubOptions> {
         self.validate()?;
         let endpoint = match (&self.endpoint, text(env, "HF_ENDPOINT")) {
             (Some(endpoint), _) => endpoint.clone(),
@@ -142,7 +143,7 @@ impl HubConfig {
                 .unwrap_or_else(|| DEFAULT_REVISION.to_owned()),
             offline: self.offline || text(env, "HF_HUB_OFFLINE").is_some_and(|value| is_true(&value)),
             cache_dir,
-            prefer_onnx: false,
+            exports,
         })
     }
 
@@ -244,7 +245,7 @@ mod tests {
     }
 
     fn resolve(settings: Value, variables: &[(&str, &str)]) -> Result<HubOptions> {
-        config(settings).resolve(&|name| {
+        config(settings).resolve(Exports::Plain, &|name| {
             let found = variables.iter().find(|(known, _)| *known == name);
             found.map(|(_, value)| OsString::from(value))
         })
@@ -261,7 +262,7 @@ mod tests {
         assert_eq!(options.endpoint, "https://huggingface.co");
         assert_eq!(options.revision, "main");
         assert_eq!(options.cache_dir, Path::new("/home/a/.cache/huggingface/hub"));
-        assert!(options.token.is_none() && !options.offline && !options.prefer_onnx);
+        assert!(options.token.is_none() && !options.offline);
     }
 
     #[test]

@@ -57,11 +57,23 @@ const ONNX_VARIANTS: [&str; 20] = [
     "dynamic",
 ];
 
+/// How an ONNX file of 8 bits is called after its original, the best first.
+const INT8_SUFFIXES: [&str; 5] = ["_int8", "_quantized", "_uint8", "_quint8_avx2", "_qint8_arm64"];
+
+/// Which of several formats is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Preference {
+    /// Whether ONNX files are taken where there are weights as well.
+    pub(super) exports_first: bool,
+    /// Whether an ONNX file of 8 bits is taken in place of its original.
+    pub(super) int8: bool,
+}
+
 /// Picks from the files of a repository, given as paths with `/`.
 ///
 /// A folder's `model.safetensors` goes before its `pytorch_model.bin`; its ONNX files are taken only where there
-/// are neither, or instead of them with `prefer_onnx`.
-pub(super) fn pick(files: &[String], prefer_onnx: bool) -> Picked {
+/// are neither, or instead of them with `exports_first`.
+pub(super) fn pick(files: &[String], preference: Preference) -> Picked {
     let mut folders: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for file in files {
         let (folder, name) = file.rsplit_once('/').unwrap_or(("", file));
@@ -76,10 +88,10 @@ pub(super) fn pick(files: &[String], prefer_onnx: bool) -> Picked {
         .collect();
     let mut graphs: BTreeMap<&str, Vec<&str>> = folders
         .iter()
-        .map(|(folder, names)| (*folder, onnx(names)))
+        .map(|(folder, names)| (*folder, onnx(names, preference.int8)))
         .filter(|(_, weights)| !weights.is_empty())
         .collect();
-    if prefer_onnx {
+    if preference.exports_first {
         for folder in graphs.keys() {
             checkpoints.remove(exported_from(folder));
         }
@@ -141,7 +153,7 @@ fn checkpoint<'a>(names: &[&'a str]) -> Vec<&'a str> {
     Vec::new()
 }
 
-/// Tells whether a name is like `model-00001-of-00002.safetensors`.
+/// Returns whether a name is like `model-00001-of-00002.safetensors`.
 fn is_shard(name: &str, stem: &str, extension: &str) -> bool {
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|digit| digit.is_ascii_digit());
     name.strip_prefix(stem)
@@ -152,7 +164,7 @@ fn is_shard(name: &str, stem: &str, extension: &str) -> bool {
 }
 
 /// The ONNX files of a folder with the data beside them, each graph once.
-fn onnx<'a>(names: &[&'a str]) -> Vec<&'a str> {
+fn onnx<'a>(names: &[&'a str], int8: bool) -> Vec<&'a str> {
     // Two towers in files of their own are loaded, and leave memory, one by one.
     let towers = ["text_model.onnx", "vision_model.onnx"]
         .iter()
@@ -163,6 +175,7 @@ fn onnx<'a>(names: &[&'a str]) -> Vec<&'a str> {
         .filter(|name| name.ends_with(".onnx"))
         .filter(|name| !(towers && *name == "model.onnx"))
         .filter(|name| !original(name).is_some_and(|original| names.contains(&original.as_str())))
+        .map(|name| if int8 { int8_of(name, names) } else { name })
         .collect();
     let is_data = |name: &str| {
         graphs.iter().any(|graph| {
@@ -175,6 +188,14 @@ fn onnx<'a>(names: &[&'a str]) -> Vec<&'a str> {
         .copied()
         .filter(|name| graphs.contains(name) || is_data(name))
         .collect()
+}
+
+/// The copy of a graph in 8 bits; the graph itself where there is none.
+fn int8_of<'a>(graph: &'a str, names: &[&'a str]) -> &'a str {
+    let stem = graph.strip_suffix(".onnx").unwrap_or(graph);
+    let copies = INT8_SUFFIXES.map(|suffix| format!("{stem}{suffix}.onnx"));
+    let find = |copy: &String| names.iter().copied().find(|name| name == copy);
+    copies.iter().find_map(find).unwrap_or(graph)
 }
 
 /// The name of the graph that a smaller one was made from: `model.onnx` of `model_qint8_avx512.onnx`.
@@ -221,9 +242,22 @@ fn join(folder: &str, name: &str) -> String {
 mod tests {
     use super::*;
 
-    fn picked(files: &str, prefer_onnx: bool) -> String {
+    const WEIGHTS_FIRST: Preference = Preference {
+        exports_first: false,
+        int8: false,
+    };
+    const EXPORTS_FIRST: Preference = Preference {
+        exports_first: true,
+        int8: false,
+    };
+    const INT8: Preference = Preference {
+        exports_first: true,
+        int8: true,
+    };
+
+    fn picked(files: &str, preference: Preference) -> String {
         let files: Vec<String> = files.split_whitespace().map(str::to_owned).collect();
-        let mut picked = pick(&files, prefer_onnx).files;
+        let mut picked = pick(&files, preference).files;
         picked.sort();
         picked.join(" ")
     }
@@ -231,13 +265,13 @@ mod tests {
     fn check(files: &str, expected: &str) {
         let mut expected: Vec<&str> = expected.split_whitespace().collect();
         expected.sort_unstable();
-        assert_eq!(picked(files, false), expected.join(" "));
+        assert_eq!(picked(files, WEIGHTS_FIRST), expected.join(" "));
     }
 
     fn check_onnx(files: &str, expected: &str) {
         let mut expected: Vec<&str> = expected.split_whitespace().collect();
         expected.sort_unstable();
-        assert_eq!(picked(files, true), expected.join(" "));
+        assert_eq!(picked(files, EXPORTS_FIRST), expected.join(" "));
     }
 
     #[test]
@@ -350,6 +384,29 @@ mod tests {
     }
 
     #[test]
+    fn an_export_in_8_bits_is_taken_by_that_precision() {
+        let files = "config.json model.safetensors onnx/text_model.onnx onnx/text_model_fp16.onnx onnx/text_model_int8.onnx
+             onnx/text_model_quantized.onnx onnx/vision_model.onnx onnx/vision_model_quantized.onnx";
+        assert_eq!(
+            picked(files, INT8),
+            "config.json onnx/text_model_int8.onnx onnx/vision_model_quantized.onnx"
+        );
+        assert_eq!(
+            picked("model.onnx model.onnx_data model_q4.onnx", INT8),
+            "model.onnx model.onnx_data"
+        );
+        assert_eq!(
+            picked("model.onnx model.onnx_data model_int8.onnx", INT8),
+            "model_int8.onnx"
+        );
+        let weights = Preference {
+            exports_first: false,
+            ..INT8
+        };
+        assert_eq!(picked(files, weights), "config.json model.safetensors");
+    }
+
+    #[test]
     fn an_export_in_one_file_is_taken_where_only_one_tower_is_by_itself() {
         check("model.onnx text_model.onnx", "model.onnx text_model.onnx");
     }
@@ -392,7 +449,8 @@ mod tests {
     fn a_repository_without_weights_says_so() {
         let has_weights = |files: &[&str], prefer_onnx| {
             let files: Vec<String> = files.iter().map(|file| (*file).to_owned()).collect();
-            pick(&files, prefer_onnx).has_weights
+            let preference = if prefer_onnx { EXPORTS_FIRST } else { WEIGHTS_FIRST };
+            pick(&files, preference).has_weights
         };
         assert!(!has_weights(&["config.json", "tf_model.h5"], false));
         assert!(!has_weights(&[], true));

@@ -4,10 +4,12 @@ use std::fs;
 use std::sync::Arc;
 
 use axum::http::Method;
+use bytes::Bytes;
 use lucida_core::ErrorKind;
+use lucida_models::hub::Exports;
 
 use crate::server::{FIRST_COMMIT, Fault, REPO, Seen, git_hash, large_hash};
-use crate::{WEIGHTS, assert_whole, of_weights, subject, weights};
+use crate::{WEIGHTS, assert_whole, of_weights, subject, subject_with, weights};
 
 #[tokio::test]
 async fn a_model_is_fetched_into_the_layout_that_other_tools_share() {
@@ -167,4 +169,52 @@ async fn two_fetches_at_once_download_each_file_once() {
     assert_whole(&first.await.unwrap().unwrap());
     assert_whole(&second.await.unwrap().unwrap());
     assert_eq!(of_weights(&subject.hub.take_seen()).len(), 1);
+}
+
+/// A repository with weights that no engine computes, and their export.
+fn jina_clip() -> Vec<(&'static str, Bytes)> {
+    let large = || Bytes::from(vec![3; 5000]);
+    vec![
+        (
+            "config.json",
+            Bytes::from_static(b"{\"model_type\": \"jina_clip\"}"),
+        ),
+        ("model.safetensors", large()),
+        ("onnx/model.onnx", large()),
+        ("onnx/model.onnx_data", large()),
+        ("onnx/model_fp16.onnx", large()),
+        ("onnx/model_quantized.onnx", large()),
+    ]
+}
+
+#[tokio::test]
+async fn of_a_family_that_only_an_export_runs_the_export_is_fetched_and_not_the_weights() {
+    for (exports, fetched) in [
+        (Exports::Plain, &["onnx/model.onnx", "onnx/model.onnx_data"][..]),
+        (Exports::Int8, &["onnx/model_quantized.onnx"]),
+    ] {
+        let mut subject = subject_with(jina_clip()).await;
+        subject.options.exports = exports;
+        let snapshot = subject.fetch().await.unwrap();
+        for (name, _) in jina_clip() {
+            let wanted = name == "config.json" || fetched.contains(&name);
+            assert_eq!(snapshot.join(name).exists(), wanted, "{exports:?}: {name}");
+        }
+        // The next start finds it complete.
+        subject.options.offline = true;
+        assert_eq!(subject.fetch().await.unwrap(), snapshot);
+    }
+}
+
+#[tokio::test]
+async fn a_family_that_only_an_export_runs_is_refused_before_its_download_by_an_engine_without_exports() {
+    let mut subject = subject_with(jina_clip()).await;
+    subject.options.exports = Exports::Unused;
+    let error = subject.fetch_error().await;
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    assert!(
+        error.message().contains("`onnx`") && error.message().contains(REPO),
+        "{error}"
+    );
+    assert!(of_weights(&subject.hub.take_seen()).is_empty());
 }

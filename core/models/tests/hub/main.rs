@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use axum::http::Method;
 use bytes::Bytes;
 use lucida_core::{Error, Result};
-use lucida_models::hub::{HubOptions, RepoId, fetch};
+use lucida_models::hub::{Exports, HubOptions, RepoId, fetch};
 use lucida_testkit::eventually;
 use tempfile::TempDir;
 
@@ -55,7 +55,11 @@ fn files() -> Vec<(&'static str, Bytes)> {
 }
 
 async fn subject() -> Subject {
-    let hub = TestHub::start(files()).await;
+    subject_with(files()).await
+}
+
+async fn subject_with(files: Vec<(&'static str, Bytes)>) -> Subject {
+    let hub = TestHub::start(files).await;
     let cache = tempfile::tempdir().unwrap();
     let options = HubOptions {
         endpoint: hub.endpoint.clone(),
@@ -63,7 +67,7 @@ async fn subject() -> Subject {
         revision: "main".to_owned(),
         offline: false,
         cache_dir: cache.path().to_owned(),
-        prefer_onnx: false,
+        exports: Exports::Plain,
     };
     Subject { hub, cache, options }
 }
