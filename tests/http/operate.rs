@@ -255,7 +255,7 @@ async fn the_document_lists_every_call_and_each_of_them_is_there() {
             let method: Method = method.to_uppercase().parse().unwrap();
             let reply = send(server.request(method, &path.replace("{id}", "1"))).await;
             assert!(
-                reply.status != 405 && !reply.text().contains("\"not_found\""),
+                reply.status != 405 && !reply.text().contains("\"code\":\"not_found\""),
                 "{path}: {}",
                 reply.text()
             );
