@@ -155,9 +155,11 @@ impl ImageRecipe {
         let (resize, crop) = match preprocessing.resize_mode.as_str() {
             "shortest" => (ResizeTo::ShortSide(side), square),
             "longest" => {
-                let fill = match &preprocessing.fill_color {
-                    Value::Null => Some(0),
-                    grey => grey.as_u64().and_then(|grey| u8::try_from(grey).ok()),
+                let grey = &preprocessing.fill_color;
+                let fill = if grey.is_null() {
+                    Some(0)
+                } else {
+                    grey.as_u64().and_then(|grey| u8::try_from(grey).ok())
                 };
                 let fill =
                     fill.ok_or_else(|| broken(path, "has a `fill_color` that is not a grey from 0 to 255"))?;
