@@ -105,7 +105,7 @@ impl TakenRange {
             || matches!((range.local_from, range.local_to), (Some(from), Some(to)) if from >= to);
         match (from, to) {
             (Some(from), Some(to)) if is_empty => Err(invalid(
-                &format!("{prefix}taken_to"),
+                format!("{prefix}taken_to"),
                 format!("`{prefix}taken_to` ({to}) must be after `{prefix}taken_from` ({from})"),
             )),
             (None | Some(_), None | Some(_)) => Ok(range),
