@@ -65,12 +65,16 @@ def write_siglip(folder: Path) -> None:
     config = _config(SIGLIP_VOCAB, hidden=32, image=96, patch=16, dtype="float32")
     write_json(folder / "config.json", config)
     write_json(folder / "preprocessor_config.json", _preprocessor(96, resample=3))
+    _write_spiece(folder)
+    write_safetensors(folder, weights_of(_model(config, SIGLIP_SEED)))
+
+
+def _write_spiece(folder: Path) -> None:
     (folder / "spiece.model").write_bytes(_spiece(SIGLIP_VOCAB))
     special = {"eos_token": "</s>", "pad_token": "</s>", "unk_token": "<unk>"}
     settings = {"do_lower_case": True, "model_max_length": TOKENS, "tokenizer_class": "SiglipTokenizer"}
     write_json(folder / "tokenizer_config.json", {**special, **settings})
     write_json(folder / "special_tokens_map.json", special)
-    write_safetensors(folder, weights_of(_model(config, SIGLIP_SEED)))
 
 
 def write_siglip2(folder: Path) -> None:
@@ -94,6 +98,19 @@ def write_siglip2(folder: Path) -> None:
     write_json(folder / "tokenizer_config.json", settings)
     weights = weights_of(_model(config, SIGLIP2_SEED), torch.float16)
     write_safetensors(folder, {name: tensor for name, tensor in weights.items() if tensor.is_floating_point()})
+
+
+def write_siglip_full(folder: Path) -> SiglipModel:
+    """`google/siglip-base-patch16-224` by its sizes, which are those that transformers gives a file that says nothing."""
+    config = {"architectures": ["SiglipModel"], "model_type": "siglip", "torch_dtype": "float32"}
+    config |= {"text_config": {"model_type": "siglip_text_model"}, "vision_config": {"model_type": "siglip_vision_model"}}
+    write_json(folder / "config.json", config)
+    write_json(folder / "preprocessor_config.json", _preprocessor(224, resample=3))
+    _write_spiece(folder)
+    torch.manual_seed(SIGLIP_SEED)
+    model = SiglipModel(SiglipConfig(**config)).eval()
+    write_safetensors(folder, weights_of(model))
+    return model
 
 
 def _model(config: Json, seed: int) -> SiglipModel:

@@ -3,15 +3,18 @@
 use std::ffi::OsString;
 use std::process::{Command, ExitCode};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use crate::cargo::Workspace;
-use crate::subjects::Subjects;
+use crate::subjects::{self, Subjects};
 use crate::{photos, serve, servers};
 use lucida_setup::cache::Cache;
 
-/// The parts that need a Python service and models of full size, by their words on the command line.
-const WITH_SUBJECTS: [&str; 2] = ["compare", "models"];
+/// The parts that need the Python service over CLIP and models of full size, by their words on the command line.
+const WITH_CLIP: [&str; 2] = ["compare", "models"];
+
+/// The parts that need those of other families.
+const WITH_FAMILIES: [&str; 2] = ["families", "several"];
 
 /// The parts that need the servers of a cluster.
 const WITH_SERVERS: [&str; 2] = ["workers", "traffic"];
@@ -24,9 +27,18 @@ pub(crate) fn run(cache: &Cache, workspace: &Workspace, arguments: &[OsString]) 
         let mut arguments = arguments.iter();
         arguments.any(|argument| parts.iter().any(|part| argument == part))
     };
-    let subjects = any_of(&WITH_SUBJECTS)
-        .then(|| Subjects::ensure(cache, workspace))
-        .transpose()?;
+    let kinds = [(WITH_CLIP, &subjects::CLIP), (WITH_FAMILIES, &subjects::FAMILIES)];
+    let kinds: Vec<_> = kinds.iter().filter(|(parts, _)| any_of(parts)).collect();
+    ensure!(
+        kinds.len() < 2,
+        "{} and {} run in different Python environments: measure them by a call each",
+        WITH_CLIP.join(", "),
+        WITH_FAMILIES.join(", ")
+    );
+    let subjects = kinds
+        .first()
+        .map(|(_, kind)| Subjects::ensure(kind, cache, workspace));
+    let subjects = subjects.transpose()?;
     let programs = any_of(&WITH_SERVERS)
         .then(|| servers::programs(cache, workspace))
         .transpose()?;
@@ -35,7 +47,7 @@ pub(crate) fn run(cache: &Cache, workspace: &Workspace, arguments: &[OsString]) 
     let mut bench = Command::new(program);
     bench.args(arguments).env(photos::VARIABLE, photos);
     if let Some(subjects) = subjects {
-        subjects.tell(&mut bench);
+        subjects.give(&mut bench);
     }
     for (name, value) in programs.iter().flat_map(servers::locations) {
         bench.env(name, value);

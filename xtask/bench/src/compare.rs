@@ -31,7 +31,7 @@ const COLUMNS: [&str; 8] = [
     "processor's time",
 ];
 /// How many photos the sides are asked for the vectors of, to see that they compute the same.
-const COMPARED: usize = 24;
+pub(crate) const COMPARED: usize = 24;
 
 /// What is sent.
 #[derive(Debug, Clone, Copy)]
@@ -102,7 +102,11 @@ pub(crate) async fn measure(
         heading: "Against ONNX Runtime in process",
         model: "CLIP ViT-B/32 in fp32",
         program: &plain,
-        reference: Reference::clip(&subjects.clip(), subjects.clip_export())?,
+        reference: Reference::export(
+            &subjects.clip(),
+            subjects.clip_export(),
+            ["pixel_values", "image_embeds"],
+        )?,
         clients: [CLIENTS[1], CLIENTS[2]],
     };
     sections.push(embed::measure(&raw, photos, effort).await?);
@@ -271,10 +275,10 @@ async fn check_vectors(sides: &[Side], forms: &[Form]) -> Result<()> {
 
 /// Random weights see little of a photo, so that coarser numbers move its vector further than real ones would; another
 /// model, or other pixels, would give about 0.
-const LEAST_COSINE: f32 = 0.9;
+pub(crate) const LEAST_COSINE: f32 = 0.9;
 
 /// Takes the mean away, which is most of every vector that random weights give.
-fn centred(mut vectors: Vec<Vec<f32>>) -> Vec<Vec<f32>> {
+pub(crate) fn centred(mut vectors: Vec<Vec<f32>>) -> Vec<Vec<f32>> {
     #[expect(clippy::cast_precision_loss, reason = "a few vectors")]
     let count = vectors.len() as f32;
     let dimensions = vectors.first().map_or(0, Vec::len);
@@ -285,7 +289,8 @@ fn centred(mut vectors: Vec<Vec<f32>>) -> Vec<Vec<f32>> {
     vectors
 }
 
-fn cosine(left: &[f32], right: &[f32]) -> f32 {
+/// Returns the cosine of the angle between two vectors.
+pub(crate) fn cosine(left: &[f32], right: &[f32]) -> f32 {
     let dot = |left: &[f32], right: &[f32]| -> f32 {
         left.iter().zip(right).map(|(left, right)| left * right).sum()
     };

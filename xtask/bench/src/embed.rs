@@ -6,13 +6,13 @@ use anyhow::{Context as _, Result};
 
 use crate::client::{Client, Form};
 use crate::explain::Snapshot;
-use crate::load::{Length, Outcome, closed_loop};
+use crate::load::{Length, closed_loop};
 use crate::photos::Photos;
 use crate::process::processor_time;
 use crate::reference::{Loaded, Reference};
 use crate::report::{Section, figure, milliseconds};
+use crate::runs::Runs;
 use crate::server::Program;
-use crate::statistics::{Latencies, median};
 use crate::{Effort, progress};
 
 /// How many photos are sent in turn.
@@ -94,55 +94,28 @@ pub(crate) async fn measure(subject: &Subject<'_>, photos: &Photos, effort: Effo
     ];
     let mut section = Section::new(heading, about, columns);
     let name = format!("ONNX Runtime in process ({})", fastest.setup());
-    section.row(raw.row(name, None));
+    section.row(row(name, &raw, None));
     for (runs, clients) in http.iter().zip(*clients) {
         let name = format!("`POST /embed/image`, {}", clients_text(clients));
-        section.row(runs.row(name, Some(&raw)));
+        section.row(row(name, runs, Some(&raw)));
     }
     Ok(section)
 }
 
-/// The same measurement, several times.
-#[derive(Default)]
-struct Runs {
-    rates: Vec<f64>,
-    latencies: Vec<Latencies>,
-    processor_time: Duration,
-}
-
-impl Runs {
-    fn add(&mut self, outcome: Outcome, processor_time: Duration) {
-        self.rates.push(outcome.per_second);
-        self.latencies.push(outcome.latencies);
-        self.processor_time += processor_time;
-    }
-
-    fn row(&self, name: String, reference: Option<&Self>) -> [String; 6] {
-        // A round's runs follow each other, so their ratio is steadier than the rates.
-        let ratio = reference.map(|reference| {
-            let ratios = self
-                .rates
-                .iter()
-                .zip(&reference.rates)
-                .map(|(own, other)| own / other);
-            format!("{:.2}", median(&ratios.collect::<Vec<_>>()))
-        });
-        let latencies = Latencies::merge(self.latencies.iter().cloned());
-        #[expect(clippy::cast_precision_loss, reason = "a few thousand photos")]
-        let each = self.processor_time.as_secs_f64() * 1e3 / latencies.count() as f64;
-        [
-            name,
-            figure(median(&self.rates)),
-            ratio.unwrap_or_default(),
-            milliseconds(latencies.percentile_ms(50)),
-            milliseconds(latencies.percentile_ms(99)),
-            milliseconds(each),
-        ]
-    }
+fn row(name: String, runs: &Runs, reference: Option<&Runs>) -> [String; 6] {
+    let ratio = reference.map(|reference| format!("{:.2}", runs.ratio_to(reference)));
+    [
+        name,
+        figure(runs.rate()),
+        ratio.unwrap_or_default(),
+        milliseconds(runs.percentile_ms(50)),
+        milliseconds(runs.percentile_ms(99)),
+        milliseconds(runs.processor_ms()),
+    ]
 }
 
 /// Tries every setup twice for a short while and keeps the fastest.
-fn fastest(reference: &Reference, photos: &Photos, window: Duration) -> Result<Loaded> {
+pub(crate) fn fastest(reference: &Reference, photos: &Photos, window: Duration) -> Result<Loaded> {
     let mut tried = Vec::new();
     for setup in Reference::setups() {
         let loaded = reference.load(setup)?;

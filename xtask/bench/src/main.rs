@@ -14,6 +14,8 @@ mod cluster;
 mod compare;
 mod embed;
 mod explain;
+mod families;
+mod family_subjects;
 mod import;
 mod ingest;
 mod library;
@@ -26,8 +28,10 @@ mod process;
 mod reference;
 mod relay;
 mod report;
+mod runs;
 mod search;
 mod server;
+mod several;
 mod slow;
 mod start;
 mod statistics;
@@ -43,6 +47,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use clap::{Parser, ValueEnum};
 
+use crate::family_subjects::FamilySubjects;
 use crate::library::Library;
 use crate::photos::Photos;
 use crate::reference::Reference;
@@ -50,7 +55,7 @@ use crate::report::Section;
 use crate::server::{Program, Setting};
 use crate::subjects::Subjects;
 
-/// Tells on stderr how far it is.
+/// Reports the progress on stderr.
 macro_rules! progress {
     ($($argument:tt)*) => { eprintln!($($argument)*) };
 }
@@ -62,7 +67,7 @@ use progress;
     about = "Measures the server against its own reference, and against the service that it replaces"
 )]
 struct Cli {
-    /// What to measure; all but the last four unless given
+    /// What to measure; all but the last six unless given
     #[arg(value_enum)]
     parts: Vec<Part>,
     /// Short runs over small libraries, to see whether everything works
@@ -86,6 +91,15 @@ struct Cli {
     /// The script of the service to compare with
     #[arg(long, value_name = "FILE")]
     service: Option<PathBuf>,
+    /// The folder of models of full size in several families
+    #[arg(long, value_name = "FOLDER")]
+    family_models: Option<PathBuf>,
+    /// The Python that runs these families' own libraries
+    #[arg(long, value_name = "FILE")]
+    family_python: Option<PathBuf>,
+    /// The script of the service over these libraries
+    #[arg(long, value_name = "FILE")]
+    family_service: Option<PathBuf>,
 }
 
 /// What can be measured.
@@ -99,7 +113,7 @@ enum Part {
     Search,
     /// Latency of searches while photos are taken in
     Import,
-    /// What clients are told when there are ten times too many
+    /// How clients are answered when there are ten times too many
     Overload,
     /// Time from start to ready
     Start,
@@ -109,6 +123,10 @@ enum Part {
     Models,
     /// Each engine with CLIP of full size against the Python service
     Compare,
+    /// Photos per second of SigLIP and MobileCLIP, against ONNX Runtime in process and their own libraries in Python
+    Families,
+    /// Memory of a server with CLIP, SigLIP and e5 at once
+    Several,
     /// Photos embedded per second by 1, 2 and 4 workers of a cluster, with a model that sleeps
     Workers,
     /// Bytes that a photo and a search take in a cluster, on the network
@@ -116,9 +134,12 @@ enum Part {
 }
 
 impl Part {
-    /// Tells whether it needs what is not there at once: models of full size and Python, or servers.
+    /// Returns whether it needs what is not there at once: models of full size and Python, or servers.
     const fn is_extra(self) -> bool {
-        matches!(self, Self::Models | Self::Compare | Self::Workers | Self::Traffic)
+        matches!(
+            self,
+            Self::Models | Self::Compare | Self::Families | Self::Several | Self::Workers | Self::Traffic
+        )
     }
 }
 
@@ -165,14 +186,14 @@ impl Effort {
 
     /// How many photos the libraries have that searches are timed in.
     pub(crate) fn sizes(self) -> impl Iterator<Item = usize> {
-        [1_000, 10_000, 100_000]
+        [1_000, 10_000, 100_000, 1_000_000]
             .into_iter()
             .filter(move |size| *size <= self.largest())
     }
 
     /// How many photos the largest library has.
     pub(crate) const fn largest(self) -> usize {
-        self.pick(10_000, 100_000)
+        self.pick(10_000, 1_000_000)
     }
 
     /// How often a comparison is repeated.
@@ -243,6 +264,7 @@ async fn run(cli: Cli) -> Result<()> {
         effort,
         photos_folder: folder,
         subjects: Subjects::of(cli.models, cli.python, cli.service),
+        families: FamilySubjects::of(cli.family_models, cli.family_python, cli.family_service),
         library: None,
     };
     for part in Part::value_variants() {
@@ -269,6 +291,7 @@ struct Bench {
     effort: Effort,
     photos_folder: PathBuf,
     subjects: Option<Subjects>,
+    families: Option<FamilySubjects>,
     /// Made when it is first needed.
     library: Option<Library>,
 }
@@ -303,6 +326,8 @@ impl Bench {
                 memory::measure(program, photos, library, effort).await
             }
             Part::Models => models::measure(program, self.subjects()?, photos, effort).await,
+            Part::Families => return families::measure(program, self.families()?, photos, effort).await,
+            Part::Several => several::measure(program, self.families()?, photos, effort).await,
             Part::Workers => {
                 let small = Photos::make(&self.photos_folder, SMALL_MEGAPIXELS, PICTURES)?;
                 workers::measure(program, &small, effort).await
@@ -321,6 +346,13 @@ impl Bench {
     fn subjects(&self) -> Result<&Subjects> {
         let subjects = self.subjects.as_ref();
         subjects.context("needs --models, --python and --service: `cargo xtask bench` gives them")
+    }
+
+    fn families(&self) -> Result<&FamilySubjects> {
+        let families = self.families.as_ref();
+        families.context(
+            "needs --family-models, --family-python and --family-service: `cargo xtask bench` gives them",
+        )
     }
 }
 

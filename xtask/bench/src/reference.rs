@@ -1,7 +1,7 @@
 //! The reference for embedding photos: ONNX Runtime in this process, on the same files, with nothing around it.
 //!
 //! It decodes and prepares each photo with the server's own functions and runs a graph on it: the starter's on both
-//! views, or an export of CLIP's image tower as people publish it. It neither blends labels nor answers anybody. Several
+//! views, or an export of an image tower as people publish it. It neither blends labels nor answers anybody. Several
 //! ways to use the cores are tried, and the fastest counts.
 
 use std::fmt;
@@ -37,8 +37,8 @@ pub(crate) struct Reference {
 enum Preparation {
     /// Two views: the centre crop and the squashed whole.
     Starter(StarterRecipe),
-    /// The centre crop.
-    Clip(Box<ImageRecipe>),
+    /// What the checkpoint's folder says.
+    Checkpoint(Box<ImageRecipe>),
 }
 
 /// What `starter.json` says on pixels.
@@ -96,16 +96,20 @@ impl Reference {
         })
     }
 
-    /// Takes an export of an image tower, as `pixel_values` to `image_embeds`, and the folder of its checkpoint, which
-    /// says how pictures are prepared.
-    pub(crate) fn clip(checkpoint: &Path, graph: PathBuf) -> Result<Self> {
+    /// Takes an export of an image tower with the names of its input and output, and the folder of its checkpoint, which says
+    /// how pictures are prepared.
+    pub(crate) fn export(
+        checkpoint: &Path,
+        graph: PathBuf,
+        [input, output]: [&'static str; 2],
+    ) -> Result<Self> {
         let recipe = ModelFolder::open(checkpoint)?.image_recipe()?;
         Ok(Self {
             runtime: Runtime::load(Device::Cpu, None, &BuildContext::from_env())?,
             graph,
-            input: "pixel_values",
-            output: "image_embeds",
-            preparation: Preparation::Clip(Box::new(recipe)),
+            input,
+            output,
+            preparation: Preparation::Checkpoint(Box::new(recipe)),
         })
     }
 
@@ -193,7 +197,7 @@ impl Reference {
                     normaliser.write(&resize(&picture, region, recipe.size_pixels)?, planes);
                 }
             }
-            Preparation::Clip(recipe) => recipe.planes(&recipe.prepare(&picture)?, &mut planes),
+            Preparation::Checkpoint(recipe) => recipe.planes(&recipe.prepare(&picture)?, &mut planes),
         }
         Ok(planes)
     }
@@ -217,7 +221,7 @@ impl Preparation {
     fn decode_size(&self) -> DecodeSize {
         match self {
             Self::Starter(recipe) => DecodeSize::short_side(recipe.short_side() * 2),
-            Self::Clip(recipe) => recipe.decode_size(),
+            Self::Checkpoint(recipe) => recipe.decode_size(),
         }
     }
 
@@ -225,7 +229,7 @@ impl Preparation {
     const fn shape(&self) -> (usize, usize) {
         match self {
             Self::Starter(recipe) => (2, recipe.size_pixels as usize),
-            Self::Clip(recipe) => (1, recipe.size_pixels() as usize),
+            Self::Checkpoint(recipe) => (1, recipe.size_pixels() as usize),
         }
     }
 }

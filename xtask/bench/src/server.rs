@@ -16,12 +16,14 @@ use crate::slow;
 const START_LIMIT: Duration = Duration::from_secs(120);
 const POLL: Duration = Duration::from_millis(5);
 
-/// The server's program, and what it is told beside its defaults.
+/// The server's program, and its settings beside the defaults.
 #[derive(Debug, Clone)]
 pub(crate) struct Program {
     path: PathBuf,
     /// What comes before the server's own arguments.
     lead: Option<&'static str>,
+    /// A configuration file.
+    config: Option<PathBuf>,
     settings: Vec<Setting>,
 }
 
@@ -77,17 +79,25 @@ impl Program {
         Ok(Self {
             path,
             lead: None,
+            config: None,
             settings,
         })
     }
 
-    /// Returns the same program, told more.
+    /// Returns the same program with a configuration file, for what flags can't say.
+    pub(crate) fn with_config(&self, config: &Path) -> Self {
+        Self {
+            config: Some(config.to_owned()),
+            ..self.clone()
+        }
+    }
+
+    /// Returns the same program with more settings.
     pub(crate) fn with(&self, settings: impl IntoIterator<Item = Setting>) -> Self {
         let settings = self.settings.iter().cloned().chain(settings).collect();
         Self {
-            path: self.path.clone(),
-            lead: self.lead,
             settings,
+            ..self.clone()
         }
     }
 
@@ -98,16 +108,17 @@ impl Program {
         Ok(Self {
             path: std::env::current_exe().context("cannot tell where this program is")?,
             lead: Some(slow::SUBCOMMAND),
+            config: None,
             settings: settings.chain(self.settings.iter().cloned()).collect(),
         })
     }
 
-    /// Returns what it is told beside its defaults.
+    /// Returns its settings beside the defaults.
     pub(crate) fn settings(&self) -> &[Setting] {
         &self.settings
     }
 
-    /// Returns what it is told, for those who read its configuration as it does.
+    /// Returns its settings, for those who read its configuration as it does.
     pub(crate) fn flags(&self) -> Vec<Flag> {
         let flag = |Setting { key, value }: &Setting| Flag::new(key, value.clone(), key);
         self.settings.iter().map(flag).collect()
@@ -134,6 +145,9 @@ impl Program {
             if text.starts_with("LUCIDA_") && !kept.contains(&&*text) {
                 command.env_remove(&name);
             }
+        }
+        if let Some(config) = &self.config {
+            command.arg("--config").arg(config);
         }
         for Setting { key, value } in &self.settings {
             command.arg("--set").arg(format!("{key}={value}"));

@@ -1,0 +1,124 @@
+//! Models of full size in several families, what runs them in Python, and Lucida's ways to run them.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+use lucida_test_servers::free_address;
+
+use crate::reference::Reference;
+use crate::server::{Server, Setting};
+
+/// The models that `xtask/parity/make_families.py` writes, and the service that runs them in Python.
+#[derive(Debug, Clone)]
+pub(crate) struct FamilySubjects {
+    models: PathBuf,
+    /// The interpreter, with what the service needs installed.
+    python: PathBuf,
+    /// `xtask/parity/family_service.py`.
+    service: PathBuf,
+}
+
+/// One family: its checkpoint, and the exports of its image tower.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Family {
+    pub(crate) heading: &'static str,
+    /// The folder of the checkpoint.
+    checkpoint: &'static str,
+    /// The folder that the engine `onnx` runs: the checkpoint, or an export where it computes no such tower from weights.
+    onnx: &'static str,
+    /// The image tower in fp32 and in int8, and the names of its input and output.
+    graphs: [&'static str; 2],
+    names: [&'static str; 2],
+    /// What runs it in Python.
+    pub(crate) library: &'static str,
+}
+
+/// The families that are measured.
+pub(crate) const FAMILIES: [Family; 2] = [
+    Family {
+        heading: "SigLIP B/16",
+        checkpoint: "siglip",
+        onnx: "siglip",
+        graphs: ["siglip-onnx/model.onnx", "siglip-onnx/model_int8.onnx"],
+        names: ["pixel_values", "image_embeds"],
+        library: "transformers",
+    },
+    Family {
+        heading: "MobileCLIP-S0",
+        checkpoint: "mobileclip",
+        onnx: "immich-mobileclip",
+        graphs: [
+            "immich-mobileclip/visual/model.onnx",
+            "immich-mobileclip/visual/model_int8.onnx",
+        ],
+        names: ["image", "embedding"],
+        library: "open_clip",
+    },
+];
+
+impl FamilySubjects {
+    /// Takes what is all given, or nothing.
+    pub(crate) fn of(
+        models: Option<PathBuf>,
+        python: Option<PathBuf>,
+        service: Option<PathBuf>,
+    ) -> Option<Self> {
+        Some(Self {
+            models: models?,
+            python: python?,
+            service: service?,
+        })
+    }
+
+    /// Returns the folder of a model.
+    pub(crate) fn folder(&self, name: &str) -> PathBuf {
+        self.models.join(name)
+    }
+
+    /// Returns ONNX Runtime by itself on the exports of a family, in fp32 and in int8.
+    pub(crate) fn references(&self, family: Family) -> Result<[Reference; 2]> {
+        let checkpoint = self.folder(family.checkpoint);
+        let [fp32, int8] = family.graphs.map(|graph| self.folder(graph));
+        Ok([
+            Reference::export(&checkpoint, fp32, family.names)?,
+            Reference::export(&checkpoint, int8, family.names)?,
+        ])
+    }
+
+    /// Lists Lucida's ways to run a family, with the words for the table.
+    pub(crate) fn candidates(&self, family: Family) -> [(&'static str, Vec<Setting>); 3] {
+        let on = |engine: &str, model: &str, settings: &[(&str, &str)]| {
+            let model = self.folder(model).to_string_lossy().into_owned();
+            let of_engine = [("model", &*model)].into_iter().chain(settings.iter().copied());
+            let of_engine =
+                of_engine.map(|(key, value)| Setting::new(&format!("embedder.{engine}.{key}"), value));
+            let engine = Setting::new("embedder.type", engine);
+            std::iter::once(engine).chain(of_engine).collect()
+        };
+        [
+            ("Lucida, `onnx`, fp32", on("onnx", family.onnx, &[])),
+            (
+                "Lucida, `onnx`, int8",
+                on("onnx", family.onnx, &[("precision", "int8")]),
+            ),
+            ("Lucida, `candle`, fp32", on("candle", family.checkpoint, &[])),
+        ]
+    }
+
+    /// Starts the Python service of a family, its log in `folder`.
+    pub(crate) async fn start_service(&self, family: Family, folder: &Path) -> Result<Server> {
+        let address = SocketAddr::from(free_address()?);
+        let mut command = Command::new(&self.python);
+        command
+            .arg(&self.service)
+            .args(["--library", family.library])
+            .arg("--model")
+            .arg(self.folder(family.checkpoint))
+            .arg("--port")
+            .arg(address.port().to_string());
+        let started = Server::launch(command, folder, address, "/healthz").await;
+        started.context("starting the Python service")
+    }
+}
