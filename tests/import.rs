@@ -357,6 +357,25 @@ fn the_report_and_the_log_may_be_written_into_the_imported_folder() {
 }
 
 #[test]
+fn a_library_in_memory_is_refused_since_it_would_end_with_the_import() {
+    let folder = tempfile::tempdir().unwrap();
+    photo(&folder.path().join("a.jpg"), 10, ImageFormat::Jpeg);
+    for role in ["storage", "metadata"] {
+        let output = lucida(
+            folder.path(),
+            &["import", "a.jpg", "--set", &format!("{role}.type=memory")],
+        );
+        printed(&output, 2);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            errors.starts_with(&format!("{role}.type: `memory` forgets")),
+            "{errors}"
+        );
+        assert!(!folder.path().join("data").exists(), "nothing was created");
+    }
+}
+
+#[test]
 fn a_path_that_does_not_exist_is_named_and_single_files_are_taken() {
     let folder = tempfile::tempdir().unwrap();
     photo(&folder.path().join("a.jpg"), 10, ImageFormat::Jpeg);
@@ -495,4 +514,8 @@ fn on_a_terminal_one_line_tells_how_far_the_import_is() {
         "{shown}"
     );
     assert!(!shown.contains("INFO"), "{shown}");
+    assert!(
+        !shown.contains("()") && !shown.contains("(looking"),
+        "a line shows what it was not made for: {shown}"
+    );
 }

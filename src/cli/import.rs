@@ -55,6 +55,9 @@ pub(super) async fn run(registry: &Registry, args: ImportArgs) -> Outcome {
         .workers
         .map(|workers| Flag::new("ingest.workers", workers.to_string(), "--workers"));
     let config = args.config.load(registry, workers)?;
+    if args.server.is_none() {
+        refuse_memory(&config)?;
+    }
     let tags = clean_tags("--tag", &args.tag).map_err(|error| Error::config("--tag", error.to_string()))?;
     let mut rules = Rules::new(args.exclude)?;
     let user = UserId::new(args.user)?;
@@ -151,6 +154,20 @@ fn close(report: &mut Report, ended: Result<(), Error>, interrupted: bool, watch
     } else {
         Err(Failure::Bad)
     }
+}
+
+/// Refuses a library that would end with the import.
+fn refuse_memory(config: &Config) -> Result<(), Error> {
+    for (role, part) in [("storage", &config.storage), ("metadata", &config.metadata)] {
+        if part.type_name() == "memory" {
+            return Err(Error::config(
+                format!("{role}.type"),
+                "`memory` forgets what is imported when this command ends: choose another type, or import into a \
+                 running server with --server URL",
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// How an import is gone on with.

@@ -80,6 +80,7 @@ impl Progress {
         let bar = ProgressBar::with_draw_target(None, target);
         if live {
             bar.set_style(spinner());
+            bar.set_message("starting");
             bar.enable_steady_tick(DRAW_EVERY);
         }
         Self {
@@ -99,23 +100,24 @@ impl Progress {
     pub(super) fn begin(&self, total: u64, done: u64) {
         *lock(&self.rate) = Rate::new(Instant::now(), done);
         *lock(&self.plain) = Instant::now();
+        // Before the style, which would show the last one in brackets.
+        self.bar.set_message("");
         self.bar.set_style(bar(&self.rate));
         self.bar.set_length(total);
         self.bar.set_position(done);
-        self.bar.set_message("");
     }
 
     /// Shows that so many files are done, and what became of them.
     pub(super) fn done(&self, done: u64, of_them: &str) {
         lock(&self.rate).add(Instant::now(), done);
         self.bar.set_position(done);
-        self.bar.set_message(of_them.to_owned());
+        self.bar.set_message(format!(" ({of_them})"));
         self.plain_line(done, of_them);
     }
 
     /// Shows in the live line what keeps the import from going on.
     pub(super) fn waiting(&self, reason: &str) {
-        self.bar.set_message(format!("waiting: {reason}"));
+        self.bar.set_message(format!(" (waiting: {reason})"));
     }
 
     /// Shows a spinner and what is waited for.
@@ -168,7 +170,7 @@ fn spinner() -> ProgressStyle {
 
 fn bar(rate_so_far: &Arc<Mutex<Rate>>) -> ProgressStyle {
     let (for_rate, for_left) = (Arc::clone(rate_so_far), Arc::clone(rate_so_far));
-    ProgressStyle::with_template("{bar:20} {pos} of {len} files, {rate}, {left} ({msg})")
+    ProgressStyle::with_template("{bar:20} {pos} of {len} files, {rate}, {left}{msg}")
         .unwrap_or_else(|_| ProgressStyle::default_bar())
         .progress_chars("━╸─")
         .with_key(
