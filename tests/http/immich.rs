@@ -151,6 +151,13 @@ async fn refusals_are_those_of_immichs_service() {
     let unknown = r#"{"clip":{"visual":{"modelName":"ViT-L-14__openai"}}}"#;
     for (entries, input, status, words) in [
         (Some(VISUAL), None, 400, "Either image or text must be provided"),
+        (
+            Some(TEXTUAL),
+            Some(("text", &b""[..])),
+            400,
+            "Either image or text must be provided",
+        ),
+        (Some(VISUAL), Some(("image", &b""[..])), 500, "is empty"),
         (Some("{"), image, 422, "Invalid request format."),
         (Some(r#"{"clip":5}"#), image, 422, "Invalid request format."),
         (Some(faces), image, 501, "facial-recognition is not answered here"),
@@ -169,9 +176,11 @@ async fn refusals_are_those_of_immichs_service() {
         let detail = detail(&reply);
         assert!(detail.as_str().unwrap().contains(words), "{words}: {detail}");
     }
-    let missing = send(undici(&server, None, image)).await;
-    assert_eq!(missing.status, 422);
-    assert_eq!(detail(&missing)[0]["loc"], json!(["body", "entries"]));
+    for entries in [None, Some("")] {
+        let missing = send(undici(&server, entries, image)).await;
+        assert_eq!(missing.status, 422);
+        assert_eq!(detail(&missing)[0]["loc"], json!(["body", "entries"]));
+    }
     let metrics = send(server.get("/metrics")).await.text();
     assert!(
         metrics.contains(r#"lucida_api_inputs_refused_total{plugin="api-immich"}"#),
