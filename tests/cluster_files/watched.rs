@@ -90,6 +90,7 @@ fn values(metric: &Metric, label: &str) -> Option<BTreeSet<String>> {
         (_, "outcome") => outcomes().collect(),
         // Names from a configuration: those of alerts_test.yml.
         (_, "model") => vec!["clip", "e5"],
+        (_, "plugin") => vec!["webhook"],
         (_, "damage") => Damage::ALL.map(Damage::as_str).to_vec(),
         (_, "finding") => FindingKind::ALL.map(FindingKind::as_str).to_vec(),
         (_, "tower") => [TowerKind::Image, TowerKind::Text]

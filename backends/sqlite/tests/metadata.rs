@@ -12,7 +12,8 @@ use jiff::tz::Offset;
 use jiff::{SignedDuration, Timestamp};
 use lucida_core::config::parse;
 use lucida_core::{
-    Error, ErrorKind, Inserted, MetadataStore, Order, Photo, PhotoFilter, PhotoId, PhotoQuery, PhotoState,
+    Error, ErrorKind, Inserted, MetadataStore, Order, Outbox, OutboxCounts, Photo, PhotoFilter, PhotoId,
+    PhotoQuery, PhotoState,
 };
 use lucida_sqlite::{SqliteConfig, SqliteMetadata};
 use lucida_testkit::{counts_as_a_plain_filter, lists_as_a_plain_filter, photo, user};
@@ -120,6 +121,8 @@ async fn a_database_of_the_first_release_opens_with_all_that_is_in_it() {
         let counts = store.count_by_state(Some(&user("alice"))).await.unwrap();
         assert_eq!((counts.ready, counts.pending), (1, 5));
         assert_eq!(store.record("model").await.unwrap().unwrap().version, 4);
+        let events = store.count_events("webhook").await.unwrap();
+        assert_eq!(events, OutboxCounts::default());
         store.ping().await.unwrap();
     }
 }
