@@ -50,6 +50,10 @@ pub(super) fn layer(origins: &[String]) -> Option<CorsLayer> {
             IF_RANGE,
             RANGE,
             request_id::HEADER,
+            // Clients of the plugin `mcp` send these with every call.
+            HeaderName::from_static("mcp-protocol-version"),
+            HeaderName::from_static("mcp-method"),
+            HeaderName::from_static("mcp-name"),
         ])
         .expose_headers([
             ACCEPT_RANGES,

@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Json, Response};
+use lucida_api::field::invalid;
 use lucida_core::{Deadline, Result};
 use lucida_library::{PartHealth, Readiness};
 use serde::Serialize;
@@ -13,14 +14,14 @@ use utoipa::ToSchema;
 
 use super::auth::shown_key;
 use super::problem::{Answer, Problem, ProblemBody};
-use super::query::{Query, invalid};
+use super::query::Query;
 use super::refusals::Refusals;
 use super::state::HttpState;
 
 /// How long all parts together may take to answer a probe; each has a shorter limit of its own.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long ledger and queue may take to be counted for the metrics.
+/// How long metadata store and queue may take to be counted for the metrics.
 const GAUGES_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// That the server is alive.
@@ -32,7 +33,7 @@ pub(super) struct Health {
     version: &'static str,
 }
 
-/// Tells that the process answers; asks nothing of any part.
+/// Reports that the process answers; asks nothing of any part.
 #[utoipa::path(
     get,
     path = "/healthz",
@@ -86,7 +87,7 @@ impl From<PartHealth> for PartBody {
     }
 }
 
-/// Tells whether every part can be reached and the model really embeds.
+/// Returns whether every part can be reached and the model really embeds.
 ///
 /// With `?parts=metadata,index,embedder` only those decide, so that a load balancer keeps a server that can still be
 /// searched while photos can't be stored; the others are listed all the same. A process that is stopping is never

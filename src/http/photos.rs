@@ -4,16 +4,17 @@ use axum::extract::{Extension, FromRequestParts, Path, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::Json;
+use lucida_api::TakenRange;
+use lucida_api::field::invalid;
 use lucida_core::{Caller, Error, Order, PhotoFilter, PhotoId, PhotoQuery, PhotoState, Result, clean_tags};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::cursor;
 use super::dto::{PhotoBody, PhotoChanges};
-use super::filter_time::TakenRange;
 use super::json::JsonBody;
 use super::problem::{Answer, Problem};
-use super::query::{Query, invalid};
+use super::query::Query;
 use super::refusals::Refusals;
 use super::state::HttpState;
 
@@ -23,7 +24,7 @@ pub(super) const DEFAULT_LIMIT: usize = 50;
 /// How many photos a page may have.
 pub(super) const MAX_LIMIT: usize = 200;
 
-/// The photo's id in a path; whatever is no id is not found.
+/// The photo's id in a path; anything else is not found.
 pub(super) struct PhotoPath(pub(super) PhotoId);
 
 impl FromRequestParts<HttpState> for PhotoPath {

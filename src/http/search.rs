@@ -2,9 +2,9 @@
 
 use axum::extract::{Extension, FromRequest, Request, State};
 use axum::response::Json;
+use lucida_api::field::{check_bounds, invalid};
 use lucida_api::{check_text, json, json::Object};
-use lucida_core::{Caller, Deadline, Error, PhotoId, Result, SearchInput, SearchQuery};
-use lucida_library::SearchResult;
+use lucida_core::{Caller, Deadline, Error, PhotoId, Result, SearchInput, SearchQuery, SearchResult};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -13,7 +13,7 @@ use super::dto::{PhotoBody, SearchFilter};
 use super::json::JsonBody;
 use super::multipart::{Form, duplicate, missing_file};
 use super::problem::Answer;
-use super::query::{Query, check_bounds, invalid};
+use super::query::Query;
 use super::refusals::Refusals;
 use super::state::HttpState;
 
@@ -115,7 +115,7 @@ pub(super) async fn search(
         "limit",
         limit.unwrap_or(options.default_search_limit),
         &(1..=options.max_search_limit),
-        "search.max_limit",
+        Some("search.max_limit"),
     )?;
     let filter = filter.unwrap_or_default().into_index_filter()?;
     let query = SearchQuery {

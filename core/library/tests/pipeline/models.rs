@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use lucida_core::{ErrorKind, PhotoId, PhotoState, SearchInput, SearchQuery};
-use lucida_library::{ModelCommand, ModelControl, ModelRole, SearchResult, request_of_models};
+use lucida_core::{ErrorKind, PhotoId, PhotoState, SearchInput, SearchQuery, SearchResult};
+use lucida_library::{ModelCommand, ModelControl, ModelRole, request_of_models};
 use lucida_testkit::{Fault, HashModel, eventually, jpeg};
 
 use super::support::{CHECK, Library};
