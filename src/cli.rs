@@ -18,6 +18,7 @@ mod setup;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use lucida_core::{Error, ErrorKind};
@@ -60,6 +61,10 @@ enum Command {
     #[command(subcommand)]
     Config(config::ConfigCommand),
 }
+
+/// How long a command that is done waits for threads that block: a write to a disk ends by then, a plugin that never comes back
+/// doesn't.
+const LAST_THREADS: Duration = Duration::from_secs(5);
 
 /// Runs a command line with the types of a registry.
 pub(crate) fn run(registry: &Registry, arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -115,5 +120,7 @@ fn block_on(command: impl Future<Output = Outcome>) -> Outcome {
         .enable_all()
         .build()
         .map_err(|error| Error::from(error).context("starting the runtime"))?;
-    runtime.block_on(command)
+    let outcome = runtime.block_on(command);
+    runtime.shutdown_timeout(LAST_THREADS);
+    outcome
 }

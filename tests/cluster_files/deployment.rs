@@ -108,9 +108,11 @@ fn compose_runs_what_there_is_with_settings_that_there_are() {
             "{name}: {grace}"
         );
         // Without a check of its own a service has the image's, which asks an API process.
-        let asked = match &service["healthcheck"]["test"] {
-            Value::Null => vec!["CMD".to_owned(), "lucida".to_owned(), "health".to_owned()],
-            test => strings(test),
+        let test = &service["healthcheck"]["test"];
+        let asked = if test.is_null() {
+            ["CMD", "lucida", "health"].map(str::to_owned).to_vec()
+        } else {
+            strings(test)
         };
         assert_eq!(asked[..3], ["CMD", "lucida", "health"], "{name}");
         let asks_worker = asked[3..] == ["--worker"];

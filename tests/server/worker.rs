@@ -11,6 +11,7 @@ use std::time::Duration;
 use crate::process::{Server, free_address, run};
 use lucida::Registry;
 use lucida_core::config::{NoSettings, factory_fn};
+use lucida_core::{Hook, OnFailure, Plugin, Result, Upload};
 use lucida_memory::MemoryIndex;
 use lucida_testkit::{HashModel, eventually, jpeg};
 use serde_json::Value;
@@ -29,6 +30,34 @@ type = "shared"
 type = "held"
 "#;
 
+/// Never comes back from an upload.
+struct Stuck;
+
+#[async_trait::async_trait]
+impl Plugin for Stuck {
+    fn name(&self) -> &str {
+        "stuck"
+    }
+
+    fn hooks(&self) -> &[Hook] {
+        &[Hook::Inspect]
+    }
+
+    fn timeout(&self) -> Duration {
+        Duration::from_millis(100)
+    }
+
+    fn on_failure(&self, _: Hook) -> OnFailure {
+        OnFailure::Record
+    }
+
+    async fn inspect(&self, _: &Upload) -> Result<()> {
+        loop {
+            std::thread::park();
+        }
+    }
+}
+
 fn registry() -> Registry {
     let index = factory_fn("shared", |_: NoSettings, _| async { Ok(MemoryIndex::new()) });
     let model = factory_fn("held", |_: NoSettings, _| async {
@@ -46,7 +75,11 @@ fn registry() -> Registry {
         });
         Ok(model.start())
     });
-    Registry::default().with_index(index).with_embedder(model)
+    let stuck = factory_fn("stuck", |_: NoSettings, _| async { Ok(Stuck) });
+    Registry::default()
+        .with_index(index)
+        .with_embedder(model)
+        .with_plugin(stuck)
 }
 
 /// Not a test of its own: the processes that the tests start.
@@ -170,4 +203,14 @@ async fn metrics_of_a_worker_need_no_key() {
     assert_eq!(server.get("/metrics").await.unwrap().status(), 401);
     assert_eq!(worker.get("/metrics").await.unwrap().status(), 200);
     assert!(worker.stop() && server.stop());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_whose_plugin_never_comes_back_stops_all_the_same() {
+    let (dir, _) = folder();
+    let config = CONFIG.replace("plugins = []", "plugins = [{ type = \"stuck\" }]");
+    std::fs::write(dir.path().join("lucida.toml"), config).unwrap();
+    let server = start(dir.path(), "serve").await;
+    upload(&server, [220, 30, 30]).await;
+    assert!(server.stop(), "the server had to be killed");
 }
