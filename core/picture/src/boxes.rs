@@ -32,8 +32,8 @@ pub(super) struct Property<'a> {
     pub(super) body: &'a [u8],
 }
 
-/// A file has no more boxes or items than this; a damaged count would.
-const MAX_COUNT: usize = 1 << 16;
+/// A file has no more boxes or items than this; a damaged count would. Items are looked up one by one.
+const MAX_COUNT: usize = 1 << 14;
 
 impl<'a> Boxes<'a> {
     /// Reads the `meta` box; `None` where there is none, or it can't be followed.
@@ -77,7 +77,7 @@ impl<'a> Boxes<'a> {
                 .iter()
                 .any(|(kind, from, to)| kind == b"cdsc" && *from == id && to.contains(&self.primary))
         };
-        ids.sort_by_key(|id| !describes(*id));
+        ids.sort_by_cached_key(|id| !describes(*id));
         ids
     }
 
@@ -108,6 +108,16 @@ impl<'a> Boxes<'a> {
         places
             .iter()
             .filter_map(|place| self.properties.get(place.checked_sub(1)?).copied())
+    }
+
+    /// Returns whether all of an item's bytes are in the file.
+    pub(super) fn is_whole(&self, id: u32) -> bool {
+        self.item(id).is_some_and(|item| {
+            let source = if item.is_inline { self.inline } else { self.file };
+            let is_within =
+                |&(start, length): &(u64, u64)| start.saturating_add(length) <= source.len() as u64;
+            !item.extents.is_empty() && item.extents.iter().all(is_within)
+        })
     }
 
     /// Returns an item's bytes; `None` where a part of them is beyond the end of the file.
@@ -193,7 +203,11 @@ impl<'a> Boxes<'a> {
             let method = if version == 0 { 0 } else { reader.number(2)? & 15 };
             reader.number(2)?;
             let base = reader.number(base_size)?;
-            let extent_count = reader.number(2)?;
+            let extent_count = match (index_size, offset_size, length_size) {
+                // They would take no room in the file, however many there are.
+                (0, 0, 0) => reader.number(2)?.min(1),
+                _ => reader.number(2)?,
+            };
             let mut extents = Vec::new();
             for _ in 0..extent_count {
                 reader.number(index_size)?;
@@ -304,5 +318,34 @@ impl<'a> Bytes<'a> {
         let text = &self.0[..end];
         self.0 = self.0.get(end + 1..).unwrap_or_default();
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn boxed(kind: &[u8; 4], body: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(body.len() + 8).unwrap().to_be_bytes();
+        [&length[..], kind, body].concat()
+    }
+
+    #[test]
+    fn items_whose_parts_take_no_room_in_the_file_take_none_in_memory() {
+        let mut places = vec![0; 4];
+        // Sizes of 0 for offsets, lengths and bases.
+        places.extend([0, 0]);
+        let count = 1000_u16;
+        places.extend(count.to_be_bytes());
+        for id in 0..count {
+            places.extend(id.to_be_bytes());
+            // The file itself, and as many parts as can be written.
+            places.extend([0, 0, 0xFF, 0xFF]);
+        }
+        let meta = [&[0; 4][..], &boxed(b"iloc", &places)].concat();
+        let file = [boxed(b"ftyp", b"heic\0\0\0\0"), boxed(b"meta", &meta)].concat();
+        let boxes = Boxes::read(&file).unwrap();
+        assert_eq!(boxes.items.len(), 1000);
+        assert!(boxes.items.iter().all(|item| item.extents.len() <= 1));
     }
 }

@@ -377,7 +377,7 @@ fn heif(bytes: &[u8]) -> Completeness {
         let tiles = boxes.referred(b"dimg", boxes.primary);
         let alpha = boxes.referring(b"auxl", boxes.primary);
         let items = tiles.iter().chain(&alpha).chain([&boxes.primary]);
-        boxes.data(boxes.primary).is_some() && items.into_iter().all(|id| boxes.data(*id).is_some())
+        boxes.is_whole(boxes.primary) && items.into_iter().all(|id| boxes.is_whole(*id))
     });
     if !is_there {
         return Completeness::Cut(bytes.to_vec());

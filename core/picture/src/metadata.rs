@@ -68,7 +68,7 @@ fn webp(bytes: &[u8]) -> Blocks<'_> {
         let size = usize::try_from(u32::from_le_bytes(size)).unwrap_or(usize::MAX);
         let chunk = &body[..size.min(body.len())];
         match &[a, b, c, d] {
-            b"EXIF" => blocks.exif.push(Cow::Borrowed(chunk)),
+            b"EXIF" => blocks.add_exif(Cow::Borrowed(chunk)),
             b"XMP " => blocks.xmp = Some(Cow::Borrowed(chunk)),
             b"ICCP" => blocks.profile = Some(ColourProfile::icc(chunk)),
             _ => {}
@@ -90,15 +90,18 @@ fn tiff(bytes: &[u8]) -> Blocks<'_> {
     }
 }
 
+/// Of how many items of a kind the bytes are looked at.
+const MAX_ITEMS: usize = 4;
+
 /// HEIC and AVIF: items, and the properties of the primary one.
 fn heif(bytes: &[u8]) -> Blocks<'_> {
     let Some(boxes) = Boxes::read(bytes) else {
         return Blocks::default();
     };
+    // Items of several parts are joined, so that few of a hostile file are looked at.
     let data = |ids: Vec<u32>| {
-        ids.into_iter()
-            .filter_map(|id| boxes.data(id))
-            .collect::<Vec<_>>()
+        let few = ids.into_iter().take(MAX_ITEMS);
+        few.filter_map(|id| boxes.data(id)).collect::<Vec<_>>()
     };
     let xmp = data(boxes.items_of(b"mime", Some(b"application/rdf+xml")));
     let mut profile = None;

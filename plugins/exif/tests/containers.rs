@@ -140,6 +140,34 @@ fn png_keeps_exif_before_its_pixels_behind_them_and_in_texts() {
 }
 
 #[test]
+fn a_png_whose_texts_expand_without_end_is_read_up_to_a_bound() {
+    let exif = [b"Exif\0\0", &camera()[..]].concat();
+    let keyword = b"Raw profile type exif\0\0";
+    let real = chunk(
+        b"zTXt",
+        &[&keyword[..], &compressed(&raw_profile("exif", &exif))].concat(),
+    );
+    // 4 MiB of what is no text.
+    let large = [&keyword[..], &compressed(&vec![0xFF; 4 << 20])].concat();
+    let large = chunk(b"zTXt", &large);
+    let few = png(&[large.repeat(3), real.clone()], &[]);
+    says_all(&few, "behind three large texts");
+    let many = png(&[large.repeat(4), real], &[]);
+    let found = ExifPlugin::default().read(&many);
+    assert_eq!((found.attributes, found.taken_at), (None, None));
+    let options = DecodeOptions {
+        max_pixels: 1_000_000,
+        accept_truncated: false,
+        size: DecodeSize::FULL,
+    };
+    assert_eq!(
+        decode(&many, &options).unwrap().width(),
+        2,
+        "it is a picture all the same"
+    );
+}
+
+#[test]
 fn the_time_of_xmp_counts_where_exif_has_none() {
     for (xmp, taken, local) in [
         (

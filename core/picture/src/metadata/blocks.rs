@@ -14,7 +14,23 @@ pub(crate) struct Blocks<'a> {
     pub(crate) profile: Option<ColourProfile>,
 }
 
+/// A file has one block of EXIF, or a few where programs don't know of each other; a hostile one has millions.
+const MAX_EXIF_BLOCKS: usize = 16;
+
 impl<'a> Blocks<'a> {
+    /// Adds what may be EXIF, less likely than what was added before.
+    pub(super) fn add_exif(&mut self, block: Cow<'a, [u8]>) {
+        if self.exif.len() < MAX_EXIF_BLOCKS {
+            self.exif.push(block);
+        }
+    }
+
+    /// Adds what may be EXIF, likelier than what was added before.
+    pub(super) fn prefer_exif(&mut self, block: Cow<'a, [u8]>) {
+        self.exif.truncate(MAX_EXIF_BLOCKS - 1);
+        self.exif.insert(0, block);
+    }
+
     /// Returns the block that holds EXIF, and where in it the TIFF header is; an empty one only where no other is.
     pub(super) fn exif(&self) -> Option<(&Cow<'a, [u8]>, usize)> {
         let found = |block: &'_ Cow<'a, [u8]>| {

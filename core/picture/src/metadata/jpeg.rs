@@ -17,7 +17,7 @@ pub(super) fn blocks(bytes: &[u8]) -> Blocks<'_> {
     for segment in header_segments(bytes) {
         let body = segment.body;
         match segment.marker {
-            0xE1 if body.starts_with(b"Exif\0") => blocks.exif.push(Cow::Borrowed(&body[5..])),
+            0xE1 if body.starts_with(b"Exif\0") => blocks.add_exif(Cow::Borrowed(&body[5..])),
             0xE1 => {
                 if let Some(xmp) = body.strip_prefix(XMP) {
                     blocks.xmp.get_or_insert(Cow::Borrowed(xmp));
