@@ -413,6 +413,26 @@ fn check_models_names_the_engine_that_runs_a_jina_clip() {
 
 #[cfg(all(feature = "embedder-candle", feature = "embedder-onnx"))]
 #[test]
+fn check_models_names_the_engine_that_computes_a_mobile_clip_without_an_export() {
+    let models = TwoModels::new("mobileclip");
+    let whole = models.check_models();
+    assert_eq!(whole.status.code(), Some(0), "{}", stderr(&whole));
+    models.replace(
+        "my.toml",
+        "\"second\"\ntype = \"candle\"",
+        "\"second\"\ntype = \"onnx\"",
+    );
+    let checked = models.check_models();
+    assert_eq!(checked.status.code(), Some(2), "{}", stdout(&checked));
+    let found = stderr(&checked);
+    assert!(
+        found.contains("models[0].model") && found.contains("`candle`"),
+        "{found}"
+    );
+}
+
+#[cfg(all(feature = "embedder-candle", feature = "embedder-onnx"))]
+#[test]
 fn check_models_names_the_files_that_a_jina_clip_lacks_and_where_they_are_published() {
     let models = TwoModels::new("jina-clip-v2");
     models.replace(

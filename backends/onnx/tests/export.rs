@@ -242,6 +242,38 @@ async fn a_nomic_vision_export_beside_its_text_model_in_their_shared_space() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn texts_beside_nomic_s_pictures_are_centred_where_their_tower_is_an_export_too() {
+    // Whichever encoder the graph is of: its rows are as long, and its vocabulary is the same.
+    let texts = copy("nomic-bert");
+    std::fs::remove_file(texts.path().join("model.safetensors")).unwrap();
+    std::fs::create_dir(texts.path().join("onnx")).unwrap();
+    let graph = "onnx/model.onnx";
+    std::fs::copy(
+        model_folder("modernbert-onnx").join(graph),
+        texts.path().join(graph),
+    )
+    .unwrap();
+    let embed = async |embedder: Arc<dyn Embedder>| {
+        embed_text(&*embedder, "a dog on the beach".to_owned(), Lane::Interactive)
+            .await
+            .unwrap()
+    };
+    let alone = embed(open(texts.path().to_path_buf(), None).await).await;
+    let beside = embed(open(model_folder("nomic-vision"), Some(texts.path().to_path_buf())).await).await;
+    let mean = alone.iter().sum::<f32>() / alone.len() as f32;
+    let centred: Vec<_> = alone.iter().map(|number| number - mean).collect();
+    let length = cosine(&centred, &centred).sqrt();
+    assert!(length < 0.9999, "centring changes nothing: {length}");
+    for (given, number) in beside.iter().zip(&centred) {
+        assert!(
+            (given - number / length).abs() < 1e-6,
+            "{given} and {}",
+            number / length
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn texts_of_the_first_nomic_models_are_not_centred() {
     let place = tempfile::tempdir().unwrap();
     let folder = place.path().join("nomic-embed-vision-v1");
