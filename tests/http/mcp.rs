@@ -176,6 +176,8 @@ async fn an_agent_finds_photos_by_words_and_by_a_photo_and_sees_them() {
     assert_eq!(ids(&found).len(), 2);
     let hits = found["hits"].as_array().unwrap();
     let hit = hits.iter().find(|hit| hit["id"] == red.as_str()).unwrap();
+    // Digits that say nothing cost an agent tokens.
+    assert!(hit["score"].to_string().len() <= "-0.1234".len(), "{hit}");
     assert_eq!(
         (&hit["filename"], &hit["taken"], &hit["tags"], &hit["width"]),
         (
@@ -338,7 +340,7 @@ async fn a_key_that_writes_changes_tags_and_one_that_reads_does_not() {
     let found = json!({ "text": "red", "filter": { "tags": ["caf\u{e9}"] } });
     assert_eq!(
         ids(&answer(&server, "alices-looks", "search_photos", found).await),
-        [id.clone()]
+        std::slice::from_ref(&id)
     );
 
     let nothing = refusal(
@@ -592,6 +594,27 @@ async fn without_keys_no_other_web_page_speaks_the_protocol() {
         tools(&server, "").await.contains(&"tag_photo".to_owned()),
         "its user may write"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_web_page_of_an_allowed_origin_may_be_a_client() {
+    let mut setup = setup(McpConfig::default());
+    setup.options.cors_origins = vec!["https://app.example".to_owned()];
+    let server = setup.start().await;
+    let preflight = server
+        .request(Method::OPTIONS, "/mcp")
+        .header("origin", "https://app.example")
+        .header("access-control-request-method", "POST")
+        .header(
+            "access-control-request-headers",
+            "content-type,mcp-method,mcp-name,mcp-protocol-version,x-api-key",
+        );
+    let reply = send(preflight).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    let allowed = reply.header("access-control-allow-headers");
+    for header in ["mcp-method", "mcp-name", "mcp-protocol-version", "x-api-key"] {
+        assert!(allowed.contains(header), "{header} is not among {allowed}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

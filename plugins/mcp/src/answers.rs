@@ -17,8 +17,8 @@ pub(crate) struct FoundPhotos {
 #[derive(Debug, Serialize)]
 struct FoundPhoto {
     id: String,
-    /// The cosine, or what a reranking plugin made of it.
-    score: f32,
+    /// The cosine, or what a reranking plugin made of it, with four decimals.
+    score: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     filename: Option<String>,
     /// By the clock where it was taken, else in UTC with `Z`.
@@ -35,7 +35,7 @@ impl From<Hit> for FoundPhoto {
         let moment = photo.taken_at.map(|moment| moment.to_string());
         Self {
             id: photo.id.to_string(),
-            score,
+            score: (f64::from(score) * 1e4).round() / 1e4,
             filename: photo.filename,
             taken: photo.taken_at_local.map(|local| local.to_string()).or(moment),
             width: photo.width,
