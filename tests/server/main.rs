@@ -44,6 +44,8 @@ mod readme;
 mod several_models;
 mod store_away;
 mod survives_kill;
+#[cfg(feature = "plugin-api-weaviate")]
+mod weaviate;
 #[cfg(all(
     feature = "plugin-api-ollama",
     feature = "plugin-api-tei",
@@ -51,6 +53,4 @@ mod survives_kill;
 ))]
 mod webhooks;
 mod with_settings;
-#[cfg(feature = "plugin-api-weaviate")]
-mod weaviate;
 mod worker;
