@@ -1,4 +1,4 @@
-//! The contract of [`Outbox`], sentence by sentence; part of the metadata store's suite.
+//! The contract of [`lucida_core::Outbox`], sentence by sentence; part of the metadata store's suite.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
