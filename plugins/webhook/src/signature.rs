@@ -48,7 +48,7 @@ impl Key {
                 Error::config(field, message)
             })?;
         let hmac = Hmac::new_from_slice(&bytes)
-            .map_err(|error| Error::internal("the key of a signature can't be used").with_source(error))?;
+            .map_err(|error| Error::internal(format!("the key of a signature can't be used: {error}")))?;
         Ok(Self(hmac))
     }
 
