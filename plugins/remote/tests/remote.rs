@@ -269,7 +269,7 @@ async fn an_answer_outside_the_protocol_is_an_error_that_says_what_is_wrong() {
     let (url, _) =
         program(|_| answered(json!({"hits": [{"id": "01890a5d-ac96-774b-bcce-b302099a8057"}]}))).await;
     let error = plugin(&url).rerank(&search(), hits(2)).await.unwrap_err();
-    assert!(error.message().contains("is no hit"), "{error}");
+    assert!(error.message().contains("which is not among the hits"), "{error}");
 }
 
 #[tokio::test]
