@@ -1,24 +1,16 @@
 //! Models of full size in several families, what runs them in Python, and Lucida's ways to run them.
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use anyhow::{Context as _, Result};
-use lucida_test_servers::free_address;
+use anyhow::Result;
 
+use crate::python_service::PythonService;
 use crate::reference::Reference;
 use crate::server::{Server, Setting};
 
-/// The models that `xtask/parity/make_families.py` writes, and the service that runs them in Python.
+/// The models that `xtask/parity/make_families.py` writes, and `xtask/parity/family_service.py`, which runs them in Python.
 #[derive(Debug, Clone)]
-pub(crate) struct FamilySubjects {
-    models: PathBuf,
-    /// The interpreter, with what the service needs installed.
-    python: PathBuf,
-    /// `xtask/parity/family_service.py`.
-    service: PathBuf,
-}
+pub(crate) struct FamilySubjects(pub(crate) PythonService);
 
 /// One family: its checkpoint, and the exports of its image tower.
 #[derive(Debug, Clone, Copy)]
@@ -59,22 +51,9 @@ pub(crate) const FAMILIES: [Family; 2] = [
 ];
 
 impl FamilySubjects {
-    /// Takes what is all given, or nothing.
-    pub(crate) fn of(
-        models: Option<PathBuf>,
-        python: Option<PathBuf>,
-        service: Option<PathBuf>,
-    ) -> Option<Self> {
-        Some(Self {
-            models: models?,
-            python: python?,
-            service: service?,
-        })
-    }
-
     /// Returns the folder of a model.
     pub(crate) fn folder(&self, name: &str) -> PathBuf {
-        self.models.join(name)
+        self.0.model(name)
     }
 
     /// Returns ONNX Runtime by itself on the exports of a family, in fp32 and in int8.
@@ -91,11 +70,7 @@ impl FamilySubjects {
     pub(crate) fn candidates(&self, family: Family) -> [(&'static str, Vec<Setting>); 3] {
         let on = |engine: &str, model: &str, settings: &[(&str, &str)]| {
             let model = self.folder(model).to_string_lossy().into_owned();
-            let of_engine = [("model", &*model)].into_iter().chain(settings.iter().copied());
-            let of_engine =
-                of_engine.map(|(key, value)| Setting::new(&format!("embedder.{engine}.{key}"), value));
-            let engine = Setting::new("embedder.type", engine);
-            std::iter::once(engine).chain(of_engine).collect()
+            Setting::of_engine(engine, &[&[("model", &*model)], settings].concat())
         };
         [
             ("Lucida, `onnx`, fp32", on("onnx", family.onnx, &[])),
@@ -109,16 +84,8 @@ impl FamilySubjects {
 
     /// Starts the Python service of a family, its log in `folder`.
     pub(crate) async fn start_service(&self, family: Family, folder: &Path) -> Result<Server> {
-        let address = SocketAddr::from(free_address()?);
-        let mut command = Command::new(&self.python);
-        command
-            .arg(&self.service)
-            .args(["--library", family.library])
-            .arg("--model")
-            .arg(self.folder(family.checkpoint))
-            .arg("--port")
-            .arg(address.port().to_string());
-        let started = Server::launch(command, folder, address, "/healthz").await;
-        started.context("starting the Python service")
+        let model = self.folder(family.checkpoint);
+        let arguments = [("--library", Path::new(family.library)), ("--model", &model)];
+        self.0.start(&arguments, folder).await
     }
 }

@@ -25,6 +25,7 @@ mod models;
 mod overload;
 mod photos;
 mod process;
+mod python_service;
 mod reference;
 mod relay;
 mod report;
@@ -50,6 +51,7 @@ use clap::{Parser, ValueEnum};
 use crate::family_subjects::FamilySubjects;
 use crate::library::Library;
 use crate::photos::Photos;
+use crate::python_service::PythonService;
 use crate::reference::Reference;
 use crate::report::Section;
 use crate::server::{Program, Setting};
@@ -263,8 +265,9 @@ async fn run(cli: Cli) -> Result<()> {
         photos,
         effort,
         photos_folder: folder,
-        subjects: Subjects::of(cli.models, cli.python, cli.service),
-        families: FamilySubjects::of(cli.family_models, cli.family_python, cli.family_service),
+        subjects: PythonService::of(cli.models, cli.python, cli.service).map(Subjects),
+        families: PythonService::of(cli.family_models, cli.family_python, cli.family_service)
+            .map(FamilySubjects),
         library: None,
     };
     for part in Part::value_variants() {

@@ -42,9 +42,17 @@ impl Setting {
             value: value.into(),
         }
     }
-}
 
-impl Setting {
+    /// Selects an engine, and sets keys of it.
+    pub(crate) fn of_engine(engine: &str, keys: &[(&str, &str)]) -> Vec<Self> {
+        let keys = keys
+            .iter()
+            .map(|(key, value)| Self::new(&format!("embedder.{engine}.{key}"), *value));
+        std::iter::once(Self::new("embedder.type", engine))
+            .chain(keys)
+            .collect()
+    }
+
     /// Returns the value that a key was given last.
     pub(crate) fn find<'a>(settings: &'a [Self], key: &str) -> Option<&'a str> {
         let last = settings.iter().rev().find(|setting| setting.key == key);
