@@ -2,9 +2,8 @@
 
 use axum::extract::{Extension, State};
 use axum::response::Json;
-use lucida_core::{Caller, TagList};
-use serde::Serialize;
-use utoipa::ToSchema;
+use lucida_api::TagsBody;
+use lucida_core::Caller;
 
 use super::problem::Answer;
 use super::query::Query;
@@ -16,37 +15,6 @@ pub(super) const DEFAULT_TAGS: usize = 100;
 
 /// The most tags that are listed.
 pub(super) const MAX_LISTED_TAGS: usize = 1000;
-
-/// The tags of a user's photos.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct TagsBody {
-    /// The tags, those of most photos first.
-    tags: Vec<TagBody>,
-    /// Whether there are more.
-    has_more: bool,
-}
-
-/// A tag.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct TagBody {
-    /// The tag.
-    tag: String,
-    /// How many photos have it.
-    photos: u64,
-}
-
-impl From<TagList> for TagsBody {
-    fn from(list: TagList) -> Self {
-        let tags = list.tags.into_iter().map(|count| TagBody {
-            tag: count.tag,
-            photos: count.photos,
-        });
-        Self {
-            tags: tags.collect(),
-            has_more: list.has_more,
-        }
-    }
-}
 
 /// Lists the tags of the caller's photos, with the number of photos that have each.
 #[utoipa::path(

@@ -233,7 +233,7 @@ async fn what_is_no_id_of_ones_own_is_not_found_whatever_it_looks_like() {
     }
     assert!(
         details.len() <= 3,
-        "a foreign photo is told like one that is missing: {details:?}"
+        "a foreign photo is answered like a missing one: {details:?}"
     );
     let own = send(server.get(&format!("/v1/photos/{id}")).header("x-api-key", "a")).await;
     assert_eq!(own.status, 200, "and nobody else's call has touched it");

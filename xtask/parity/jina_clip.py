@@ -27,7 +27,7 @@ from weights import randomise
 Json = dict[str, Any]
 
 SEEDS = {"jina-clip-v1": 71, "jina-clip-v2": 72}
-# What `encode_text` cuts at, unless it is told otherwise.
+# The number of tokens at which `encode_text` cuts a text by default.
 TOKENS = 512
 # Of four heads of 8 numbers, each of which has a place in a row of patches and one in a column.
 WIDTH, HEADS = 32, 4

@@ -16,7 +16,7 @@ pub(crate) struct Kind {
     /// The folder of the environment in the cache, and the file that lists its packages.
     environment: &'static str,
     requirements: &'static str,
-    /// The folder of the models in the cache, the script that writes them, and what it is told.
+    /// The folder of the models in the cache, the script that writes them, and its arguments.
     models: &'static str,
     script: &'static str,
     arguments: &'static [&'static str],

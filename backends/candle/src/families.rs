@@ -1,5 +1,5 @@
-//! The encoders of `ModernBERT`, nomic-bert and Qwen3-Embedding by candle-transformers' modules: what these are told, and how
-//! they name their tensors.
+//! The encoders of `ModernBERT`, nomic-bert and Qwen3-Embedding by candle-transformers' modules: their configuration, and
+//! the names of their tensors.
 //!
 //! candle-transformers 0.11.1 has no GTE, and its Gemma 3 is causal and keeps its rows to itself: both run on the engine
 //! `onnx`.

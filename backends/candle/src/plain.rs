@@ -47,7 +47,7 @@ pub(crate) fn config(tower: &TextTower) -> Result<Config> {
     }
 }
 
-/// What every module is told.
+/// The sizes that every module is configured with.
 struct Sizes {
     vocabulary: usize,
     hidden: usize,

@@ -9,6 +9,7 @@ mod models;
 mod openai;
 mod photo;
 mod request;
+mod tags;
 
 pub use access::Auth;
 pub use filter_time::{FilterTime, TakenRange};
@@ -17,3 +18,4 @@ pub use models::Models;
 pub use openai::openai_error;
 pub use photo::PhotoBody;
 pub use request::{ApiRequest, MAX_INPUTS, answered};
+pub use tags::TagsBody;

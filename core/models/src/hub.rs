@@ -148,7 +148,7 @@ impl<'a> Fetch<'a> {
         };
         let is_graph = |file: &String| file.ends_with(GRAPH);
         if listing.files.iter().any(is_graph) && listing.files.iter().any(|file| file == CONFIG_FILE) {
-            // It tells whether the export is needed.
+            // It says whether the export is needed.
             download.fetch(&[CONFIG_FILE.to_owned()])?;
         }
         let picked = self.pick(&listing.commit, &listing.files)?;

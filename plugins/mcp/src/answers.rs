@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use lucida_core::{Hit, SearchResult, Stats, TagList};
+use lucida_core::{Hit, SearchResult, Stats};
 use serde::Serialize;
 
-/// The photos that a search found: of each what tells it apart, since an agent pays for every word.
+/// The photos that a search found: of each only what distinguishes it, since an agent pays for every word.
 #[derive(Debug, Serialize)]
 pub(crate) struct FoundPhotos {
     /// The photos, best first.
@@ -50,34 +50,6 @@ impl From<SearchResult> for FoundPhotos {
         Self {
             hits: result.hits.into_iter().map(FoundPhoto::from).collect(),
             model: result.model,
-        }
-    }
-}
-
-/// The tags of the caller's photos.
-#[derive(Debug, Serialize)]
-pub(crate) struct Tags {
-    /// The tags, those of most photos first.
-    tags: Vec<Tag>,
-    /// Whether there are more than these.
-    has_more: bool,
-}
-
-#[derive(Debug, Serialize)]
-struct Tag {
-    tag: String,
-    photos: u64,
-}
-
-impl From<TagList> for Tags {
-    fn from(list: TagList) -> Self {
-        let tags = list.tags.into_iter().map(|count| Tag {
-            tag: count.tag,
-            photos: count.photos,
-        });
-        Self {
-            tags: tags.collect(),
-            has_more: list.has_more,
         }
     }
 }

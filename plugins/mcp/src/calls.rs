@@ -5,7 +5,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use lucida_api::field::check_bounds;
-use lucida_api::{PhotoBody, check_text, json};
+use lucida_api::{PhotoBody, TagsBody, check_text, json};
 use lucida_core::{
     Caller, Error, ErrorKind, Library, Photo, PhotoId, PluginHost, Result, SearchInput, SearchLimits,
     SearchQuery, clean_tags,
@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tracing::Instrument as _;
 
-use crate::answers::{Counts, FoundPhotos, Tags};
+use crate::answers::{Counts, FoundPhotos};
 use crate::arguments::{Filter, GetPhoto, LibraryStats, ListTags, SearchPhotos, SimilarPhotos, TagPhoto};
 use crate::tool::{DEFAULT_PREVIEW_PIXELS, DEFAULT_TAGS, MAX_LISTED_TAGS, MAX_PREVIEW_PIXELS, Tool};
 
@@ -101,7 +101,7 @@ impl Calls {
                 let asked: ListTags = read(arguments)?;
                 let limit = asked.limit.unwrap_or(DEFAULT_TAGS);
                 let limit = check_bounds("limit", limit, &(1..=MAX_LISTED_TAGS), None)?;
-                structured(Tags::from(self.library.tags(&caller.user_id, limit).await?))
+                structured(TagsBody::from(self.library.tags(&caller.user_id, limit).await?))
             }
             Tool::LibraryStats => {
                 let LibraryStats {} = read(arguments)?;

@@ -15,7 +15,7 @@ use crate::export_only::JINA_CLIP;
 /// How many tokens both versions were trained for.
 const MAX_TOKENS: usize = 8192;
 
-/// At how many tokens `encode_text` cuts a text, unless it is told otherwise.
+/// The number of tokens at which `encode_text` cuts a text by default.
 const USUAL_TOKENS: usize = 512;
 
 /// The length of a vector, and the side of a picture, that a file means which leaves them out.
